@@ -1,0 +1,157 @@
+"""JSON objects out of a file as Anserini's JsonCollection takes them: one a line, one a file, an array, any of it gzipped."""
+from __future__ import annotations
+
+import codecs
+import gzip
+import io
+import json
+import os
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import orjson
+
+from bmp_plugin.errors import SourceError
+
+SUFFIXES = (".json", ".jsonl", ".gz")
+"""Files that must be JSON; others in a folder are taken if they begin like JSON, as Anserini takes any file."""
+
+_BLANK = b" \t\r\n"
+_CHUNK = 1 << 20
+
+
+def json_files(path: Path) -> list[Path]:
+    """The files of a collection in the order in which Anserini, with one thread, indexes them.
+
+    That is the order of the directory entries on disk, folders entered where they stand, symbolic links followed.
+
+    Errors: ``FileNotFoundError`` if ``path`` is not there, SourceError if no file under it looks like JSON.
+    """
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise FileNotFoundError(f"{path}: no such file or folder")
+    files = [file for file in _walk(path, set()) if file.name.lower().endswith(SUFFIXES) or begins_like_json(file)]
+    if not files:
+        raise SourceError(f"{path}: no JSON file in this folder: give files of JSON vectors (.json, .jsonl, .jsonl.gz)")
+    return files
+
+
+def _walk(folder: Path, above: set[tuple[int, int]]) -> Iterator[Path]:
+    status = os.stat(folder)
+    here = (status.st_dev, status.st_ino)
+    if here in above:
+        raise SourceError(f"{folder}: a symbolic link leads back to a folder above it: remove the link")
+    with os.scandir(folder) as entries:
+        for entry in list(entries):
+            if entry.is_dir():
+                yield from _walk(Path(entry.path), above | {here})
+            elif entry.is_file():
+                yield Path(entry.path)
+
+
+def begins_like_json(path: Path) -> bool:
+    """Whether the first bytes, gunzipped if they are gzip, are an object or an array."""
+    try:
+        with open_maybe_gzip(path) as file:
+            return file.read(4096).lstrip(_BLANK)[:1] in (b"{", b"[")
+    except (OSError, EOFError, zlib.error):
+        return False
+
+
+def open_maybe_gzip(path: Path) -> BinaryIO:
+    """Open for reading bytes, through gzip if the file begins with gzip's magic number."""
+    file = open(path, "rb")  # noqa: SIM115 (handed to the caller)
+    magic = file.read(2)
+    file.seek(0)
+    if magic == b"\x1f\x8b":
+        return gzip.open(file)  # type: ignore[return-value]
+    if path.name.endswith(".gz") and magic:
+        file.close()
+        raise gzip.BadGzipFile("not a gzipped file")
+    return file
+
+
+def json_objects(path: Path) -> Iterator[tuple[int, Any]]:
+    """Yield (line number, value) for each JSON value of the file; an array's elements are values of their own.
+
+    Memory is bounded by the largest value.
+
+    Errors: SourceError naming file and line for broken JSON, text that is not UTF-8 and damaged gzip.
+    """
+    line = 1
+    try:
+        with open_maybe_gzip(path) as raw:
+            file = io.BufferedReader(raw, _CHUNK) if isinstance(raw, io.RawIOBase) else raw
+            for line, value in _by_line(path, file):
+                yield line, value
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise SourceError(f"{path}, after line {line}: damaged gzip ({error}): get the file again") from None
+
+
+def _by_line(path: Path, file: BinaryIO) -> Iterator[tuple[int, Any]]:
+    loads = orjson.loads
+    number, first = 0, True
+    for number, text in enumerate(file, 1):
+        try:
+            value = loads(text)
+        except orjson.JSONDecodeError as error:
+            if not text.strip(_BLANK):
+                continue
+            if first:  # perhaps a value over several lines
+                yield from _by_value(path, text, file, number)
+                return
+            raise SourceError(f"{path}, line {number}: broken JSON ({error.msg}): mend or remove the line") from None
+        first = False
+        if isinstance(value, list):
+            for element in value:
+                yield number, element
+        else:
+            yield number, value
+
+
+def _by_value(path: Path, head: bytes, file: BinaryIO, line: int) -> Iterator[tuple[int, Any]]:
+    """Values one after the other, wherever lines end; the way for pretty-printed files."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    parser = json.JSONDecoder()
+    text, at, ended, in_array, wanted = "", 0, False, False, 0
+
+    def more() -> None:
+        nonlocal text, at, ended, head, line
+        piece = head or file.read(max(_CHUNK, len(text) - at))
+        head = b""
+        line += text.count("\n", 0, at)
+        try:
+            text, at = text[at:] + decoder.decode(piece, final=not piece), 0
+        except UnicodeDecodeError:
+            raise SourceError(f"{path}, after line {line}: not UTF-8: convert the file") from None
+        ended = not piece
+
+    while True:
+        while at < len(text) and text[at] in " \t\r\n":
+            at += 1
+        if at == len(text):
+            if ended:
+                break
+            more()
+            continue
+        if text[at] == "[" and not in_array and wanted == 0:
+            in_array, at = True, at + 1
+            continue
+        if in_array and text[at] in ",]":
+            in_array, at = text[at] == ",", at + 1
+            continue
+        try:
+            value, end = parser.raw_decode(text, at)
+        except json.JSONDecodeError as error:
+            if not ended:
+                more()
+                continue
+            where = line + text.count("\n", 0, error.pos)
+            raise SourceError(f"{path}, line {where}: broken JSON ({error.msg}): mend the file") from None
+        yield line + text.count("\n", 0, at), value
+        at, wanted = end, wanted + 1
+    if in_array:
+        raise SourceError(f"{path}, line {line + text.count(chr(10))}: broken JSON (the array does not end): mend the file")

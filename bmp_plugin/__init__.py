@@ -1,0 +1,34 @@
+"""Block-Max Pruning for Pyserini: the answers of ``LuceneImpactSearcher``, byte for byte, in a fraction of the time.
+
+The names are loaded when they are first used, so that importing the package costs next to nothing.
+"""
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .errors import BmpError
+
+if TYPE_CHECKING:
+    from .index.index import BmpIndex
+    from .searcher import BmpSearcher
+
+__all__ = ["BmpError", "BmpIndex", "BmpSearcher", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "BmpIndex":
+        from .index.index import BmpIndex as found
+    elif name == "BmpSearcher":
+        from .searcher import BmpSearcher as found
+    elif name == "__version__":
+        from importlib.metadata import version
+
+        found = version("bmp-plugin")
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

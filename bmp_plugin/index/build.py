@@ -1,0 +1,234 @@
+"""From a source of postings to an index directory, in one pass over the terms and bounded memory."""
+from __future__ import annotations
+
+import platform
+import sys
+from dataclasses import asdict, dataclass, field
+from importlib import metadata
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from ..errors import SourceError
+from . import encode
+from .layout import ARRAYS, DENSE, DENSE_SHARE, FORMAT, FREQUENT, RARE, ROW_SHARE, VERSION, Geometry, check_block_size
+from .store import ArrayWriter, staging, write_manifest
+
+if TYPE_CHECKING:
+    from bmp_plugin.adapters.source import Documents, PostingBatch, PostingSource
+
+Order = NDArray[np.int32]
+
+
+def build_index(source: PostingSource, output: Path, *, block_size: int, reorder: str, overwrite: bool,
+                progress: bool) -> None:
+    """Write the index of ``source`` at ``output``, which appears only when it is whole.
+
+    Errors: ``ValueError`` for a block size or order that there is not, those of the source, and
+    :class:`bmp_plugin.errors.BuildError` where ``output`` cannot be written.
+    """
+    check_block_size(block_size)
+    if reorder not in ("none", "bp"):
+        raise ValueError(f"reorder={reorder!r} is not one of none, bp")
+    with staging(output, overwrite) as folder:
+        documents = source.documents()
+        _check_documents(source, documents)
+        order: Order | None = None
+        if reorder == "bp":
+            from .reorder import bisection_order
+
+            order = bisection_order(source, documents, progress=progress)
+        build = _Build(folder, Geometry(len(documents.numbers), block_size))
+        try:
+            build.documents(documents, order, source.info.ties_by_docid)
+            build.postings(source, documents, order, progress)
+            manifest = build.finish()
+        finally:
+            build.abandon()
+        manifest |= {"reorder": reorder, "source": asdict(source.info), "created_with": _versions()}
+        write_manifest(folder, manifest)
+
+
+def _check_documents(source: PostingSource, documents: Documents) -> None:
+    numbers, ends = documents.numbers, documents.docid_ends
+    if len(numbers) != len(ends) or (len(ends) and ends[-1] != len(documents.docid_bytes)):
+        raise SourceError(f"{source.info.path}: lists {len(numbers)} documents and {len(ends)} docids")
+    if len(numbers) and (numbers[0] < 0 or np.any(np.diff(numbers) <= 0)):
+        raise SourceError(f"{source.info.path}: document numbers do not ascend")
+
+
+def docid_ranks(documents: Documents, by_docid: bool) -> NDArray[np.int32]:
+    """Documents in the order that breaks ties: docid bytes, then number in the source; or the number alone.
+
+    Returns int32[num_docs]: the i-th is the index, in ``documents``, of the document of rank i.
+    """
+    num_docs = len(documents.numbers)
+    if not by_docid:
+        return np.arange(num_docs, dtype=np.int32)
+    bounds = [0, *documents.docid_ends.tolist()]
+    docids = [documents.docid_bytes[lo:hi] for lo, hi in pairwise(bounds)]
+    return np.array(sorted(range(num_docs), key=docids.__getitem__), np.int32)
+
+
+@dataclass
+class _Terms:
+    """What is kept of every term until they are sorted."""
+
+    names: list[bytes] = field(default_factory=list)
+    columns: dict[str, list[NDArray[Any]]] = field(default_factory=dict)
+
+    def add(self, names: list[bytes], **columns: NDArray[Any]) -> None:
+        self.names += names
+        for name, values in columns.items():
+            self.columns.setdefault(name, []).append(values)
+
+
+class _Build:
+    """The writers of one build, one an array."""
+
+    def __init__(self, folder: Path, geometry: Geometry) -> None:
+        self.geometry = geometry
+        self.terms = _Terms()
+        self.free: dict[str, int] = {"num_rows": 0, "num_dense": 0}
+        self.num_postings = 0
+        self.writers = {name: ArrayWriter(folder, name) for name in ARRAYS}
+
+    def documents(self, documents: Documents, order: Order | None, by_docid: bool) -> None:
+        """Write the documents' arrays; ``order`` int32[num_docs] gives the document at each position."""
+        num_docs = len(documents.numbers)
+        at = np.arange(num_docs, dtype=np.int32) if order is None else order
+        position = np.empty(num_docs, np.int32)
+        position[at] = np.arange(num_docs, dtype=np.int32)
+        rank_doc = position[docid_ranks(documents, by_docid)]
+        doc_rank = np.empty(num_docs, np.int32)
+        doc_rank[rank_doc] = np.arange(num_docs, dtype=np.int32)
+        starts = np.concatenate([np.zeros(1, np.int64), documents.docid_ends[:-1]]) if num_docs else documents.docid_ends
+        lengths = documents.docid_ends - starts
+        raw = np.frombuffer(documents.docid_bytes, np.uint8)
+        self.writers["doc_number"].append(documents.numbers[at])
+        self.writers["doc_rank"].append(doc_rank)
+        self.writers["rank_doc"].append(rank_doc)
+        self.writers["docid_end"].append(np.cumsum(lengths[at]))
+        self.writers["docid_bytes"].append(raw if order is None else _gather(raw, starts[at], lengths[at]))
+
+    def postings(self, source: PostingSource, documents: Documents, order: Order | None, progress: bool) -> None:
+        """Encode every batch of the source."""
+        num_docs = self.geometry.num_docs
+        numbers = documents.numbers
+        top = int(numbers[-1]) + 1 if num_docs else 0
+        position_of = None
+        if order is not None or top != num_docs:
+            position_of = np.full(top, -1, np.int32)
+            position_of[numbers if order is None else numbers[order]] = np.arange(num_docs, dtype=np.int32)
+        with tqdm(total=source.num_postings_hint(), unit=" postings", unit_scale=True, desc="indexing",
+                  disable=None if progress else True, file=sys.stderr) as bar:
+            for batch in source.batches():
+                self._encode(source, batch, top, position_of)
+                bar.update(len(batch.docs))
+
+    def _encode(self, source: PostingSource, batch: PostingBatch, top: int, position_of: Order | None) -> None:
+        geo, n = self.geometry, len(batch.terms)
+        starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(batch.counts)])
+        docs = np.array(batch.docs, np.int32) if position_of is not None else np.ascontiguousarray(batch.docs, np.int32)
+        impacts = np.array(batch.impacts, np.int32) if position_of is not None \
+            else np.ascontiguousarray(batch.impacts, np.int32)
+        maxima = np.empty(n, np.int32)
+        bad = encode.check_postings(starts, docs, impacts, top, maxima)
+        if bad >= 0:
+            term = batch.terms[int(np.searchsorted(starts, bad, "right")) - 1].decode("utf-8", "replace")
+            raise SourceError(f"{source.info.path}: term {term!r} has document {docs[bad]} out of order or range, or with "
+                              f"impact {impacts[bad]}, which is not positive")
+        if position_of is not None:
+            encode.to_positions(starts, docs, impacts, position_of)
+        counts = np.diff(starts)
+        widths = np.where(maxima < 2**8, 1, np.where(maxima < 2**16, 2, 4)).astype(np.uint8)
+        shifts = np.zeros(n, np.uint8)
+        for shift in range(1, 24):             # the least shift whose rounded-up maximum fits 8 bits
+            shifts[((maxima.astype(np.int64) + (1 << shift - 1) - 1) >> (shift - 1)) > 255] = shift
+        kinds = np.where(counts * ROW_SHARE >= geo.num_docs, FREQUENT, RARE).astype(np.uint8)
+        kinds[counts == 0] = RARE
+        kinds[(kinds == FREQUENT) & (counts * DENSE_SHARE >= geo.num_docs) & (widths == 1)] = DENSE
+        rare, frequent, dense = (kinds == k for k in (RARE, FREQUENT, DENSE))
+        entries = np.empty(n, np.int64)
+        encode.count_entries(starts, docs, kinds, entries)
+        entry_ptr, rare_ptr, frequent_ptr = (_offsets(x) for x in (entries, counts * rare, counts * frequent))
+        row_of, dense_of = _offsets(~rare), _offsets(dense)
+        num_rows, num_dense = int((~rare).sum()), int(dense.sum())
+        out = {
+            "entry_window": np.empty(entries.sum(), np.uint16), "entry_start": np.empty(entries.sum(), np.uint32),
+            "rare_docs": np.empty((counts * rare).sum(), np.uint16),
+            "frequent_docs": np.empty((counts * frequent).sum(), np.uint8),
+            "window_start": np.zeros((num_rows, geo.num_windows + 1), np.uint32),
+            "superblock_start": np.zeros((num_rows, geo.num_superblocks), np.uint16),
+            "block_max": np.zeros((num_rows, geo.num_blocks), np.uint8),
+            "dense_impacts": np.zeros((num_dense, geo.num_positions), np.uint8),
+        }
+        encode.encode_batch(starts, docs, impacts, kinds, shifts, geo.block_shift, entry_ptr, out["entry_window"],
+                            out["entry_start"], rare_ptr, out["rare_docs"], frequent_ptr, out["frequent_docs"], row_of,
+                            dense_of, out["window_start"], out["superblock_start"], out["block_max"],
+                            out["dense_impacts"])
+        term_impacts = np.zeros(n, np.int64)
+        for width, name in ((1, "impacts8"), (2, "impacts16"), (4, "impacts32")):
+            mine = (widths == width) & ~dense
+            term_impacts[mine] = self.writers[name].length + _offsets(counts * mine)[mine]
+            self.writers[name].append(impacts[np.repeat(mine, counts)])
+        w = self.writers
+        self.terms.add(
+            batch.terms, term_df=batch.dfs, term_count=counts, term_max=maxima, term_kind=kinds, term_width=widths,
+            term_shift=shifts, term_impacts=term_impacts,
+            term_docs=np.where(rare, w["rare_docs"].length + rare_ptr, w["frequent_docs"].length + frequent_ptr),
+            term_entry=np.where(rare, w["entry_window"].length + entry_ptr, self.free["num_rows"] + row_of),
+            term_entries=np.where(dense, self.free["num_dense"] + dense_of, entries))
+        for name, values in out.items():
+            w[name].append(values)
+        self.free["num_rows"] += num_rows
+        self.free["num_dense"] += num_dense
+        self.num_postings += len(docs)
+
+    def finish(self) -> dict[str, Any]:
+        """Write the term table in term order and close every file; returns the manifest's part about the arrays."""
+        names = self.terms.names
+        order = sorted(range(len(names)), key=names.__getitem__)
+        for a, b in pairwise(order):
+            if names[a] == names[b]:
+                raise SourceError(f"term {names[a].decode('utf-8', 'replace')!r} comes twice in the source")
+        self.writers["term_bytes"].append(np.frombuffer(b"".join(names[i] for i in order), np.uint8))
+        self.writers["term_end"].append(np.cumsum([len(names[i]) for i in order], dtype=np.int64))
+        for name, parts in self.terms.columns.items():
+            self.writers[name].append(np.concatenate(parts)[order])
+        length = {name: writer.length for name, writer in self.writers.items()}
+        counts = self.free | {
+            "num_docs": self.geometry.num_docs, "num_terms": len(names), "docid_bytes": length["docid_bytes"],
+            "term_bytes": length["term_bytes"], "num_entries": length["entry_window"],
+            "num_rare_postings": length["rare_docs"], "num_frequent_postings": length["frequent_docs"],
+            "num_impacts8": length["impacts8"], "num_impacts16": length["impacts16"],
+            "num_impacts32": length["impacts32"]}
+        return {"format": FORMAT, "version": VERSION, "num_docs": self.geometry.num_docs, "num_terms": len(names),
+                "num_postings": self.num_postings, "block_size": self.geometry.block_size, "counts": counts,
+                "arrays": {name: writer.close() for name, writer in self.writers.items()}}
+
+    def abandon(self) -> None:
+        for writer in self.writers.values():
+            writer.abandon()
+
+
+
+
+def _offsets(sizes: NDArray[Any]) -> NDArray[np.int64]:
+    """Where each part begins when parts of these sizes follow one another."""
+    ends = np.cumsum(sizes, dtype=np.int64)
+    return ends - sizes
+
+
+def _gather(raw: NDArray[np.uint8], starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """The slices raw[starts[i] : starts[i] + lengths[i]], one after the other."""
+    first = np.repeat(starts - _offsets(lengths), lengths)
+    return raw[first + np.arange(int(lengths.sum()))]
+
+
+def _versions() -> dict[str, str]:
+    return {"bmp-plugin": metadata.version("bmp-plugin"), "python": platform.python_version(), "numpy": np.__version__}

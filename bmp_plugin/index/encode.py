@@ -1,0 +1,134 @@
+"""Kernels that turn postings into the arrays of the layout: pure functions over arrays that the caller allocates."""
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from .layout import DENSE, FREQUENT, RARE, SUPERBLOCK, SUPERBLOCKS_PER_WINDOW
+
+
+@njit(cache=True, nogil=True)
+def to_positions(starts, docs, impacts, position_of):
+    """Replace document numbers by positions and sort each term's postings by position, in place.
+
+    starts int64[n + 1], docs int32[m], impacts int32[m]; position_of int32[numbers] maps numbers to positions.
+    """
+    for i in range(len(starts) - 1):
+        lo, hi = starts[i], starts[i + 1]
+        ascending = True
+        last = np.int32(-1)
+        for j in range(lo, hi):
+            docs[j] = position_of[docs[j]]
+            ascending = ascending and docs[j] > last
+            last = docs[j]
+        if not ascending:
+            keys = np.empty(hi - lo, np.int64)
+            for j in range(lo, hi):
+                keys[j - lo] = (np.int64(docs[j]) << 32) | np.int64(impacts[j])   # impacts are below 2^31
+            keys.sort()
+            for j in range(lo, hi):
+                docs[j] = np.int32(keys[j - lo] >> 32)
+                impacts[j] = np.int32(keys[j - lo] & 0x7FFFFFFF)
+
+
+@njit(cache=True, nogil=True)
+def check_postings(starts, docs, impacts, num_numbers, maxima):
+    """Largest impact of each term into maxima int32[n]; returns the first bad posting's index, or -1.
+
+    Bad is a document out of range or not ascending, or an impact below 1.
+    """
+    for i in range(len(starts) - 1):
+        last = np.int64(-1)
+        top = np.int32(0)
+        for j in range(starts[i], starts[i + 1]):
+            doc = np.int64(docs[j])
+            if doc <= last or doc >= num_numbers or impacts[j] < 1:
+                return j
+            last = doc
+            top = max(top, impacts[j])
+        maxima[i] = top
+    return -1
+
+
+@njit(cache=True, nogil=True)
+def count_entries(starts, docs, kinds, out):
+    """Windows in which each rare term occurs, into out int64[n]; 0 for the others."""
+    for i in range(len(starts) - 1):
+        out[i] = 0
+        if kinds[i] == RARE:
+            last = -1
+            for j in range(starts[i], starts[i + 1]):
+                window = docs[j] >> 16
+                if window != last:
+                    out[i] += 1
+                    last = window
+
+
+@njit(cache=True, nogil=True)
+def encode_rare(lo, hi, docs, out_docs, entry_window, entry_start):
+    """One rare term's postings docs[lo:hi] into out_docs uint16[hi - lo] and its entries."""
+    last = -1
+    e = 0
+    for j in range(lo, hi):
+        window = docs[j] >> 16
+        if window != last:
+            entry_window[e] = window
+            entry_start[e] = j - lo
+            e += 1
+            last = window
+        out_docs[j - lo] = np.uint16(docs[j] & 0xFFFF)
+
+
+@njit(cache=True, nogil=True)
+def encode_starts(lo, hi, docs, out_docs, window_start, superblock_start):
+    """One frequent term's offsets uint8[hi - lo], window_start uint32[windows + 1], superblock_start uint16[superblocks].
+
+    A start inside a window is at most 65,536 - 256, since the superblock itself comes after it: 16 bits hold it.
+    """
+    j = lo
+    base = lo
+    for s in range(len(superblock_start)):
+        if s % SUPERBLOCKS_PER_WINDOW == 0:
+            base = j
+            window_start[s // SUPERBLOCKS_PER_WINDOW] = j - lo
+        superblock_start[s] = j - base
+        end = np.int64(s + 1) * SUPERBLOCK
+        while j < hi and docs[j] < end:
+            out_docs[j - lo] = np.uint8(docs[j] & 0xFF)
+            j += 1
+    window_start[len(window_start) - 1] = hi - lo
+
+
+@njit(cache=True, nogil=True)
+def encode_maxima(lo, hi, docs, impacts, block_shift, shift, row):
+    """Block maxima of one term into row uint8[blocks], which comes as zeros; rounded up, so that they stay bounds."""
+    add = (np.int64(1) << shift) - 1
+    for j in range(lo, hi):
+        top = np.uint8((np.int64(impacts[j]) + add) >> shift)      # shift is chosen so that this is at most 255
+        b = docs[j] >> block_shift
+        row[b] = max(row[b], top)
+
+
+@njit(cache=True, nogil=True)
+def encode_dense(lo, hi, docs, impacts, row):
+    """Impacts of one dense term into row uint8[positions], which comes as zeros; all are at most 255."""
+    for j in range(lo, hi):
+        row[docs[j]] = np.uint8(impacts[j])
+
+
+@njit(cache=True, nogil=True)
+def encode_batch(starts, docs, impacts, kinds, shifts, block_shift, entry_ptr, entry_window, entry_start,
+                 rare_ptr, rare_docs, frequent_ptr, frequent_docs, row_of, dense_of,
+                 window_start, superblock_start, block_max, dense_impacts):
+    """Every term of a batch into the arrays of its kind; pointers int64[n] say where each term's part begins."""
+    for i in range(len(starts) - 1):
+        lo, hi = starts[i], starts[i + 1]
+        if kinds[i] == RARE:
+            encode_rare(lo, hi, docs, rare_docs[rare_ptr[i]:], entry_window[entry_ptr[i]:], entry_start[entry_ptr[i]:])
+            continue
+        row = row_of[i]
+        encode_maxima(lo, hi, docs, impacts, block_shift, shifts[i], block_max[row])
+        if kinds[i] == FREQUENT:
+            encode_starts(lo, hi, docs, frequent_docs[frequent_ptr[i]:], window_start[row], superblock_start[row])
+        if kinds[i] == DENSE:
+            encode_dense(lo, hi, docs, impacts, dense_impacts[dense_of[i]])

@@ -1,0 +1,177 @@
+"""BmpIndex: an index directory as arrays, and how one is made."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .layout import DEFAULT_BLOCK_SIZE, Geometry
+from .store import open_arrays, read_manifest, verify_checksums
+
+if TYPE_CHECKING:
+    from bmp_plugin.adapters.source import PostingSource
+
+
+class BmpIndex:
+    """A block-max index, memory-mapped and read-only; safe to share between threads and processes.
+
+    Attributes
+    ----------
+    path : Path
+    manifest : dict
+        What the index says of itself: counts, block size, source, checksums, versions.
+    num_docs, num_terms, num_postings : int
+    arrays : dict of name -> array
+        The arrays of :data:`bmp_plugin.index.layout.ARRAYS`.
+    """
+
+    def __init__(self, path: Path, manifest: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
+        self.path = path
+        self.manifest = manifest
+        self.arrays = arrays
+        self.num_docs: int = manifest["num_docs"]
+        self.num_terms: int = manifest["num_terms"]
+        self.num_postings: int = manifest["num_postings"]
+        self.geometry = Geometry(self.num_docs, manifest["block_size"])
+        self._docid_bytes = memoryview(arrays["docid_bytes"])
+        self._term_bytes = memoryview(arrays["term_bytes"])
+        self._term_ids: dict[str, int] = {}
+
+    @classmethod
+    def build(cls, source: str | Path | PostingSource, output: str | Path, *, reorder: str = "none",
+              block_size: int = DEFAULT_BLOCK_SIZE, threads: int = 1, progress: bool = True, field: str = "contents",
+              overwrite: bool = False) -> BmpIndex:
+        """Convert a source and open the result.
+
+        Parameters
+        ----------
+        source : path or PostingSource
+            A Lucene impact index, a CIFF file or JSON vectors (a file or a folder); which of them is found out.
+        output : path
+            The index directory; it appears only when it is whole.
+        reorder : {"none", "bp"}
+            Keep the source's document order, or assign a new one by recursive graph bisection. Answers are the same.
+        block_size : int
+            Documents a block: 8, 16, 32, 64, 128 or 256. Smaller is a larger index with tighter bounds.
+        threads : int
+            Processor threads for the work that is parallel (reordering).
+        field : str
+            The field to read of a Lucene index.
+        overwrite : bool
+            Replace an index that stands at ``output``.
+
+        Errors
+        ------
+        FileNotFoundError, ValueError, or a subclass of :class:`bmp_plugin.BmpError`, with one line that names the file.
+        """
+        from .build import build_index
+        from .layout import check_block_size
+
+        check_block_size(block_size)
+        if threads < 1:
+            raise ValueError(f"threads={threads} is not at least 1")
+        owned = isinstance(source, (str, Path))
+        if isinstance(source, (str, Path)):
+            from bmp_plugin.adapters.sniff import open_source
+
+            source = open_source(source, field=field)
+        try:
+            build_index(source, Path(output), block_size=block_size, reorder=reorder, overwrite=overwrite,
+                        progress=progress)
+        finally:
+            if owned:
+                source.close()
+        return cls.open(output)
+
+    @classmethod
+    def open(cls, path: str | Path) -> BmpIndex:
+        """Memory-map an index: milliseconds, whatever its size.
+
+        Errors: ``FileNotFoundError``; :class:`bmp_plugin.BmpError` for a directory that is not an index or damaged.
+        """
+        path = Path(path)
+        manifest = read_manifest(path)
+        return cls(path, manifest, open_arrays(path, manifest))
+
+    def verify(self) -> None:
+        """Read every file and compare checksums. Errors: :class:`bmp_plugin.errors.DamagedIndexError`."""
+        verify_checksums(self.path, self.manifest)
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes on disk, all files included."""
+        return sum(file.stat().st_size for file in self.path.iterdir())
+
+    def term_id(self, token: str) -> int:
+        """The token's number, or -1 if the index does not have it."""
+        known = self._term_ids.get(token)
+        if known is not None:
+            return known
+        try:
+            wanted = token.encode("utf-8")
+        except UnicodeEncodeError:              # lone surrogates are in no index
+            return -1
+        lo, hi = 0, self.num_terms
+        while lo < hi:
+            mid = (lo + hi) // 2
+            if self._term(mid) < wanted:
+                lo = mid + 1
+            else:
+                hi = mid
+        if lo == self.num_terms or self._term(lo) != wanted:
+            return -1
+        self._term_ids[token] = lo              # bounded by the vocabulary: unknown tokens are not kept
+        return lo
+
+    def _term(self, term_id: int) -> bytes:
+        ends = self.arrays["term_end"]
+        return bytes(self._term_bytes[int(ends[term_id - 1]) if term_id else 0:int(ends[term_id])])
+
+    def terms(self) -> list[str]:
+        """All terms, in the order of their numbers."""
+        return [self._term(i).decode("utf-8") for i in range(self.num_terms)]
+
+    def df(self, token: str) -> int | None:
+        """Document frequency as the source reports it, or None for a token that the index does not have."""
+        term_id = self.term_id(token)
+        return None if term_id < 0 else int(self.arrays["term_df"][term_id])
+
+    def docids(self, positions: NDArray[np.int32]) -> list[str]:
+        """Collection docids of documents given by position."""
+        ends = self.arrays["docid_end"]
+        hi = ends[positions].tolist()
+        lo = np.where(positions > 0, ends[positions - 1], 0).tolist()
+        raw = self._docid_bytes
+        return [str(raw[a:b], "utf-8") for a, b in zip(lo, hi, strict=True)]
+
+    def lucene_docid_of(self, docid: str) -> int | None:
+        """The source's number of the document with a collection docid, or None."""
+        position = self.position_of(docid)
+        return None if position is None else int(self.arrays["doc_number"][position])
+
+    def position_of(self, docid: str) -> int | None:
+        """The position of the document with a collection docid, or None."""
+        wanted = docid.encode("utf-8", "surrogatepass")
+        if not self.manifest["source"]["ties_by_docid"]:        # ranks do not follow docids: look at all
+            for position in range(self.num_docs):
+                if self._docid(position) == wanted:
+                    return position
+            return None
+        order = self.arrays["rank_doc"]
+        lo, hi = 0, self.num_docs
+        while lo < hi:
+            mid = (lo + hi) // 2
+            if self._docid(int(order[mid])) < wanted:
+                lo = mid + 1
+            else:
+                hi = mid
+        return int(order[lo]) if lo < self.num_docs and self._docid(int(order[lo])) == wanted else None
+
+    def _docid(self, position: int) -> bytes:
+        ends = self.arrays["docid_end"]
+        return bytes(self._docid_bytes[int(ends[position - 1]) if position else 0:int(ends[position])])
+
+    def __repr__(self) -> str:
+        return f"BmpIndex({str(self.path)!r}: {self.num_docs} documents, {self.num_terms} terms, {self.num_postings} postings)"

@@ -1,0 +1,128 @@
+"""The block-max layout: which arrays an index consists of, their types and shapes, and what each is for.
+
+This is the one place that says how an index looks on disk. Documents are numbered by *position*, the order in which
+the index stores them. Three units divide the positions:
+
+- a *block* of ``block_size`` documents is what has block maxima, hence an upper bound for a query;
+- a *superblock* of 256 documents is what is scored at once: its documents need 8 bits each, its scores fit the L1 cache;
+- a *window* of 65,536 documents is what upper bounds are computed for at once: its documents need 16 bits each.
+
+A term is stored in one of three ways, by its number of postings:
+
+- *rare*: a list of 16-bit offsets in the window, found through the entries of the windows in which it occurs. Its block
+  maxima are taken from the postings themselves at query time;
+- *frequent* (at least one document in ``ROW_SHARE``): 8-bit offsets in the superblock, a start for every superblock and
+  a row with the maximum of every block;
+- *dense* (at least one document in ``DENSE_SHARE``, impacts up to 255): a row with the impact of every document, 0 where
+  there is none, and a row of block maxima.
+
+Impacts are stored exactly, in the narrowest of 8, 16 or 32 bits that holds the term's largest.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+FORMAT = "bmp-plugin block-max index"
+VERSION = 1
+
+SUPERBLOCK = 256
+WINDOW = 65_536
+SUPERBLOCKS_PER_WINDOW = WINDOW // SUPERBLOCK
+BLOCK_SIZES = (8, 16, 32, 64, 128, 256)
+DEFAULT_BLOCK_SIZE = 16
+ROW_SHARE = 64
+DENSE_SHARE = 4
+
+RARE, FREQUENT, DENSE = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class ArraySpec:
+    """One array of the index: ``shape`` names counts of the manifest, or ``free`` where only the file's length tells."""
+
+    dtype: str
+    shape: tuple[str, ...]
+    meaning: str
+
+
+ARRAYS: dict[str, ArraySpec] = {
+    # documents, by position
+    "doc_number": ArraySpec("<i4", ("num_docs",), "the document's number in the source (Lucene's docid)"),
+    "doc_rank": ArraySpec("<i4", ("num_docs",), "place in the order that breaks ties, a permutation"),
+    "rank_doc": ArraySpec("<i4", ("num_docs",), "the inverse of doc_rank"),
+    "docid_bytes": ArraySpec("|u1", ("docid_bytes",), "collection docids, UTF-8"),
+    "docid_end": ArraySpec("<i8", ("num_docs",), "where each docid ends in docid_bytes"),
+    # terms, in ascending order of their UTF-8 bytes
+    "term_bytes": ArraySpec("|u1", ("term_bytes",), "terms, UTF-8"),
+    "term_end": ArraySpec("<i8", ("num_terms",), "where each term ends in term_bytes"),
+    "term_df": ArraySpec("<i8", ("num_terms",), "document frequency as the source reports it, for min_idf"),
+    "term_count": ArraySpec("<i8", ("num_terms",), "postings"),
+    "term_max": ArraySpec("<i4", ("num_terms",), "largest impact, 0 without postings"),
+    "term_kind": ArraySpec("|u1", ("num_terms",), "0 rare, 1 frequent, 2 dense"),
+    "term_width": ArraySpec("|u1", ("num_terms",), "bytes of an impact: 1, 2 or 4"),
+    "term_shift": ArraySpec("|u1", ("num_terms",), "bits by which impacts are shifted, rounded up, into 8-bit maxima"),
+    "term_docs": ArraySpec("<i8", ("num_terms",), "first posting in rare_docs or frequent_docs"),
+    "term_impacts": ArraySpec("<i8", ("num_terms",), "first impact in impacts8, impacts16 or impacts32"),
+    "term_entry": ArraySpec("<i8", ("num_terms",), "rare: first entry; else: its row of block_max"),
+    "term_entries": ArraySpec("<i4", ("num_terms",), "rare: number of entries; dense: its row of dense_impacts"),
+    # rare terms
+    "entry_window": ArraySpec("<u2", ("num_entries",), "a window in which the term occurs, ascending"),
+    "entry_start": ArraySpec("<u4", ("num_entries",), "first posting there, counted from the term's first"),
+    "rare_docs": ArraySpec("<u2", ("num_rare_postings",), "offset in the window, ascending"),
+    # frequent terms; rows are shared with dense terms, which leave their starts at 0
+    "window_start": ArraySpec("<u4", ("num_rows", "num_windows_1"), "first posting of the window, from the term's first"),
+    "superblock_start": ArraySpec("<u2", ("num_rows", "num_superblocks"), "first posting there, from the window's first"),
+    "frequent_docs": ArraySpec("|u1", ("num_frequent_postings",), "offset in the superblock, ascending"),
+    "block_max": ArraySpec("|u1", ("num_rows", "num_blocks"), "block maxima, shifted by term_shift and rounded up"),
+    "dense_impacts": ArraySpec("|u1", ("num_dense", "num_positions"), "impact of every document, 0 for none"),
+    # impacts of rare and frequent terms
+    "impacts8": ArraySpec("|u1", ("num_impacts8",), "impacts of terms whose largest is below 2^8"),
+    "impacts16": ArraySpec("<u2", ("num_impacts16",), "impacts of terms whose largest is below 2^16"),
+    "impacts32": ArraySpec("<u4", ("num_impacts32",), "impacts of the others"),
+}
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """What follows from the number of documents and the block size."""
+
+    num_docs: int
+    block_size: int
+
+    @property
+    def block_shift(self) -> int:
+        return self.block_size.bit_length() - 1
+
+    @property
+    def num_windows(self) -> int:
+        return -(-self.num_docs // WINDOW)
+
+    @property
+    def num_superblocks(self) -> int:
+        return -(-self.num_docs // SUPERBLOCK)
+
+    @property
+    def num_positions(self) -> int:
+        """Documents rounded up to whole superblocks: rows have no ragged end, so kernels need no case for it."""
+        return self.num_superblocks * SUPERBLOCK
+
+    @property
+    def num_blocks(self) -> int:
+        return self.num_positions // self.block_size
+
+    def counts(self) -> dict[str, int]:
+        return {"num_docs": self.num_docs, "num_windows": self.num_windows, "num_windows_1": self.num_windows + 1,
+                "num_superblocks": self.num_superblocks, "num_positions": self.num_positions,
+                "num_blocks": self.num_blocks}
+
+
+def check_block_size(block_size: int) -> None:
+    """Raise ``ValueError`` unless ``block_size`` is one that the layout has."""
+    if block_size not in BLOCK_SIZES:
+        raise ValueError(f"block size {block_size!r} is not one of {', '.join(map(str, BLOCK_SIZES))}")
+
+
+def dtype(name: str) -> np.dtype:
+    return np.dtype(ARRAYS[name].dtype)

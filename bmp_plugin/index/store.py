@@ -1,0 +1,194 @@
+"""An index directory: written beside its place and moved there whole, opened as memory maps, checked before use."""
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import BmpError, BuildError, DamagedIndexError
+from .layout import ARRAYS, BLOCK_SIZES, FORMAT, VERSION, Geometry, dtype
+
+MANIFEST = "manifest.json"
+TEMPORARY = ".building-"
+Arrays = dict[str, NDArray[Any]]
+
+
+class ArrayWriter:
+    """Appends to one array's file and keeps its checksum (SHA-256) as it goes."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.name = name
+        self.dtype = dtype(name)
+        self.length = 0
+        self._hash = hashlib.sha256()
+        self._file = open(folder / f"{name}.bin", "wb")  # noqa: SIM115 (closed by close)
+
+    def append(self, values: NDArray[Any]) -> None:
+        """Append ``values``, converted to the array's type; the caller vouches for their range."""
+        data = memoryview(np.ascontiguousarray(values, self.dtype).reshape(-1).view(np.uint8))
+        self._file.write(data)
+        self._hash.update(data)
+        self.length += len(data) // self.dtype.itemsize
+
+    def close(self) -> dict[str, Any]:
+        """Close the file, on the disk for good; returns the array's entry of the manifest."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        return {"dtype": ARRAYS[self.name].dtype, "length": self.length, "sha256": self._hash.hexdigest()}
+
+    def abandon(self) -> None:
+        self._file.close()
+
+
+@contextlib.contextmanager
+def staging(output: Path, overwrite: bool) -> Iterator[Path]:
+    """A temporary folder beside ``output`` that takes its place when the block ends well, and vanishes when it does not.
+
+    Errors: :class:`BuildError` where ``output`` exists and may not be replaced, or cannot be written.
+    """
+    if os.path.lexists(output):
+        if not overwrite:
+            raise BuildError(f"{output}: exists already; remove it, or ask for it to be overwritten")
+        if not (output / MANIFEST).is_file():
+            raise BuildError(f"{output}: is not a block-max index, so it is not overwritten; choose another output")
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f".{output.name}{TEMPORARY}", dir=output.parent))
+        folder.chmod(0o777 & ~_umask())
+    except OSError as error:
+        raise BuildError(f"{output}: cannot be written ({error.strerror}); choose another output") from error
+    try:
+        yield folder
+        _replace(folder, output)
+    except OSError as error:
+        if isinstance(error, (FileNotFoundError, PermissionError)):
+            raise
+        raise BuildError(f"{output}: cannot be written ({error.strerror})") from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _replace(folder: Path, output: Path) -> None:
+    if not output.exists():
+        os.rename(folder, output)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{output.name}{TEMPORARY}", dir=output.parent)) / "old"
+    os.rename(output, old)
+    try:
+        os.rename(folder, output)
+    except OSError:
+        os.rename(old, output)
+        raise
+    finally:
+        shutil.rmtree(old.parent, ignore_errors=True)
+
+
+def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
+    """Write the manifest last: a folder without one is not an index."""
+    with open(folder / MANIFEST, "w", encoding="utf-8") as file:
+        json.dump(manifest, file, indent=1, ensure_ascii=False)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest, its form checked. Errors: ``FileNotFoundError``, :class:`DamagedIndexError`, :class:`BmpError`."""
+    path = folder / MANIFEST
+    if not folder.exists():
+        raise FileNotFoundError(f"{folder}: there is no such index")
+    if not path.is_file():
+        raise BmpError(f"{folder}: is not a block-max index (it has no {MANIFEST}); build one with `bmp-plugin index`")
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise DamagedIndexError(f"{path}: is not valid JSON ({error}); build the index again") from error
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise BmpError(f"{path}: does not describe a block-max index; build one with `bmp-plugin index`")
+    if manifest.get("version") != VERSION:
+        raise BmpError(f"{path}: has version {manifest.get('version')!r} of the layout and this bmp-plugin reads "
+                       f"version {VERSION}; build the index again")
+    _check_form(path, manifest)
+    return manifest
+
+
+def _check_form(path: Path, manifest: dict[str, Any]) -> None:
+    def damaged(what: str) -> DamagedIndexError:
+        return DamagedIndexError(f"{path}: {what}; build the index again")
+
+    def is_count(value: object) -> bool:
+        return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**62
+
+    counts = manifest.get("counts")
+    if not isinstance(counts, dict) or not all(is_count(counts.get(name)) for name in _free_counts()):
+        raise damaged("lacks a count")
+    if manifest.get("block_size") not in BLOCK_SIZES or isinstance(manifest["block_size"], bool):
+        raise damaged(f"has the block size {manifest.get('block_size')!r}")
+    if counts["num_docs"] >= 2**31 or counts["num_terms"] >= 2**31:
+        raise damaged("counts more documents or terms than 31 bits hold")
+    arrays = manifest.get("arrays")
+    if not isinstance(arrays, dict) or set(arrays) != set(ARRAYS):
+        raise damaged("does not list the arrays of this layout")
+    source = manifest.get("source")
+    if not isinstance(source, dict) or not all(isinstance(source.get(x), str) for x in ("kind", "path", "fingerprint")) \
+            or not is_count(source.get("num_docs")) or not isinstance(source.get("ties_by_docid"), bool) \
+            or not isinstance(source.get("details"), dict):
+        raise damaged("does not say what the index was built from")
+
+
+def _free_counts() -> set[str]:
+    return {name for spec in ARRAYS.values() for name in spec.shape} - (set(Geometry(1, 8).counts()) - {"num_docs"})
+
+
+def open_arrays(folder: Path, manifest: dict[str, Any]) -> Arrays:
+    """Memory-map every array, read-only, after comparing each file's size with the manifest's counts."""
+    counts = dict(manifest["counts"])
+    counts |= Geometry(counts["num_docs"], manifest["block_size"]).counts()
+    arrays: Arrays = {}
+    for name, spec in ARRAYS.items():
+        path = folder / f"{name}.bin"
+        shape = tuple(counts[x] for x in spec.shape)
+        size = dtype(name).itemsize
+        for extent in shape:
+            size *= extent
+        try:
+            actual = path.stat().st_size
+        except FileNotFoundError:
+            raise DamagedIndexError(f"{path}: is missing; build the index again") from None
+        if actual != size:
+            raise DamagedIndexError(f"{path}: has {actual} bytes where the manifest says {size}; build the index again")
+        # asarray: a plain ndarray over the map, which is cheaper to hand to a kernel than numpy's memmap class
+        arrays[name] = np.asarray(np.memmap(path, dtype(name), "r", shape=shape)) if size else _empty(name, shape)
+    return arrays
+
+
+def _empty(name: str, shape: tuple[int, ...]) -> NDArray[Any]:
+    array = np.empty(shape, dtype(name))
+    array.flags.writeable = False            # kernels are compiled for read-only arrays
+    return array
+
+
+def verify_checksums(folder: Path, manifest: dict[str, Any]) -> None:
+    """Raise :class:`DamagedIndexError` for the first file whose content is not the one that was written."""
+    for name in ARRAYS:
+        path = folder / f"{name}.bin"
+        with open(path, "rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if not isinstance(manifest["arrays"][name], dict) or found != manifest["arrays"][name].get("sha256"):
+            raise DamagedIndexError(f"{path}: its content is not what was written (checksum); build the index again")

@@ -1,0 +1,120 @@
+"""Safe Block-Max Pruning over superblocks: bounds for all, the most promising scored first, the others if they can matter.
+
+After Mallia, Suel and Tonellotto, "Faster Learned Sparse Retrieval with Block-Max Pruning", SIGIR 2024. Blocks have
+upper bounds as there; what is scored is the superblock around a block that may matter, since adding up all postings of
+256 documents costs about as much as looking up those of 8. Instead of sorting superblocks by bound they are taken in a
+few tiers of falling bounds, each in storage order: sequential memory, and no order among those that will be scored anyway.
+"""
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from .bounds import lowest_bound, scale_weights, superblock_bounds
+from .scores import enter_window, score_superblock
+from .topk import finish, keep_best, key_score, lowest_sum, make_key
+
+TIER_GROWTH = 6
+
+
+@njit(cache=True, nogil=True)
+def tier_floor(counts, at_least):
+    """The largest bound b, in bins of 64, such that at least that many superblocks have a bound >= b."""
+    had = 0
+    for bucket in range(len(counts) - 1, 0, -1):
+        had += counts[bucket]
+        if had >= at_least:
+            return np.int64(bucket) << 6
+    return np.int64(0)
+
+
+@njit(cache=True, nogil=True)
+def offer(acc, base, num_docs, lowest, doc_rank, keys, n, k, theta, scratch):
+    """Offer a superblock's sums acc int32[256]; returns (candidates, the k-th best key so far or 0)."""
+    top = np.int32(0)
+    for d in range(256):
+        top = max(top, acc[d])
+    if top < lowest:
+        return n, theta
+    for d in range(min(np.int64(256), num_docs - base)):
+        if acc[d] >= lowest:
+            key = make_key(np.float32(acc[d]), doc_rank[base + d], scratch)
+            if key > theta:
+                keys[n] = key
+                n += 1
+                if n == len(keys):
+                    theta = keep_best(keys, n, k)
+                    n = k
+                    lowest = max(lowest, lowest_sum(key_score(theta, scratch)))
+    return n, theta
+
+
+@njit(cache=True, nogil=True)
+def search(terms, weights, k, alpha, first_tier, geometry, table, rare, frequent, window_start, block_max, doc_rank,
+           rank_doc, docs, scores, statistics):
+    """The k best documents: positions into docs int32[>= k], scores float32[>= k]; returns their number, or -1.
+
+    terms int32[n] distinct, with postings; weights int64[n] >= 1, such that every product of weight and impact is below
+    2^24 and every sum below 2^31. -1 says that the query has too many terms for bounds in 16 bits. alpha scales the
+    bounds, 1.0 is safe. first_tier: superblocks in the first tier. statistics int64[2] receives superblocks and scored.
+    """
+    num_docs, num_superblocks, block_shift = geometry[0], geometry[1], geometry[2]
+    num_terms = len(terms)
+    scaled = np.empty(num_terms, np.uint16)
+    scale = scale_weights(terms, weights, table[8], table[2], scaled)
+    if scale == 0.0:
+        return -1
+    bounds = np.empty(num_superblocks, np.uint16)
+    superblock_bounds(terms, scaled, geometry, table[:8], rare, block_max, np.empty(65536 >> block_shift, np.uint16), bounds)
+    counts = np.zeros(1024, np.int64)
+    for s in range(num_superblocks):
+        counts[bounds[s] >> 6] += 1
+
+    weights32 = weights.astype(np.int32)
+    keys = np.empty(k + max(16, k >> 1), np.uint64)
+    scratch = np.empty(1, np.float32)
+    acc = np.empty(256, np.int32)
+    cursor = np.empty(num_terms, np.int64)
+    first = np.empty(num_terms, np.int64)
+    last = np.empty(num_terms, np.int64)
+    n = 0
+    theta = np.uint64(0)
+    lowest = np.int64(1)                 # the least sum that may enter
+    demand = np.int64(-1)                # a superblock whose bound is at or below this one cannot matter
+    ceiling = np.int64(65536)            # bounds from here up were seen in earlier tiers
+    wanted = first_tier
+    scored = 0
+    while ceiling > 0:
+        floor = tier_floor(counts, wanted)
+        if floor >= ceiling:
+            wanted *= TIER_GROWTH
+            continue
+        floor = max(floor, min(demand + 1, ceiling))
+        cursor[:] = 0
+        window = np.int64(-1)
+        for s in range(num_superblocks):
+            bound = np.int64(bounds[s])
+            if bound < floor or bound >= ceiling or bound <= demand:
+                continue
+            if s >> 8 != window:
+                window = s >> 8
+                enter_window(window, terms, table, rare, window_start, cursor, first, last)
+            score_superblock(s, terms, weights32, table, rare, frequent, first, last, acc)
+            scored += 1
+            before = theta
+            n, theta = offer(acc, s << 8, num_docs, lowest, doc_rank, keys, n, k, theta, scratch)
+            if theta != before:
+                lowest = max(np.int64(1), lowest_sum(key_score(theta, scratch)))
+                demand = lowest_bound(lowest, scale, num_terms, alpha)
+        if n >= k:
+            theta = keep_best(keys, n, k)
+            n = k
+            lowest = max(np.int64(1), lowest_sum(key_score(theta, scratch)))
+            demand = lowest_bound(lowest, scale, num_terms, alpha)
+        ceiling = floor
+        if ceiling <= demand + 1:
+            break
+        wanted *= TIER_GROWTH
+    statistics[0] = num_superblocks
+    statistics[1] = scored
+    return finish(keys, n, k, rank_doc, scratch, docs, scores)
