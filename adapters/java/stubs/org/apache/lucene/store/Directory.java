@@ -1,0 +1,4 @@
+// Signatures only, to compile PostingReader without Lucene at hand; never shipped.
+package org.apache.lucene.store;
+
+public abstract class Directory {}
