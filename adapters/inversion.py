@@ -1,8 +1,8 @@
 """From postings in document order to postings in term order, within a memory budget.
 
 Postings come in chunks of ascending documents. Up to ``budget`` of them are kept; then they are turned round into a
-*run* (counting sort by term, which keeps documents ascending within a term) and, if more follow, the run is written to a
-temporary folder. Runs hold ascending ranges of documents, so merging a term is putting its parts one after the other.
+*run* (counting sort by term, which keeps documents ascending within a term) and, if more follow, the run is written to
+a temporary folder. Runs hold ascending ranges of documents, so merging a term is putting its parts one after the other.
 """
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ class Inverter:
     def batches(
         self, max_postings: int = BATCH_POSTINGS
     ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32], NDArray[np.int32]]]:
-        """Yield (term numbers, counts, docs, impacts) for ascending ranges of terms; terms without postings are left out.
+        """Yield (term numbers, counts, docs, impacts) for ascending ranges of terms, without terms that have none.
 
         A batch has at most ``max_postings`` postings, unless one term alone has more. May be called again.
         """

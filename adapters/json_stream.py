@@ -1,9 +1,8 @@
-"""JSON objects out of a file as Anserini's JsonCollection takes them: one a line, one a file, an array, any of it gzipped."""
+"""JSON objects out of files as Anserini's JsonCollection takes them: one a line, one a file, an array; gzipped or not."""
 from __future__ import annotations
 
 import codecs
 import gzip
-import io
 import json
 import os
 import zlib
@@ -13,6 +12,7 @@ from typing import Any, BinaryIO
 
 import orjson
 
+from bmp_plugin.compressed import open_maybe_gzip
 from bmp_plugin.errors import SourceError
 
 SUFFIXES = (".json", ".jsonl", ".gz")
@@ -57,21 +57,8 @@ def begins_like_json(path: Path) -> bool:
     try:
         with open_maybe_gzip(path) as file:
             return file.read(4096).lstrip(_BLANK)[:1] in (b"{", b"[")
-    except (OSError, EOFError, zlib.error):
+    except (OSError, EOFError, zlib.error, SourceError):
         return False
-
-
-def open_maybe_gzip(path: Path) -> BinaryIO:
-    """Open for reading bytes, through gzip if the file begins with gzip's magic number."""
-    file = open(path, "rb")  # noqa: SIM115 (handed to the caller)
-    magic = file.read(2)
-    file.seek(0)
-    if magic == b"\x1f\x8b":
-        return gzip.open(file)  # type: ignore[return-value]
-    if path.name.endswith(".gz") and magic:
-        file.close()
-        raise gzip.BadGzipFile("not a gzipped file")
-    return file
 
 
 def json_objects(path: Path) -> Iterator[tuple[int, Any]]:
@@ -83,8 +70,7 @@ def json_objects(path: Path) -> Iterator[tuple[int, Any]]:
     """
     line = 1
     try:
-        with open_maybe_gzip(path) as raw:
-            file = io.BufferedReader(raw, _CHUNK) if isinstance(raw, io.RawIOBase) else raw
+        with open_maybe_gzip(path) as file:
             for line, value in _by_line(path, file):
                 yield line, value
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
@@ -154,4 +140,5 @@ def _by_value(path: Path, head: bytes, file: BinaryIO, line: int) -> Iterator[tu
         yield line + text.count("\n", 0, at), value
         at, wanted = end, wanted + 1
     if in_array:
-        raise SourceError(f"{path}, line {line + text.count(chr(10))}: broken JSON (the array does not end): mend the file")
+        line += text.count("\n")
+        raise SourceError(f"{path}, line {line}: broken JSON (the array does not end): mend the file")

@@ -1,8 +1,8 @@
 """Anserini's JsonVectorCollection, read without Anserini: ``{"id": ..., "contents": ..., "vector": {token: weight}}``.
 
-The result is what ``IndexCollection -collection JsonVectorCollection -impact -pretokenized -threads 1`` indexes (observed
-with Anserini 1.7.1): documents in the order of the files on disk; weights of 0 left out; documents without any weight
-above 0 not indexed and hence not counted; tokens divided at white space and after 255 UTF-16 units, as Lucene's
+The result is what ``IndexCollection -collection JsonVectorCollection -impact -pretokenized -threads 1`` indexes, as
+observed with Anserini 1.7.1: documents in the order of the files on disk; weights of 0 left out; documents without any
+weight above 0 not indexed and hence not counted; tokens divided at white space and after 255 UTF-16 units, as Lucene's
 WhitespaceTokenizer does, and the weights of equal parts added up. What Anserini takes silently and wrongly (fractional
 and negative weights, 2**31 and more, duplicate ids, the rest of a file after a broken line) is refused.
 """
@@ -31,7 +31,8 @@ _CHUNK_POSTINGS = 1_000_000
 
 # Character.isWhitespace of Java, by which Lucene's WhitespaceTokenizer divides: no-break spaces and U+0085 do not count
 _JAVA_WHITESPACE = frozenset(
-    "\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f \u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2008\u2009\u200a\u2028\u2029\u205f\u3000"
+    "\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f "
+    "\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2008\u2009\u200a\u2028\u2029\u205f\u3000"
 )
 _JAVA_TRIMMED = "".join(map(chr, range(0x21)))
 
@@ -54,7 +55,7 @@ def lucene_tokens(token: str) -> list[str]:
 
 
 class _TermNumbers(dict[str, int]):
-    """Token to term number, given out at first sight; tokens that Lucene divides get -1 - their place in ``divided``."""
+    """Token to term number, given out at first sight; divided tokens get -1 - their place in ``divided``."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -134,7 +135,7 @@ class JsonVectorSource:
             self._documents = reader.finish()
             self._terms = [term.encode() for term in reader.numbers.terms]
             if _fingerprint(self._path, json_files(self._path)) != self._fingerprint:
-                raise SourceError(f"{self._path}: files changed while they were read: build again when they are complete")
+                raise SourceError(f"{self._path}: files changed while they were read: try again when complete")
         return self._documents
 
     def num_postings_hint(self) -> int | None:
@@ -313,7 +314,7 @@ def _docid_text(path: Path, line: int, docid: Any) -> str:
 
 
 def _whole_weights(path: Path, line: int, docid: str, vector: dict[str, Any]) -> list[int]:
-    """The slower way for weights that are not all int32: takes floats that are whole, says what is wrong with others."""
+    """The slower way, for weights not all int32: takes whole floats, says what is wrong with others."""
     weights = []
     for token, weight in vector.items():
         where = f"{path}, line {line}: weight {weight!r} of token {token!r} in document {docid!r}"

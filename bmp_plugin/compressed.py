@@ -1,0 +1,43 @@
+"""Input files that may be gzipped, and what their damage is called."""
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from bmp_plugin.errors import SourceError
+
+
+def open_maybe_gzip(path: str | Path) -> BinaryIO:
+    """Open a file for reading bytes, through gzip if it begins with gzip's magic number.
+
+    Errors: ``FileNotFoundError``; SourceError for a folder, or a file named ``.gz`` that is not gzip.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such file")
+    if path.is_dir():
+        raise SourceError(f"{path}: a folder where a file is expected")
+    file = open(path, "rb")  # noqa: SIM115 (handed to the caller)
+    magic = file.peek(2)[:2]
+    if magic == b"\x1f\x8b":
+        file.close()
+        return gzip.open(path)  # type: ignore[return-value]
+    if path.name.endswith(".gz") and magic:
+        file.close()
+        raise SourceError(f"{path}: named .gz but not gzipped: rename it, or get it again")
+    return file
+
+
+@contextmanager
+def damage_named(path: str | Path) -> Iterator[None]:
+    """Turn errors of gzip and of UTF-8 decoding, while ``path`` is read, into a SourceError that names it."""
+    try:
+        yield
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise SourceError(f"{path}: damaged gzip ({error}): get the file again") from None
+    except UnicodeDecodeError as error:
+        raise SourceError(f"{path}: not UTF-8 ({error.reason}): convert the file") from None

@@ -1,0 +1,164 @@
+"""Run files: written byte for byte as Pyserini's writers do, whole or not at all; read back line by line."""
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Protocol, TextIO
+
+from bmp_plugin.compressed import damage_named, open_maybe_gzip
+from bmp_plugin.errors import SourceError
+
+RunFormat = Literal["trec", "msmarco"]
+RUN_FORMATS: tuple[RunFormat, ...] = ("trec", "msmarco")
+DEFAULT_TAG = "Anserini"
+"""What ``python -m pyserini.search.lucene --output ...`` writes in the last column."""
+
+
+class ScoredDocument(Protocol):
+    """A hit: its collection docid and its score."""
+
+    docid: str
+    score: float
+
+
+class RunWriter:
+    """Writes a run beside ``path`` and puts it there on leaving the ``with`` block, unless by an exception.
+
+    Parameters
+    ----------
+    path : str or Path
+        Where the run shall stand; missing folders are made. Devices (``/dev/stdout``) and pipes are written directly.
+    run_format : {"trec", "msmarco"}
+        ``qid Q0 docid rank score tag`` or ``qid<TAB>docid<TAB>rank``.
+    tag : str
+        The last column of a TREC run.
+
+    Errors: ``ValueError`` for an unknown format or a tag with white space, ``OSError`` if it cannot be written.
+    """
+
+    def __init__(self, path: str | Path, run_format: RunFormat = "trec", tag: str = DEFAULT_TAG) -> None:
+        if run_format not in RUN_FORMATS:
+            raise ValueError(f"run format is {run_format!r}: give one of {', '.join(RUN_FORMATS)}")
+        if not tag or tag.split() != [tag]:
+            raise ValueError(f"run tag is {tag!r}: give one word")
+        self._path = Path(os.path.realpath(path))
+        self._trec = run_format == "trec"
+        self._tag = tag
+        self._file: TextIO | None = None
+        self._beside: Path | None = None
+
+    def __enter__(self) -> RunWriter:
+        if self._path.is_dir():
+            raise IsADirectoryError(f"{self._path}: a folder stands where the run shall be written")
+        target = self._path
+        if not target.exists() or target.is_file():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target = self._beside = self._path.with_name(f".{self._path.name}.{os.getpid()}.tmp")
+        self._file = open(target, "w", encoding="utf-8", newline="\n")  # noqa: SIM115 (closed in __exit__)
+        return self
+
+    def write(self, qid: str, hits: Iterable[ScoredDocument]) -> None:
+        """Write one query's hits in their order, ranks from 1."""
+        assert self._file is not None
+        ranked = enumerate(hits, 1)
+        if self._trec:
+            tag = self._tag
+            lines = [f"{qid} Q0 {hit.docid.strip()} {rank} {hit.score:.6f} {tag}\n" for rank, hit in ranked]
+        else:
+            lines = [f"{qid}\t{hit.docid.strip()}\t{rank}\n" for rank, hit in ranked]
+        self._file.write("".join(lines))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._file is not None
+        try:
+            if kind is None and self._beside is not None:
+                self._file.flush()
+                os.fsync(self._file.fileno())
+            self._file.close()
+            if kind is None and self._beside is not None:
+                os.replace(self._beside, self._path)
+                self._beside = None
+        finally:
+            if self._beside is not None:
+                with contextlib.suppress(OSError):
+                    self._file.close()
+                self._beside.unlink(missing_ok=True)
+
+
+@dataclass
+class Run:
+    """A run in compact form.
+
+    Attributes
+    ----------
+    path : Path
+    run_format : {"trec", "msmarco"}
+    answers : dict of str to bytes
+        Query id to its lines in file order, each ``docid<SPACE>score<NEWLINE>`` (``docid<NEWLINE>`` in MS MARCO runs,
+        which have no scores), as they are written in the file.
+    """
+
+    path: Path
+    run_format: RunFormat
+    answers: dict[str, bytes]
+
+    def ranking(self, qid: str) -> Iterator[tuple[str, str | None]]:
+        """Yield (docid, score as written or None) in file order."""
+        for line in self.answers[qid].decode().splitlines():
+            docid, _, score = line.partition(" ")
+            yield docid, score or None
+
+
+def read_run(path: str | Path) -> Run:
+    """Read a TREC (six columns) or MS MARCO (three columns) run, plain or gzipped.
+
+    Errors: ``FileNotFoundError``; SourceError naming file and line for a wrong number of columns, ranks that do not
+    ascend within a query and scores that are not numbers.
+    """
+    path = Path(path)
+    collected: dict[bytes, bytearray] = {}
+    ranks: dict[bytes, int] = {}
+    columns = 0
+    with damage_named(path), open_maybe_gzip(path) as file:
+        for number, line in enumerate(file, 1):
+            parts = line.split()
+            if not parts:
+                continue
+            if len(parts) != columns:
+                if columns or len(parts) not in (3, 6):
+                    raise SourceError(_wrong_columns(path, number, len(parts), columns))
+                columns = len(parts)
+            try:
+                if columns == 6:
+                    qid, _, docid, rank_text, score, _ = parts
+                    entry = b"%b %b\n" % (docid, score)
+                    finite = abs(float(score)) < float("inf")
+                else:
+                    qid, docid, rank_text = parts
+                    entry, finite = docid + b"\n", True
+                rank = int(rank_text)
+            except ValueError:
+                raise SourceError(f"{path}, line {number}: rank or score is not a number: not a run file?") from None
+            if not finite:
+                raise SourceError(f"{path}, line {number}: score is {score.decode()}: not a finite number")
+            if qid not in collected:
+                collected[qid] = bytearray()
+            elif rank <= ranks[qid]:
+                raise SourceError(f"{path}, line {number}: rank {rank} after rank {ranks[qid]}: ranks must ascend")
+            ranks[qid] = rank
+            collected[qid] += entry
+        answers = {qid.decode(): bytes(lines) for qid, lines in collected.items()}
+        for lines in answers.values():
+            lines.decode()  # docids that are not UTF-8 are named here, not in the middle of a comparison
+    return Run(path, "msmarco" if columns == 3 else "trec", answers)
+
+
+def _wrong_columns(path: Path, number: int, found: int, expected: int) -> str:
+    wanted = str(expected) if expected else "6 (qid Q0 docid rank score tag) or 3 (qid docid rank)"
+    return f"{path}, line {number}: {found} columns, expected {wanted}: not a run file, or a docid with a space?"
