@@ -1,4 +1,4 @@
-"""JSON objects out of files as Anserini's JsonCollection takes them: one a line, one a file, an array; gzipped or not."""
+"""JSON objects from files as Anserini's JsonCollection takes them: one a line, one a file, or an array; or gzipped."""
 from __future__ import annotations
 
 import codecs

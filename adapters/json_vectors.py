@@ -108,8 +108,10 @@ class JsonVectorSource:
     ) -> None:
         self._path = Path(path)
         self._files = json_files(self._path)
+        self._budget, self._temp_dir = budget, temp_dir
         self._inverter = Inverter(budget, temp_dir)
         self._progress = progress
+        self._num_docs: int | None = None
         self._terms: list[bytes] = []
         self._documents: Documents | None = None
         self._fingerprint = _fingerprint(self._path, self._files)
@@ -121,7 +123,7 @@ class JsonVectorSource:
             kind="json-vectors",
             path=str(self._path.resolve()),
             fingerprint=self._fingerprint,
-            num_docs=self.documents().numbers.size,
+            num_docs=self.documents().numbers.size if self._num_docs is None else self._num_docs,
             details={"files": len(self._files)},
         )
 
@@ -129,10 +131,11 @@ class JsonVectorSource:
         """All documents with at least one weight above 0, numbered as they come."""
         if self._documents is None:
             reader = _Reader(self._inverter)
-            with tqdm(self._files, desc="reading vectors", unit="file", disable=not self._progress) as files:
-                for file in files:
-                    reader.read(file, files)
+            with tqdm(desc="reading vectors", unit=" documents", disable=not self._progress) as bar:
+                for file in self._files:
+                    reader.read(file, bar)
             self._documents = reader.finish()
+            self._num_docs = self._documents.numbers.size
             self._terms = [term.encode() for term in reader.numbers.terms]
             if _fingerprint(self._path, json_files(self._path)) != self._fingerprint:
                 raise SourceError(f"{self._path}: files changed while they were read: try again when complete")
@@ -150,10 +153,10 @@ class JsonVectorSource:
             yield PostingBatch(terms, counts.copy(), counts, docs, impacts)
 
     def close(self) -> None:
-        """Remove spilled runs; may be called twice."""
+        """Free the postings and remove spilled runs; may be called twice."""
         self._inverter.close()
+        self._inverter = Inverter(self._budget, self._temp_dir)
         self._documents = None
-        self._inverter.num_postings = 0
 
 
 def _fingerprint(path: Path, files: list[Path]) -> str:
@@ -185,7 +188,7 @@ class _Reader:
         self._chunk_weights = array("i")
         self._chunk_counts = array("q")
 
-    def read(self, path: Path, progress: Any = None) -> None:
+    def read(self, path: Path, progress: tqdm[Any]) -> None:
         """Take all documents of a file."""
         self._files.append((len(self._docid_ends), path))
         number_of = self.numbers.__getitem__
@@ -213,9 +216,9 @@ class _Reader:
             self._chunk_counts.append(len(vector))
             if len(weights) >= _CHUNK_POSTINGS:
                 self._take_chunk(path)
-                if progress is not None:
-                    progress.set_postfix_str(f"{len(self._docid_ends):,} documents")
+                progress.update(len(self._docid_ends) - progress.n)
         self._take_chunk(path)
+        progress.update(len(self._docid_ends) - progress.n)
 
     def _take_chunk(self, path: Path) -> None:
         if not self._chunk_docids:

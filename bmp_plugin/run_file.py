@@ -58,7 +58,7 @@ class RunWriter:
         if not target.exists() or target.is_file():
             target.parent.mkdir(parents=True, exist_ok=True)
             target = self._beside = self._path.with_name(f".{self._path.name}.{os.getpid()}.tmp")
-        self._file = open(target, "w", encoding="utf-8", newline="\n")  # noqa: SIM115 (closed in __exit__)
+        self._file = open(target, "w", encoding="utf-8", newline="\n")
         return self
 
     def write(self, qid: str, hits: Iterable[ScoredDocument]) -> None:
@@ -110,7 +110,7 @@ class Run:
 
     def ranking(self, qid: str) -> Iterator[tuple[str, str | None]]:
         """Yield (docid, score as written or None) in file order."""
-        for line in self.answers[qid].decode().splitlines():
+        for line in self.answers[qid].decode().split("\n")[:-1]:
             docid, _, score = line.partition(" ")
             yield docid, score or None
 

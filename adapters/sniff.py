@@ -1,0 +1,60 @@
+"""Which adapter reads a path: found out from what is there, not from a flag."""
+from __future__ import annotations
+
+from pathlib import Path
+
+from bmp_plugin.compressed import damage_named, open_maybe_gzip
+from bmp_plugin.errors import SourceError
+
+from .source import PostingSource
+
+EXPECTED = "a Lucene index directory, a CIFF file, or a file or folder of JSON vectors"
+
+
+def open_source(path: str | Path, field: str = "contents", progress: bool = False) -> PostingSource:
+    """Open a source of postings.
+
+    Parameters
+    ----------
+    path : str or Path
+        Lucene index directory; CIFF file; file or folder of JSON vectors. CIFF and JSON may be gzipped.
+    field : str
+        Field of a Lucene index; the other formats have but one.
+    progress : bool
+        Show a progress bar where opening reads the whole source (JSON vectors).
+
+    Errors: ``FileNotFoundError`` if nothing is there; SourceError if it is none of these, or damaged;
+    MissingDependencyError if reading the format needs something that is not installed.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such file or folder: give {EXPECTED}")
+    if path.is_dir():
+        if _is_lucene_directory(path):
+            from .lucene import LuceneSource
+
+            return LuceneSource(path, field=field)
+        if any(path.glob("segments_*")):
+            raise SourceError(f"{path}: looks like a Lucene index but is not a readable one: check that it is complete")
+        if (path / "manifest.json").is_file():
+            raise SourceError(f"{path}: already a block-max index: search it, or give {EXPECTED}")
+        from .json_vectors import JsonVectorSource
+
+        return JsonVectorSource(path, progress=progress)
+    with damage_named(path), open_maybe_gzip(path) as file:
+        head = file.read(4096)
+    if head.lstrip()[:1] in (b"{", b"["):
+        from .json_vectors import JsonVectorSource
+
+        return JsonVectorSource(path, progress=progress)
+    from .ciff import CiffSource, begins_like_ciff
+
+    if begins_like_ciff(head):
+        return CiffSource(path)
+    raise SourceError(f"{path}: {'an empty file' if not head else 'not recognized'}: give {EXPECTED}")
+
+
+def _is_lucene_directory(path: Path) -> bool:
+    from .lucene import is_lucene_directory
+
+    return is_lucene_directory(path)

@@ -1,0 +1,98 @@
+"""The command line ``bmp-plugin``: one module a command; what they need is imported when they run."""
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from bmp_plugin.errors import BmpError
+
+from . import compare, demo, index, info, search, verify
+
+UNUSABLE = 2
+INTERRUPTED = 130
+_TERMINATED = 143
+
+_EXAMPLES = """\
+  bmp-plugin demo
+  bmp-plugin index --input lucene-index/ --output passages.bmp
+  bmp-plugin search --index passages.bmp --topics queries.tsv --output run.txt --hits 1000
+
+Run `bmp-plugin COMMAND --help` for a command's arguments."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Refuses in one line, as everything here does."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(UNUSABLE, f"bmp-plugin: error: {_one_line(message)} (see {self.prog} --help)\n")
+
+
+class _Version(argparse.Action):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(nargs=0, **options)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        print(f"bmp-plugin {version('bmp-plugin')}")
+        parser.exit(0)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line as an argparse parser; ``run`` of the parsed arguments is the command's function."""
+    whole = _Parser(
+        prog="bmp-plugin",
+        description="Search impact indexes (uniCOIL, SPLADE, DeepImpact) by Block-Max Pruning,"
+        " with the answers of Pyserini's LuceneImpactSearcher.",
+        epilog=f"examples:\n{_EXAMPLES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    whole.add_argument("--version", action=_Version, help="print the version and exit")
+    commands = whole.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Parser)
+    for module in (index, search, compare, verify, info, demo):
+        module.add_parser(commands)
+    return whole
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status: 0 done, 1 a negative answer, 2 unusable input, 130 interrupted.
+
+    Every refusal is one line on standard error.
+    """
+    args = parser().parse_args(argv)
+    if hasattr(signal, "SIGTERM"):
+        signal.signal(signal.SIGTERM, _terminate)  # so that what is half written is removed
+    try:
+        status: int = args.run(args)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        # the reader of standard output left; Python would complain once more when it flushes at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return UNUSABLE
+    except OSError as error:
+        return _refuse(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error))
+    except (BmpError, ValueError) as error:
+        return _refuse(str(error))
+    except MemoryError:
+        return _refuse(f"out of memory in {args.command}: use a machine with more")
+    except KeyboardInterrupt:
+        print("bmp-plugin: interrupted", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _refuse(message: str) -> int:
+    print(f"bmp-plugin: error: {_one_line(message)}", file=sys.stderr)
+    return UNUSABLE
+
+
+def _one_line(message: str) -> str:
+    return " ".join(message.split())
+
+
+def _terminate(*_: object) -> NoReturn:
+    raise SystemExit(_TERMINATED)

@@ -1,0 +1,73 @@
+"""``bmp-plugin index``: a source of postings becomes a block-max index."""
+from __future__ import annotations
+
+import argparse
+import time
+from typing import Any
+
+from .arguments import add_command, add_quiet, positive, say, shows_progress
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command."""
+    parser = add_command(
+        commands,
+        "index",
+        "build a block-max index",
+        "bmp-plugin index --input lucene-index/ --output passages.bmp",
+        "The index appears at its place only when it is whole.",
+    )
+    parser.add_argument(
+        "--input",
+        required=True,
+        metavar="SRC",
+        default=argparse.SUPPRESS,
+        help="Lucene impact index, CIFF file, or file or folder of JSON vectors (plain or gzipped)",
+    )
+    parser.add_argument(
+        "--output", required=True, metavar="INDEX", default=argparse.SUPPRESS, help="folder to write, e.g. passages.bmp"
+    )
+    parser.add_argument("--field", default="contents", help="field of the Lucene index")
+    parser.add_argument(
+        "--reorder",
+        choices=("none", "bp"),
+        default="none",
+        help="put similar documents together, by recursive graph bisection: slower to build, smaller, faster to search",
+    )
+    parser.add_argument("--block-size", type=positive, default=16, metavar="N", help="documents a block")
+    parser.add_argument("--threads", type=positive, default=1, metavar="N", help="threads to build with")
+    parser.add_argument(
+        "--overwrite", action="store_true", default=argparse.SUPPRESS, help="replace an index that is there already"
+    )
+    add_quiet(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Build the index; returns the exit status."""
+    from bmp_plugin import BmpIndex
+    from bmp_plugin.adapters.sniff import open_source
+
+    progress = shows_progress(args)
+    started = time.perf_counter()
+    source = open_source(args.input, field=args.field, progress=progress)
+    try:
+        index = BmpIndex.build(
+            source,
+            args.output,
+            reorder=args.reorder,
+            block_size=args.block_size,
+            threads=args.threads,
+            progress=progress,
+            overwrite=getattr(args, "overwrite", False),
+        )
+    finally:
+        source.close()
+    seconds = time.perf_counter() - started
+    per_posting = index.size_bytes / max(index.num_postings, 1)
+    say(
+        args,
+        f"{args.output}: {index.num_docs:,} documents, {index.num_terms:,} terms, {index.num_postings:,} postings,"
+        f" {index.size_bytes / 1e6:,.1f} MB ({per_posting:.1f} bytes a posting), built in {seconds:.1f} s",
+    )
+    return 0

@@ -1,0 +1,85 @@
+"""``bmp-plugin search``: topics in, run file out."""
+from __future__ import annotations
+
+import argparse
+import time
+from typing import Any
+
+from bmp_plugin.run_file import DEFAULT_TAG, RUN_FORMATS
+
+from .arguments import add_command, add_quiet, positive, say, shows_progress
+
+_SLICE = 128
+"""Queries a thread between two steps of the progress bar: bounds the hits held in memory."""
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command."""
+    parser = add_command(
+        commands,
+        "search",
+        "search a block-max index and write a run file",
+        "bmp-plugin search --index passages.bmp --topics queries.tsv --output run.txt --hits 1000 --threads 2",
+        "The run is, byte for byte, the one that `python -m pyserini.search.lucene --impact` writes, unless alpha or"
+        " beta is below 1.",
+    )
+    parser.add_argument("--index", required=True, metavar="INDEX", default=argparse.SUPPRESS, help="block-max index")
+    parser.add_argument(
+        "--topics",
+        required=True,
+        metavar="FILE",
+        default=argparse.SUPPRESS,
+        help="TSV (qid<TAB>tokens, a token's count is its weight) or JSONL with qid and vector; plain or gzipped",
+    )
+    parser.add_argument("--output", required=True, metavar="RUN", default=argparse.SUPPRESS, help="run file to write")
+    parser.add_argument("--hits", type=positive, default=1000, metavar="K", help="hits a query")
+    parser.add_argument("--threads", type=positive, default=1, metavar="N", help="queries searched at the same time")
+    parser.add_argument(
+        "--alpha", type=float, default=1.0, help="approximate below 1: blocks must beat the threshold by 1/alpha"
+    )
+    parser.add_argument(
+        "--beta", type=float, default=1.0, help="approximate below 1: share of the query's weightiest tokens kept"
+    )
+    parser.add_argument(
+        "--min-idf", type=float, default=0, metavar="IDF", help="tokens are kept only if ln(N/df) is greater"
+    )
+    parser.add_argument("--tag", default=DEFAULT_TAG, help="last column of a TREC run")
+    parser.add_argument("--format", choices=RUN_FORMATS, default="trec", help="format of the run")
+    add_quiet(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Search all topics; returns the exit status."""
+    from tqdm import tqdm
+
+    from bmp_plugin import BmpSearcher
+    from bmp_plugin.run_file import RunWriter
+    from bmp_plugin.topics import read_topics
+
+    with BmpSearcher(args.index, min_idf=args.min_idf) as searcher:
+        topics = read_topics(args.topics)
+        seconds = 0.0
+        size = _SLICE * args.threads
+        with (
+            RunWriter(args.output, args.format, args.tag) as writer,
+            tqdm(total=len(topics), desc="searching", unit="query", disable=not shows_progress(args)) as bar,
+        ):
+            for first in range(0, len(topics), size):
+                part = topics[first : first + size]
+                qids = [qid for qid, _ in part]
+                started = time.perf_counter()
+                answers = searcher.batch_search(
+                    [query for _, query in part],
+                    qids,
+                    k=args.hits,
+                    threads=args.threads,
+                    alpha=args.alpha,
+                    beta=args.beta,
+                )
+                seconds += time.perf_counter() - started
+                for qid in qids:
+                    writer.write(qid, answers[qid])
+                bar.update(len(part))
+    say(args, f"{args.output}: {len(topics):,} queries, {1000 * seconds / len(topics):.2f} ms a query")
+    return 0
