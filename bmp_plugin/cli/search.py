@@ -35,10 +35,10 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--hits", type=positive, default=1000, metavar="K", help="hits a query")
     parser.add_argument("--threads", type=positive, default=1, metavar="N", help="queries searched at the same time")
     parser.add_argument(
-        "--alpha", type=float, default=1.0, help="approximate below 1: blocks must beat the threshold by 1/alpha"
+        "--alpha", type=float, default=1.0, help="approximate below 1: factor on the upper bounds, so more is skipped"
     )
     parser.add_argument(
-        "--beta", type=float, default=1.0, help="approximate below 1: share of the query's weightiest tokens kept"
+        "--beta", type=float, default=1.0, help="approximate below 1: share of the query's tokens that is kept, heaviest first"
     )
     parser.add_argument(
         "--min-idf", type=float, default=0, metavar="IDF", help="tokens are kept only if ln(N/df) is greater"

@@ -1,0 +1,227 @@
+"""CIFF, the Common Index File Format, as a source of impacts: ``tf`` is the impact; plain or gzipped."""
+from __future__ import annotations
+
+import hashlib
+from array import array
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bmp_plugin.compressed import damage_named, open_maybe_gzip
+from bmp_plugin.errors import SourceError
+
+from .ciff_messages import messages
+from .source import Documents, PostingBatch, SourceInfo
+
+_WINDOW = 1 << 24
+"""Bytes read at a time: a batch has at most a few million postings, unless one list is longer."""
+
+_MAX_FRAMES = 1 << 16
+_MAX_HEADER = 1 << 16
+
+
+def begins_like_ciff(head: bytes) -> bool:
+    """Whether a file's first bytes are a CIFF header: a length, a version and a number of posting lists."""
+    length, size = 0, 0
+    for size, byte in enumerate(head[:3], 1):
+        length |= (byte & 0x7F) << (7 * (size - 1))
+        if byte < 0x80:
+            break
+    fields = head[size : size + 3]
+    return len(fields) == 3 and 4 <= length <= _MAX_HEADER and fields[0] == 0x08 and fields[2] == 0x10
+
+
+class CiffSource:
+    """A :class:`~bmp_plugin.adapters.source.PostingSource` over a CIFF file, streamed window by window.
+
+    Document numbers are CIFF's. N of the ``min_idf`` filter is the header's ``num_docs``.
+
+    Errors: ``FileNotFoundError``; SourceError for a file that is truncated, whose counts do not match, or with
+    documents out of range or impacts below 1; MissingDependencyError without the package ``protobuf``.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self._path = Path(path)
+        self._messages = messages()
+        with _Window(self._path) as window:
+            self._header = self._read_header(window)
+        self._documents: Documents | None = None
+        self._num_postings: int | None = None
+        status = self._path.stat()
+        described = f"{self._path.name}\0{status.st_size}\0{status.st_mtime_ns}"
+        self.info = SourceInfo(
+            kind="ciff",
+            path=str(self._path.resolve()),
+            fingerprint=hashlib.sha256(described.encode(errors="surrogateescape")).hexdigest(),
+            num_docs=self._header.num_docs,
+            details={"description": self._header.description, "version": self._header.version},
+        )
+
+    def _read_header(self, window: _Window) -> Any:
+        for _, start, end in window.messages(1, "header"):
+            if end - start > _MAX_HEADER:
+                break
+            try:
+                header = self._messages.Header.FromString(window.data[start:end].tobytes())
+            except self._messages.DecodeError:
+                break
+            if header.version != 1:
+                raise SourceError(f"{self._path}: CIFF version {header.version}: only version 1 is known")
+            if header.num_postings_lists < 0 or header.num_docs < 0:
+                raise SourceError(f"{self._path}: the header counts less than nothing: export the index again")
+            return header
+        raise SourceError(f"{self._path}: no CIFF header: give a CIFF file, plain or gzipped")
+
+    def documents(self) -> Documents:
+        """All documents; walks over the posting lists, which come before them in the file."""
+        if self._documents is None:
+            from .ciff_decoding import stated_dfs
+
+            num_postings = 0
+            with _Window(self._path) as window:
+                self._read_header(window)
+                for starts, ends in window.many(self._header.num_postings_lists, "posting lists"):
+                    stated = int(stated_dfs(window.data, starts, ends, starts.size))
+                    if stated < 0:
+                        raise SourceError(f"{self._path}: a posting list is malformed: get or export the file again")
+                    num_postings += stated
+                self._documents = self._read_documents(window)
+                window.expect_end()
+            self._num_postings = num_postings
+        return self._documents
+
+    def _read_documents(self, window: _Window) -> Documents:
+        num_docs, numbers, docids = self._header.num_docs, array("q"), []
+        parse = self._messages.DocRecord.FromString
+        for index, start, end in window.messages(num_docs, "documents"):
+            try:
+                record = parse(window.data[start:end].tobytes())
+            except self._messages.DecodeError:
+                raise SourceError(f"{self._path}: document record {index} is malformed: export it again") from None
+            if not record.collection_docid:
+                raise SourceError(f"{self._path}: document record {index} has no collection docid: export it again")
+            numbers.append(record.docid)
+            docids.append(record.collection_docid.encode())
+        order = np.argsort(np.array(numbers, np.int64), kind="stable")
+        if not np.array_equal(np.array(numbers, np.int64)[order], np.arange(num_docs)):
+            raise SourceError(f"{self._path}: document numbers are not 0 to {num_docs - 1}, each once")
+        if len(set(docids)) != num_docs:
+            raise SourceError(f"{self._path}: a collection docid comes twice: docids must be unique")
+        docids = [docids[at] for at in order.tolist()]
+        ends = np.cumsum(np.fromiter(map(len, docids), np.int64, num_docs))
+        return Documents(b"".join(docids), ends, np.arange(num_docs, dtype=np.int32))
+
+    def num_postings_hint(self) -> int | None:
+        """What the lists' document frequencies add up to; known after :meth:`documents`."""
+        return self._num_postings
+
+    def batches(self) -> Iterator[PostingBatch]:
+        """Every posting list once, in the order of the file."""
+        from .ciff_decoding import FINE, decode_lists
+
+        seen = array("q")
+        with _Window(self._path) as window:
+            self._read_header(window)
+            for starts, ends in window.many(self._header.num_postings_lists, "posting lists"):
+                count = starts.size
+                spans, dfs = np.empty((count, 2), np.int64), np.empty(count, np.int64)
+                capacity = int((ends - starts).sum()) // 2 + 1
+                docs, impacts = np.empty(capacity, np.int32), np.empty(capacity, np.int32)
+                outcome, wrong, written = decode_lists(
+                    window.data, starts, ends, count, self.info.num_docs, spans, dfs, docs, impacts
+                )
+                raw = window.data
+                if outcome != FINE:
+                    term = raw[spans[wrong, 0] : spans[wrong, 1]].tobytes().decode(errors="replace")
+                    raise SourceError(f"{self._path}: {_complaint(outcome, term, self.info.num_docs)}: export it again")
+                terms = [raw[start:end].tobytes() for start, end in spans.tolist()]
+                self._check_terms(terms)
+                seen.extend(map(hash, terms))
+                # copies, so that a batch does not keep the window's worth of unused room
+                yield PostingBatch(terms, dfs, dfs.copy(), docs[:written].copy(), impacts[:written].copy())
+        hashes = np.sort(np.array(seen, np.int64))
+        if (hashes[1:] == hashes[:-1]).any():
+            raise SourceError(f"{self._path}: two posting lists have the same term: export it again")
+
+    def _check_terms(self, terms: list[bytes]) -> None:
+        for term in terms:
+            try:
+                term.decode()
+            except UnicodeDecodeError:
+                raise SourceError(f"{self._path}: term {term!r} is not UTF-8: export it again") from None
+
+    def close(self) -> None:
+        """Forget the documents; may be called twice."""
+        self._documents = None
+
+
+def _complaint(outcome: int, term: str, num_docs: int) -> str:
+    from .ciff_decoding import BAD_IMPACT, NOT_ASCENDING, OUT_OF_RANGE, WRONG_DF
+
+    what = {
+        NOT_ASCENDING: "has a document twice",
+        OUT_OF_RANGE: f"has a document that is not one of 0 to {num_docs - 1}",
+        BAD_IMPACT: "has an impact (tf) that is not 1 to 2147483647",
+        WRONG_DF: "has not as many postings as its df says",
+    }.get(outcome, "is malformed")
+    return f"the posting list of term {term!r} {what}"
+
+
+class _Window:
+    """A stretch of the file that moves forward, and the whole messages in it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: BinaryIO | None = None
+        self._at = 0
+        self.data: NDArray[np.uint8] = np.zeros(0, np.uint8)
+
+    def __enter__(self) -> _Window:
+        self._file = open_maybe_gzip(self._path)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._file is not None
+        self._file.close()
+
+    def _more(self) -> bool:
+        """Drop what was taken and read on, by at least as much as is left; False at the end of the file."""
+        assert self._file is not None
+        rest = self.data[self._at :].tobytes()
+        with damage_named(self._path):
+            piece = self._file.read(max(_WINDOW, len(rest)))
+        self.data, self._at = np.frombuffer(rest + piece, np.uint8), 0
+        return bool(piece)
+
+    def many(self, count: int, what: str) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        """Yield (starts, ends) in ``data`` of the next ``count`` messages, as many at a time as the window holds."""
+        from .ciff_decoding import frames
+
+        taken = 0
+        while taken < count:
+            starts, ends = np.empty(_MAX_FRAMES, np.int64), np.empty(_MAX_FRAMES, np.int64)
+            found, at, malformed = frames(self.data, self._at, min(count - taken, _MAX_FRAMES), starts, ends)
+            if found:
+                self._at = at
+                taken += found
+                yield starts[:found], ends[:found]
+            elif malformed:
+                raise SourceError(f"{self._path}: malformed after {taken} of {count} {what}: get the file again")
+            elif not self._more():
+                raise SourceError(f"{self._path}: ends after {taken} of {count} {what}: get the whole file")
+
+    def messages(self, count: int, what: str) -> Iterator[tuple[int, int, int]]:
+        """Yield (index, start, end) of the next ``count`` messages, one by one."""
+        index = 0
+        for starts, ends in self.many(count, what):
+            for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+                yield index, start, end
+                index += 1
+
+    def expect_end(self) -> None:
+        """Raise SourceError if the file goes on."""
+        if self._at < self.data.size or self._more():
+            raise SourceError(f"{self._path}: goes on after the last document: its header's counts do not match")
