@@ -12,7 +12,8 @@ import math
 import numpy as np
 from numba import njit
 
-from ..index.layout import RARE, WINDOW
+from ..index.layout import SUPERBLOCKS_PER_WINDOW
+from .terms import enter_entries
 
 LARGEST = 65_535
 
@@ -58,79 +59,74 @@ def lowest_bound(lowest_sum, scale, num_terms, alpha):
 
 
 @njit(cache=True, nogil=True)
-def add_row(acc, row, weight):
-    """acc[b] += weight * row[b] / 256, for acc uint16[n] and row uint8[n]; sums fit by the choice of the scale."""
-    w = np.uint32(weight)
-    for b in range(len(acc)):
-        acc[b] += np.uint16((np.uint32(row[b]) * w) >> np.uint32(8))
+def add_row(acc, rows, row, base, num_blocks, weight):
+    """acc[b] += weight * rows[row, base + b] / 256, for acc uint16[>= num_blocks] and rows uint8[rows, blocks].
+
+    Sums fit 16 bits by the choice of the scale.
+    """
+    r, at = np.uint64(row), np.uint64(base)
+    for b in range(np.uint64(num_blocks)):
+        acc[b] += np.uint16((np.uint32(rows[r, at + b]) * weight) >> np.uint32(8))
 
 
 @njit(cache=True, nogil=True)
-def add_rare(acc, docs, impacts, shift, block_shift, weight):
-    """The same for a rare term's postings in one window: docs uint16[n], impacts uint[n]; maxima are taken on the way."""
-    w = np.int64(weight)
+def add_rare(acc, docs, impacts, lo, hi, to_impacts, shift, block_shift, weight):
+    """The same for a rare term's postings lo to hi, all of one window; block maxima are taken on the way.
+
+    docs uint16, impacts uint; posting j has impact j + to_impacts.
+    """
+    to = np.uint64(to_impacts)
     up = (np.int64(1) << shift) - 1
     last = np.int64(-1)
     had = np.int64(0)
-    for j in range(len(docs)):
+    for j in range(np.uint64(lo), np.uint64(hi)):
         b = np.int64(docs[j]) >> block_shift
-        part = (((np.int64(impacts[j]) + up) >> shift) * w) >> 8
-        if b == last:
-            if part > had:
-                acc[b] += np.uint16(part - had)
-                had = part
-        else:
-            acc[b] += np.uint16(part)
-            last = b
-            had = part
+        part = (((np.int64(impacts[j + to]) + up) >> shift) * weight) >> 8
+        # in the block of the posting before, only what exceeds that one's part
+        part_before = had if b == last else np.int64(0)
+        part = max(part, part_before)
+        acc[np.uint64(b)] += np.uint16(part - part_before)
+        last = b
+        had = part
 
 
 @njit(cache=True, nogil=True)
-def best_blocks(acc, per_superblock, out):
-    """The largest of each per_superblock bounds: out uint16[len(acc) // per_superblock]."""
-    for s in range(len(out)):
+def best_blocks(acc, per_superblock, out, s0, s1):
+    """The largest of each per_superblock bounds into out[s0:s1], uint16."""
+    for s in range(s0, s1):
         top = np.uint16(0)
-        for b in range(s * per_superblock, (s + 1) * per_superblock):
+        for b in range((s - s0) * per_superblock, (s - s0 + 1) * per_superblock):
             top = max(top, acc[b])
         out[s] = top
 
 
 @njit(cache=True, nogil=True)
-def superblock_bounds(terms, scaled, geometry, table, rare, block_max, acc, out):
+def superblock_bounds(groups, scaled, shifts, row, count, docs_at, to_impacts, geometry, entry_window, entry_start,
+                      rare_docs, impacts8, impacts16, impacts32, block_max, cursor, first, last, acc, out):
     """Bounds of all superblocks into out uint16[num_superblocks].
 
-    geometry int64[4]: documents, superblocks, block_shift, windows. acc is a workspace uint16[WINDOW / block size].
-    ``table`` and ``rare`` are tuples of the layout's arrays, see :mod:`.search`.
+    Per term, in the order of groups (see :mod:`.scores`): scaled uint16[n], shifts int64[n], row int64[n] of block_max
+    or the first entry, count, docs_at, to_impacts. geometry int64[4]: documents, superblocks, block_shift, windows.
+    acc is a workspace uint16[WINDOW / block size]; cursor int64[n] comes as zeros.
     """
-    kind, width, shift, first_doc, first_impact, entry, entries, count = table
-    entry_window, entry_start, rare_docs, impacts8, impacts16, impacts32 = rare
-    num_superblocks, block_shift, num_windows = geometry[1], geometry[2], geometry[3]
-    per_superblock = 256 >> block_shift
-    per_window = WINDOW >> block_shift
-    cursor = np.zeros(len(terms), np.int64)
-    for window in range(num_windows):
-        s0 = window * 256
-        s1 = min(s0 + 256, num_superblocks)
-        b0 = window * per_window
-        here = acc[:(s1 - s0) * per_superblock]
-        here[:] = 0
-        for i in range(len(terms)):
-            t = terms[i]
-            if kind[t] != RARE:
-                add_row(here, block_max[entry[t], b0:b0 + len(here)], scaled[i])
+    num_superblocks, block_shift = geometry[1], geometry[2]
+    per_superblock = np.int64(256) >> block_shift
+    for window in range(geometry[3]):
+        s0 = window * SUPERBLOCKS_PER_WINDOW
+        s1 = min(s0 + SUPERBLOCKS_PER_WINDOW, num_superblocks)
+        num_blocks = (s1 - s0) * per_superblock
+        acc[:num_blocks] = 0
+        for i in range(groups[4]):
+            add_row(acc, block_max, row[i], s0 * per_superblock, num_blocks, np.uint32(scaled[i]))
+        enter_entries(window, groups, row, count, docs_at, entry_window, entry_start, cursor, first, last)
+        for i in range(groups[4], groups[7]):
+            if first[i] == last[i]:
                 continue
-            e = cursor[i]
-            if e == entries[t] or entry_window[entry[t] + e] != window:
-                continue
-            cursor[i] = e + 1
-            lo = np.int64(entry_start[entry[t] + e])
-            hi = np.int64(entry_start[entry[t] + e + 1]) if e + 1 < entries[t] else count[t]
-            d, a = first_doc[t], first_impact[t]
-            docs = rare_docs[d + lo:d + hi]
-            if width[t] == 1:
-                add_rare(here, docs, impacts8[a + lo:a + hi], np.int64(shift[t]), block_shift, scaled[i])
-            elif width[t] == 2:
-                add_rare(here, docs, impacts16[a + lo:a + hi], np.int64(shift[t]), block_shift, scaled[i])
+            weight = np.int64(scaled[i])
+            if i < groups[5]:
+                add_rare(acc, rare_docs, impacts8, first[i], last[i], to_impacts[i], shifts[i], block_shift, weight)
+            elif i < groups[6]:
+                add_rare(acc, rare_docs, impacts16, first[i], last[i], to_impacts[i], shifts[i], block_shift, weight)
             else:
-                add_rare(here, docs, impacts32[a + lo:a + hi], np.int64(shift[t]), block_shift, scaled[i])
-        best_blocks(here, per_superblock, out[s0:s1])
+                add_rare(acc, rare_docs, impacts32, first[i], last[i], to_impacts[i], shifts[i], block_shift, weight)
+        best_blocks(acc, per_superblock, out, s0, s1)

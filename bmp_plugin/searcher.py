@@ -1,0 +1,242 @@
+"""BmpSearcher: queries in, the hits of Pyserini's LuceneImpactSearcher out."""
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .hits import Hit, make_hits
+from .index.index import BmpIndex
+from .query.batch import adjust_ties, search_many
+from .query.exhaustive import add_terms
+
+Query = Mapping[str, float]
+
+KERNEL_ARRAYS = (
+    "term_count", "term_max", "term_kind", "term_width", "term_shift", "term_docs", "term_impacts", "term_entry",
+    "term_entries", "entry_window", "entry_start", "rare_docs", "window_start", "superblock_start", "frequent_docs",
+    "block_max", "dense_impacts", "impacts8", "impacts16", "impacts32", "doc_rank", "rank_doc")
+
+LARGEST_WEIGHT = 2**31 - 1
+EXACT_PRODUCT = 2**24        # integers below are their own float32
+EXACT_SUM = 2**31 - 1        # the kernels add in int32
+QUERIES_A_TURN = 8           # queries a thread takes at a time: few enough to share the work evenly
+
+
+class _Terms(NamedTuple):
+    """A query as the kernels take it: term numbers and weights; ``zeros`` are the terms of weight 0.
+
+    ``small`` says that the fast kernels' integers hold every product and sum.
+    """
+
+    terms: NDArray[np.int32]
+    weights: NDArray[np.int64]
+    zeros: NDArray[np.int32]
+    small: bool
+
+
+class BmpSearcher:
+    """Searches a block-max index; may be shared between threads.
+
+    Parameters
+    ----------
+    index : BmpIndex or path
+    min_idf : float
+        A token is used only if ``ln(N / df) > min_idf``; at 0 a token of every document is left out, as in Pyserini.
+
+    Answers are those of ``LuceneImpactSearcher`` on the index's source: the same documents, order and float32 scores.
+    """
+
+    hit_type: type[Hit] = Hit
+
+    def __init__(self, index: BmpIndex | str | Path, min_idf: float = 0) -> None:
+        self.index = index if isinstance(index, BmpIndex) else BmpIndex.open(index)
+        self.min_idf = min_idf
+        geometry = self.index.geometry
+        source = self.index.manifest["source"]
+        self._source_docs: int = source["num_docs"]
+        self._adjust: bool = source["ties_by_docid"]
+        self._arrays = tuple(self.index.arrays[name] for name in KERNEL_ARRAYS)
+        self._geometry = np.array([geometry.num_docs, geometry.num_superblocks, geometry.block_shift,
+                                   geometry.num_windows], np.int64)
+
+    def __enter__(self) -> BmpSearcher:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Nothing to do: the maps go with the index. Callers of other searchers expect it."""
+
+    def search(self, query: Query, k: int = 10, alpha: float = 1.0, beta: float = 1.0) -> list[Hit]:
+        """The k best documents for a query.
+
+        Parameters
+        ----------
+        query : mapping of str to number
+            Token to weight. Floats are cut towards zero; a weight of 0 matches with score 0. Unknown tokens are ignored.
+        k : int
+            How many hits, at least 1; fewer come where fewer documents match.
+        alpha : float in (0, 1]
+            Upper bounds are multiplied by it, so superblocks are skipped that could still hold one of the k best. 1 is
+            safe; lower is faster and may lose documents, but every score that is returned stays exact.
+        beta : float in (0, 1]
+            The share of the query's tokens to keep, heaviest weights first (at least one). 1 is safe; lower is faster,
+            and scores then are those of the shortened query.
+
+        Returns
+        -------
+        list of Hit, best first: float32 score descending, then docid ascending as UTF-8 bytes; ties adjusted as Anserini
+        does.
+
+        Errors
+        ------
+        ValueError for a negative weight, a weight that is not a number or above 2^31 - 1, k < 1, alpha or beta out of range.
+        """
+        return self._run([query], k, 1, alpha, beta)[0]
+
+    def batch_search(self, queries: Sequence[Query], qids: Sequence[str], k: int = 10, threads: int = 1,
+                     alpha: float = 1.0, beta: float = 1.0) -> dict[str, list[Hit]]:
+        """Search many queries, in threads that do not wait for the interpreter.
+
+        Returns the hits by qid, in the order of ``qids``; of queries with the same qid the last one counts. Parameters
+        and errors as in :meth:`search`; ``ValueError`` also if ``queries`` and ``qids`` differ in length or threads < 1.
+        """
+        if len(queries) != len(qids):
+            raise ValueError(f"{len(queries)} queries come with {len(qids)} qids; give one qid a query")
+        return dict(zip(qids, self._run(queries, k, threads, alpha, beta), strict=True))
+
+    def _run(self, queries: Sequence[Query], k: int, threads: int, alpha: float, beta: float) -> list[list[Hit]]:
+        _check_options(k, threads, alpha, beta)
+        if self.index.num_docs == 0:
+            for query in queries:
+                self._encode(query, beta)
+            return [[] for _ in queries]
+        k = min(int(k), self.index.num_docs)
+        encoded = [self._encode(query, beta) for query in queries]
+        n = len(encoded)
+        starts = np.zeros(n + 1, np.int64)
+        fast = [query for query in encoded if query.small]
+        np.cumsum([len(query.terms) * query.small for query in encoded], out=starts[1:])
+        terms = np.concatenate([query.terms for query in fast]) if fast else np.empty(0, np.int32)
+        weights = np.concatenate([query.weights for query in fast]) if fast else np.empty(0, np.int64)
+        docs = np.empty((n, k), np.int32)
+        scores = np.empty((n, k), np.float32)
+        found = np.zeros(n, np.int64)
+        statistics = np.zeros((n, 2), np.int64)
+
+        def turn(begin: int) -> None:
+            search_many(begin, min(begin + QUERIES_A_TURN, n), starts, terms, weights, k, float(alpha), _first_tier(k),
+                        self._geometry, self._arrays, docs, scores, found, statistics)
+
+        if threads == 1 or n <= QUERIES_A_TURN:
+            for begin in range(0, n, QUERIES_A_TURN):
+                turn(begin)
+        else:
+            with ThreadPoolExecutor(threads) as pool:
+                list(pool.map(turn, range(0, n, QUERIES_A_TURN)))
+        return [self._hits(encoded[q], k, docs[q], scores[q], int(found[q])) for q in range(n)]
+
+    def _hits(self, query: _Terms, k: int, docs: NDArray[np.int32], scores: NDArray[np.float32], found: int) -> list[Hit]:
+        if found < 0 or not query.small:
+            docs, scores = self._exhaustive(query, k)
+            found = len(docs)
+        elif found < k and len(query.zeros):
+            docs, scores = self._with_zeros(query, k, docs[:found], scores[:found])
+            found = len(docs)
+        if self._adjust:
+            adjust_ties(scores, found)
+        return make_hits(self.index, docs[:found], scores[:found], self.hit_type)
+
+    def _encode(self, query: Query, beta: float) -> _Terms:
+        known: list[int] = []
+        values: list[int] = []
+        term_id = self.index.term_id
+        for token, weight in query.items():
+            value = weight if type(weight) is int and 0 <= weight <= LARGEST_WEIGHT else _java_int(token, weight)
+            found = term_id(token)
+            if found >= 0:
+                known.append(found)
+                values.append(value)
+        terms = np.array(known, np.int32)
+        weights = np.array(values, np.int64)
+        df = self.index.arrays["term_df"][terms]
+        if self.min_idf == 0:                      # ln(N / df) > 0
+            keep = df < self._source_docs
+        else:
+            with np.errstate(divide="ignore"):
+                keep = np.log(self._source_docs / df) > self.min_idf
+        if not keep.all():
+            terms, weights = terms[keep], weights[keep]
+        positive = weights > 0
+        zeros = terms[~positive]
+        if len(zeros):
+            terms, weights = terms[positive], weights[positive]
+        if beta < 1.0 and len(terms):
+            heaviest = np.argsort(-weights, kind="stable")[:max(1, math.ceil(beta * len(terms)))]
+            terms, weights = terms[heaviest], weights[heaviest]
+        products = weights * self.index.arrays["term_max"][terms]         # below 2^62
+        small = not len(terms) or (int(products.max()) < EXACT_PRODUCT and float(products.sum(dtype=np.float64)) < EXACT_SUM)
+        return _Terms(terms, weights, zeros, small)
+
+    def _exhaustive(self, query: _Terms, k: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        sums, matched = self._sums(query.terms, query.weights)
+        self._sums(query.zeros, np.zeros(len(query.zeros), np.int64), sums, matched)
+        found = np.flatnonzero(matched)
+        scores = sums[found].astype(np.float32)
+        best = np.lexsort((self.index.arrays["doc_rank"][found], -scores))[:k]
+        return found[best].astype(np.int32), scores[best]
+
+    def _with_zeros(self, query: _Terms, k: int, docs: NDArray[np.int32],
+                    scores: NDArray[np.float32]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """All documents with a positive score are in; those that match by tokens of weight 0 alone follow by rank."""
+        _, matched = self._sums(query.zeros, np.zeros(len(query.zeros), np.int64))
+        matched[docs] = False
+        ranks = np.sort(self.index.arrays["doc_rank"][np.flatnonzero(matched)])[:k - len(docs)]
+        more = self.index.arrays["rank_doc"][ranks]
+        return np.concatenate([docs, more]), np.concatenate([scores, np.zeros(len(more), np.float32)])
+
+    def _sums(self, terms: NDArray[np.int32], weights: NDArray[np.int64], sums: NDArray[np.float64] | None = None,
+              matched: NDArray[np.bool_] | None = None) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        if sums is None or matched is None:
+            sums, matched = np.zeros(self.index.num_docs), np.zeros(self.index.num_docs, np.bool_)
+        add_terms(terms, weights.astype(np.float32), self._geometry, self._arrays, sums, matched)
+        return sums, matched
+
+
+def _first_tier(k: int) -> int:
+    """Superblocks to score before the rest is looked at: enough for a threshold, few enough to be nearly all needed."""
+    return 4 + k // 64
+
+
+def _java_int(token: str, weight: Any) -> int:
+    """The weight as Java's Integer takes it from Python, with numpy's numbers accepted too."""
+    if not isinstance(token, str):
+        raise ValueError(f"query token {token!r} is not a string")
+    if not isinstance(weight, numbers.Real) or isinstance(weight, bool):
+        raise ValueError(f"weight {weight!r} of query token {token!r} is not a number")
+    if not math.isfinite(weight):
+        raise ValueError(f"weight {weight!r} of query token {token!r} is not finite")
+    value = int(weight)
+    if value < 0:
+        raise ValueError(f"weight {weight!r} of query token {token!r} is negative; weights are at least 0")
+    if value > LARGEST_WEIGHT:
+        raise ValueError(f"weight {weight!r} of query token {token!r} is above {LARGEST_WEIGHT}")
+    return value
+
+
+def _check_options(k: int, threads: int, alpha: float, beta: float) -> None:
+    if not isinstance(k, numbers.Integral) or k < 1:
+        raise ValueError(f"k={k!r} is not a whole number of at least 1")
+    if not isinstance(threads, numbers.Integral) or threads < 1:
+        raise ValueError(f"threads={threads!r} is not a whole number of at least 1")
+    for name, value in (("alpha", alpha), ("beta", beta)):
+        if not 0.0 < value <= 1.0:
+            raise ValueError(f"{name}={value!r} is not above 0 and at most 1")
