@@ -147,7 +147,7 @@ class _Build:
         counts = np.diff(starts)
         widths = np.where(maxima < 2**8, 1, np.where(maxima < 2**16, 2, 4)).astype(np.uint8)
         shifts = np.zeros(n, np.uint8)
-        for shift in range(1, 24):             # the least shift whose rounded-up maximum fits 8 bits
+        for shift in range(1, 25):             # the least shift whose rounded-up maximum fits 8 bits
             shifts[((maxima.astype(np.int64) + (1 << shift - 1) - 1) >> (shift - 1)) > 255] = shift
         kinds = np.where(counts * ROW_SHARE >= geo.num_docs, FREQUENT, RARE).astype(np.uint8)
         kinds[counts == 0] = RARE

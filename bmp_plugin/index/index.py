@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .check import check_content, check_tables
 from .layout import DEFAULT_BLOCK_SIZE, Geometry
 from .store import open_arrays, read_manifest, verify_checksums
 
@@ -31,8 +32,8 @@ class BmpIndex:
         self.path = path
         self.manifest = manifest
         self.arrays = arrays
-        self.num_docs: int = manifest["num_docs"]
-        self.num_terms: int = manifest["num_terms"]
+        self.num_docs: int = manifest["counts"]["num_docs"]
+        self.num_terms: int = manifest["counts"]["num_terms"]
         self.num_postings: int = manifest["num_postings"]
         self.geometry = Geometry(self.num_docs, manifest["block_size"])
         self._docid_bytes = memoryview(arrays["docid_bytes"])
@@ -93,11 +94,17 @@ class BmpIndex:
         """
         path = Path(path)
         manifest = read_manifest(path)
-        return cls(path, manifest, open_arrays(path, manifest))
+        arrays = open_arrays(path, manifest)
+        check_tables(path, arrays, Geometry(manifest["counts"]["num_docs"], manifest["block_size"]))
+        return cls(path, manifest, arrays)
 
     def verify(self) -> None:
-        """Read every file and compare checksums. Errors: :class:`bmp_plugin.errors.DamagedIndexError`."""
+        """Compare every file with its checksum and every posting with what the layout says of it.
+
+        Errors: :class:`bmp_plugin.errors.DamagedIndexError` naming the file.
+        """
         verify_checksums(self.path, self.manifest)
+        check_content(self.path, self.arrays, self.geometry)
 
     @property
     def size_bytes(self) -> int:

@@ -142,6 +142,8 @@ def _check_form(path: Path, manifest: dict[str, Any]) -> None:
         raise damaged(f"has the block size {manifest.get('block_size')!r}")
     if counts["num_docs"] >= 2**31 or counts["num_terms"] >= 2**31:
         raise damaged("counts more documents or terms than 31 bits hold")
+    if any(manifest.get(name) != counts[name] for name in ("num_docs", "num_terms")) or not is_count(manifest.get("num_postings")):
+        raise damaged("contradicts its own counts")
     arrays = manifest.get("arrays")
     if not isinstance(arrays, dict) or set(arrays) != set(ARRAYS):
         raise damaged("does not list the arrays of this layout")

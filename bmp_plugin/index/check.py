@@ -1,0 +1,126 @@
+"""What must hold of an index before a kernel, which checks no bounds, may trust it.
+
+:func:`check_tables` looks at the term and document tables on every open, in milliseconds; :func:`check_content` at every
+posting, for ``bmp-plugin verify``.
+"""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from ..errors import DamagedIndexError
+from .layout import DENSE, FREQUENT, RARE, SUPERBLOCK, WINDOW, Geometry
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def check_tables(folder: Path, arrays: Arrays, geometry: Geometry) -> None:
+    """Raise :class:`DamagedIndexError`, naming the file, unless every pointer of the term table stays in its array."""
+    a = arrays
+
+    def demand(holds: bool | np.bool_, name: str, what: str) -> None:
+        if not holds:
+            raise DamagedIndexError(f"{folder / (name + '.bin')}: {what}; build the index again")
+
+    _check_ends(demand, a["term_end"], len(a["term_bytes"]), "term_end")
+    kind, width, count = a["term_kind"], a["term_width"], a["term_count"]
+    rare, frequent, dense = (kind == k for k in (RARE, FREQUENT, DENSE))
+    demand(np.all(kind <= DENSE), "term_kind", "has a kind that there is not")
+    demand(np.all((width == 1) | (width == 2) | (width == 4)) and np.all(width[dense] == 1), "term_width",
+           "has a width that there is not")
+    demand(np.all(a["term_shift"] <= 24), "term_shift", "has a shift that there is not")
+    demand(np.all((count >= 0) & (count <= geometry.num_docs)), "term_count", "has a count out of range")
+    demand(np.all(a["term_df"] >= 0), "term_df", "has a negative document frequency")
+    demand(np.all((a["term_max"] >= 0) & ((a["term_max"] > 0) == (count > 0))), "term_max", "has a maximum out of range")
+    demand(np.all((a["term_max"].astype(np.int64) + (1 << a["term_shift"].astype(np.int64)) - 1)
+                  >> a["term_shift"] <= 255), "term_shift", "does not bring the maxima into 8 bits")
+
+    def within(name: str, mine: NDArray[np.bool_], sizes: NDArray[Any] | int, length: int) -> None:
+        first = a[name][mine].astype(np.int64)
+        top = sizes[mine].astype(np.int64) if isinstance(sizes, np.ndarray) else sizes
+        # compared without adding up, which could overflow
+        demand(np.all((first >= 0) & (top >= 0) & (top <= length)) and np.all(first <= length - top), name,
+               "points outside of its array")
+
+    within("term_docs", rare, count, len(a["rare_docs"]))
+    within("term_docs", frequent, count, len(a["frequent_docs"]))
+    for bytes_, name in ((1, "impacts8"), (2, "impacts16"), (4, "impacts32")):
+        within("term_impacts", (width == bytes_) & ~dense, count, len(a[name]))
+    within("term_entry", rare, a["term_entries"], len(a["entry_window"]))
+    within("term_entry", ~rare, 1, len(a["block_max"]))
+    within("term_entries", dense, 1, len(a["dense_impacts"]))
+
+
+def _check_ends(demand: Any, ends: NDArray[np.int64], length: int, name: str) -> None:
+    demand((not len(ends) and length == 0) or (len(ends) and ends[0] >= 0 and ends[-1] == length
+                                               and np.all(ends[1:] >= ends[:-1])), name, "does not ascend to its end")
+
+
+def check_content(folder: Path, arrays: Arrays, geometry: Geometry) -> None:
+    """Raise :class:`DamagedIndexError`, naming the file, unless documents and postings are what the layout says."""
+    a = arrays
+
+    def demand(holds: bool | np.bool_, name: str, what: str) -> None:
+        if not holds:
+            raise DamagedIndexError(f"{folder / (name + '.bin')}: {what}; build the index again")
+
+    _check_ends(demand, a["docid_end"], len(a["docid_bytes"]), "docid_end")
+    n = geometry.num_docs
+    ranks, docs = a["doc_rank"], a["rank_doc"]
+    demand(np.all((ranks >= 0) & (ranks < n)), "doc_rank", "has a rank out of range")
+    demand(np.all((docs >= 0) & (docs < n)) and np.array_equal(docs[ranks], np.arange(n)), "rank_doc",
+           "is not the inverse of doc_rank")
+    demand(np.all(a["doc_number"] >= 0), "doc_number", "has a negative number")
+    bad = check_postings(a["term_kind"], a["term_count"], a["term_docs"], a["term_entry"], a["term_entries"],
+                         a["entry_window"], a["entry_start"], a["rare_docs"], a["window_start"], a["superblock_start"],
+                         a["frequent_docs"], n)
+    demand(bad < 0, "entry_start" if bad >= 0 and a["term_kind"][bad] == RARE else "superblock_start",
+           f"does not describe the postings of term {bad}")
+
+
+@njit(cache=True)
+def check_postings(kind, count, first_doc, entry, entries, entry_window, entry_start, rare_docs, window_start,
+                   superblock_start, frequent_docs, num_docs):
+    """The first term whose starts do not ascend or whose documents are out of order or range, or -1."""
+    for t in range(len(kind)):
+        if kind[t] == RARE:
+            if (count[t] == 0) != (entries[t] == 0):
+                return t
+            for e in range(entries[t]):
+                at = entry[t] + e
+                start = np.int64(entry_start[at])
+                end = np.int64(entry_start[at + 1]) if e + 1 < entries[t] else count[t]
+                base = np.int64(entry_window[at]) * WINDOW
+                if (e == 0 and start != 0) or start >= end or end > count[t]:
+                    return t
+                if e > 0 and entry_window[at] <= entry_window[at - 1]:
+                    return t
+                last = np.int64(-1)
+                for j in range(first_doc[t] + start, first_doc[t] + end):
+                    if np.int64(rare_docs[j]) <= last or base + np.int64(rare_docs[j]) >= num_docs:
+                        return t
+                    last = np.int64(rare_docs[j])
+        elif kind[t] == FREQUENT:
+            row = entry[t]
+            windows = window_start.shape[1] - 1
+            if window_start[row, 0] != 0 or np.int64(window_start[row, windows]) != count[t]:
+                return t
+            superblocks = superblock_start.shape[1]
+            for s in range(superblocks):
+                begin = np.int64(window_start[row, s >> 8]) + np.int64(superblock_start[row, s])
+                end = np.int64(window_start[row, (s >> 8) + 1])
+                if s + 1 < superblocks and (s + 1) & 255 != 0:
+                    end = np.int64(window_start[row, s >> 8]) + np.int64(superblock_start[row, s + 1])
+                if (s & 255 == 0 and superblock_start[row, s] != 0) or begin > end or end > count[t]:
+                    return t
+                last = np.int64(-1)
+                for j in range(first_doc[t] + begin, first_doc[t] + end):
+                    doc = np.int64(frequent_docs[j])
+                    if doc <= last or s * SUPERBLOCK + doc >= num_docs:
+                        return t
+                    last = doc
+    return -1
