@@ -1,0 +1,41 @@
+"""Import Pyserini with a fitting JVM under it, or say in one line why it cannot be."""
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from importlib import metadata
+
+from bmp_plugin.adapters.jdk import use_jdk
+
+from bmp_plugin.errors import MissingDependencyError
+
+
+def import_pyserini() -> None:
+    """Import ``pyserini.search.lucene``, after showing pyjnius a Java that it can run on.
+
+    Raises
+    ------
+    MissingDependencyError
+        If there is no such Java, or Pyserini is not installed or fails at import.
+    """
+    if importlib.util.find_spec("pyserini") is None:
+        raise MissingDependencyError('Pyserini is not installed: pip install "bmp-plugin[pyserini]"')
+    use_jdk()
+    try:
+        importlib.import_module("pyserini.search.lucene")
+    except Exception as error:
+        host = f"Pyserini {_version('pyserini')}"
+        what = " ".join(str(error).split()) or type(error).__name__
+        if type(error).__module__.partition(".")[0] == "openai":
+            raise MissingDependencyError(
+                f"{host} builds an OpenAI client at import, which openai {_version('openai')} refuses without a key: "
+                "pip install 'openai>=2.12,<=2.30', or set OPENAI_API_KEY to any text") from error
+        raise MissingDependencyError(
+            f'{host} cannot be imported ({what}): pip install "bmp-plugin[pyserini]"') from error
+
+
+def _version(distribution: str) -> str:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return "of unknown version"

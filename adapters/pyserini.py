@@ -1,0 +1,261 @@
+"""``BmpImpactSearcher``: Pyserini's ``LuceneImpactSearcher``, answering from a block-max index.
+
+Importing this module imports Pyserini, which takes seconds and starts a JVM.
+"""
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from bmp_plugin.adapters.beside import index_of, is_bmp_directory, lucene_directory_of
+from bmp_plugin.adapters.host import import_pyserini
+
+from bmp_plugin import BmpIndex, BmpSearcher
+from bmp_plugin.hits import Hit
+
+if TYPE_CHECKING:
+    from pyserini.encode import QueryEncoder
+
+import_pyserini()
+
+import pyserini.search.lucene  # noqa: E402
+from pyserini.analysis import JAnalyzerUtils  # noqa: E402
+from pyserini.search.lucene._impact_searcher import JSimpleImpactSearcher, LuceneImpactSearcher  # noqa: E402
+
+_JAVA_WHITESPACE_ANALYZER = "org.apache.lucene.analysis.core.WhitespaceAnalyzer"
+
+
+class BmpImpactSearcher(LuceneImpactSearcher):
+    """Drop-in for ``pyserini.search.lucene.LuceneImpactSearcher``: same arguments, methods and answers, sooner.
+
+    Pyserini encodes the queries; the block-max index ranks. Lucene is opened when it is needed: for stored documents,
+    for ONNX encoders, and while RM3 or Rocchio is on, when whole calls go to Pyserini's own searcher.
+
+    Parameters
+    ----------
+    index_dir : str
+        A Lucene impact index, whose block-max index beside it (``<index_dir>.bmp``) is used, or built at first and
+        kept; or a block-max index itself.
+    query_encoder : QueryEncoder, str or None
+        Query encoder: an object, the name of a model or a cached JSONL file, or None for pre-tokenized queries.
+    min_idf : int, default 0
+        Only query tokens with an inverse document frequency ``ln(N / df)`` above this count. May be assigned later.
+    encoder_type : {"pytorch", "onnx"}
+        With "onnx", Anserini encodes, and ``min_idf`` does not apply, as in Pyserini.
+    prebuilt_index_name : str, optional
+        Name of the prebuilt index that ``index_dir`` is.
+    alpha, beta : float, default 1.0
+        Approximation for all searches, see :class:`bmp_plugin.BmpSearcher`; 1.0 is safe.
+    bmp_dir : str, optional
+        Where the block-max index of a Lucene index is kept instead.
+    threads : int, default 1
+        Processor threads for building it.
+    progress : bool, default True
+        Whether building it shows a progress bar.
+
+    Attributes
+    ----------
+    object
+        The wrapped Java ``SimpleImpactSearcher``, opened when first touched.
+    idf : dict of str to float64
+        ``ln(N / df)`` of every token, made when first touched.
+    num_docs : int
+        Documents in the Lucene index, deleted ones included, as in Pyserini.
+
+    Raises
+    ------
+    FileNotFoundError, bmp_plugin.BmpError, ValueError
+        With one line that says what is wrong with which argument or file.
+    """
+
+    def __init__(self, index_dir: str, query_encoder: QueryEncoder | str | None, min_idf: float = 0,
+                 encoder_type: str = "pytorch", prebuilt_index_name: str | None = None, *, alpha: float = 1.0,
+                 beta: float = 1.0, bmp_dir: str | None = None, threads: int = 1, progress: bool = True) -> None:
+        if encoder_type not in ("pytorch", "onnx"):
+            raise ValueError(f"Invalid encoder type: {encoder_type}")
+        if encoder_type == "onnx" and not isinstance(query_encoder, str):
+            raise ValueError(f"Invalid query encoder type: {type(query_encoder)} for onnx encoder")
+        self.index_dir = index_dir
+        self.alpha, self.beta = alpha, beta
+        if is_bmp_directory(index_dir):
+            self.bmp_index, self._lucene_dir = BmpIndex.open(index_dir), None
+        else:
+            self.bmp_index = index_of(index_dir, bmp_dir=bmp_dir, threads=threads, progress=progress)
+            self._lucene_dir = Path(index_dir)
+        self.encoder_type = encoder_type
+        self._searcher = BmpSearcher(self.bmp_index)
+        self._searcher.hit_type = _hit_type(self)
+        self.min_idf = min_idf
+        source = self.bmp_index.manifest["source"]
+        self.num_docs = source["details"].get("max_doc", source["num_docs"])
+        self.prebuilt_index_name = prebuilt_index_name
+        self.query_encoder = query_encoder
+        if encoder_type == "onnx":
+            self.object.set_onnx_query_encoder(query_encoder)
+        elif isinstance(query_encoder, str) or query_encoder is None:
+            self.query_encoder = self._init_query_encoder_from_str(query_encoder)
+
+    @property
+    def min_idf(self) -> float:
+        return self._min_idf
+
+    @min_idf.setter
+    def min_idf(self, value: float) -> None:
+        self._min_idf = value
+        self._searcher.min_idf = float("-inf") if self.encoder_type == "onnx" else value
+
+    @cached_property
+    def object(self) -> Any:
+        directory = self._lucene_dir if self._lucene_dir is not None else lucene_directory_of(self.bmp_index)
+        return JSimpleImpactSearcher(str(directory))
+
+    @cached_property
+    def idf(self) -> dict[str, np.float64]:
+        idfs = np.log(self.bmp_index.manifest["source"]["num_docs"] / self.bmp_index.arrays["term_df"])
+        return dict(zip(self.bmp_index.terms(), idfs, strict=True))
+
+    @classmethod
+    def from_prebuilt_index(cls, prebuilt_index_name: str, query_encoder: QueryEncoder | str | None,
+                            min_idf: float = 0, encoder_type: str = "pytorch") -> BmpImpactSearcher | None:
+        """Search a prebuilt index of Pyserini's, downloaded if necessary; None, with a message, for an unknown name."""
+        return super().from_prebuilt_index(prebuilt_index_name, query_encoder, min_idf, encoder_type)
+
+    def search(self, q: str, k: int = 10, fields: Mapping[str, float] = dict(), *,  # noqa: C408 - as in Pyserini
+               alpha: float | None = None, beta: float | None = None) -> list[Any]:
+        """Search the collection.
+
+        Parameters
+        ----------
+        q : str
+            Query string.
+        k : int
+            Number of hits to return, at least 1.
+        fields : dict
+            Pyserini's impact searcher has this argument but cannot use it.
+        alpha, beta : float, optional
+            In place of the searcher's own.
+
+        Returns
+        -------
+        list of hits
+            With ``docid``, ``lucene_docid``, ``score`` (assignable) and ``lucene_document``.
+        """
+        self._refuse(fields)
+        if self._needs_lucene():
+            return list(super().search(q, k))
+        return self._searcher.search(self._weights(q), k, *self._approximation(alpha, beta))
+
+    def batch_search(self, queries: list[str], qids: list[str], k: int = 10, threads: int = 1,
+                     fields: Mapping[str, float] = dict(), *,  # noqa: C408 - as in Pyserini
+                     alpha: float | None = None, beta: float | None = None) -> dict[str, list[Any]]:
+        """Search the collection for several queries at once.
+
+        Parameters
+        ----------
+        queries : list of str
+            Query strings.
+        qids : list of str
+            Their ids; of queries with the same id, the last one counts.
+        k : int
+            Number of hits to return for each, at least 1.
+        threads : int
+            Number of threads to use.
+        fields : dict
+            Pyserini's impact searcher has this argument but cannot use it.
+        alpha, beta : float, optional
+            In place of the searcher's own.
+
+        Returns
+        -------
+        dict of str to list of hits
+            In the order of ``qids``.
+        """
+        self._refuse(fields)
+        if len(queries) != len(qids):
+            raise ValueError(f"qids: there are {len(qids)} for {len(queries)} queries: give each query one")
+        if self._needs_lucene():
+            found = super().batch_search(queries, qids, k, threads)
+            return {qid: list(found[qid]) for qid in qids}
+        weights = [self._weights(query) for query in queries]
+        alpha, beta = self._approximation(alpha, beta)
+        return self._searcher.batch_search(weights, qids, k, threads=threads, alpha=alpha, beta=beta)
+
+    def is_using_rm3(self) -> bool:
+        """Check if RM3 pseudo-relevance feedback is being performed."""
+        return self._lucene_is_open() and super().is_using_rm3()
+
+    def is_using_rocchio(self) -> bool:
+        """Check if Rocchio pseudo-relevance feedback is being performed."""
+        return self._lucene_is_open() and super().is_using_rocchio()
+
+    def close(self) -> None:
+        """Close the searcher; may be called twice."""
+        if self._lucene_is_open():
+            super().close()
+        self._searcher.close()
+
+    def _lucene_is_open(self) -> bool:
+        return "object" in self.__dict__
+
+    def _needs_lucene(self) -> bool:
+        return self.is_using_rm3() or self.is_using_rocchio()
+
+    def _refuse(self, fields: Mapping[str, float]) -> None:
+        if fields:
+            raise ValueError(f"fields={dict(fields)!r}: Pyserini's impact searcher searches the field 'contents' only")
+
+    def _approximation(self, alpha: float | None, beta: float | None) -> tuple[float, float]:
+        return self.alpha if alpha is None else alpha, self.beta if beta is None else beta
+
+    def _weights(self, q: str) -> Mapping[str, Any]:
+        """The query as the block-max index takes it."""
+        encoded = self.encode(q)
+        return encoded if self.encoder_type == "pytorch" else self._as_anserini_analyzes(encoded)
+
+    def _as_anserini_analyzes(self, encoded: Any) -> Mapping[str, int]:
+        """What becomes of an ONNX-encoded query: each token is written out by its weight and the text analyzed."""
+        weights = {token: weight for token, weight in encoded.items() if weight > 0}
+        analyzer = self.object.get_analyzer()
+        if analyzer.getClass().getName() == _JAVA_WHITESPACE_ANALYZER:
+            tokens = list(weights)              # splits at white space, so that one copy of each token tells all
+            if list(JAnalyzerUtils.analyze(analyzer, " ".join(tokens)).toArray()) == tokens:
+                return weights
+        return Counter(JAnalyzerUtils.analyze(analyzer, self.object.encode_with_onnx(encoded)).toArray())
+
+
+def _hit_type(searcher: BmpImpactSearcher) -> type[Hit]:
+    """Hits of ``searcher``, which fetch the stored document from Lucene when it is asked for."""
+
+    class LuceneHit(Hit):
+        """A hit with the attributes of Anserini's ``ScoredDoc``."""
+
+        __slots__ = ("_lucene_document",)
+
+        @property
+        def lucene_document(self) -> Any:
+            if not hasattr(self, "_lucene_document"):
+                self._lucene_document = searcher.object.doc(self.lucene_docid)
+            return self._lucene_document
+
+    return LuceneHit
+
+
+@contextlib.contextmanager
+def replace_searcher(searcher: type[LuceneImpactSearcher]) -> Iterator[None]:
+    """Within the block, Pyserini's commands find ``searcher`` where they look for ``LuceneImpactSearcher``.
+
+    ``SlimSearcher`` keeps the original, from which it was derived before.
+    """
+    modules = [pyserini.search.lucene, pyserini.search.lucene._impact_searcher]
+    for module in modules:
+        module.LuceneImpactSearcher = searcher
+    try:
+        yield
+    finally:
+        for module in modules:
+            module.LuceneImpactSearcher = LuceneImpactSearcher

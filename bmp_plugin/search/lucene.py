@@ -1,0 +1,84 @@
+"""``python -m bmp_plugin.search.lucene``: Pyserini's own search command, with ``--impact`` answered block-max.
+
+Pyserini's entry point runs as it is, with its ``LuceneImpactSearcher`` replaced, so that every flag keeps its
+meaning in every release. Two flags are added, ``--alpha`` and ``--beta``.
+"""
+from __future__ import annotations
+
+import argparse
+import runpy
+import sys
+from typing import Any
+
+from bmp_plugin.search.whole_output import write_outputs_whole
+
+PROGRAM = "python -m bmp_plugin.search.lucene"
+_FAILED = 2
+_INTERRUPTED = 130
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run Pyserini's search command on ``argv``; returns the exit status: 0, or 2 after one line on standard error."""
+    parser = argparse.ArgumentParser(prog=PROGRAM, add_help=False, allow_abbrev=False, usage=argparse.SUPPRESS)
+    ours = parser.add_argument_group("block-max options (with --impact)")
+    ours.add_argument("--alpha", type=float, default=1.0, metavar="A",
+                      help="multiply upper bounds by A: below 1 faster, may lose hits; 1, the default, is safe")
+    ours.add_argument("--beta", type=float, default=1.0, metavar="B",
+                      help="keep this share of a query's tokens, the heaviest; 1, the default, is safe")
+    options, rest = parser.parse_known_args(sys.argv[1:] if argv is None else argv)
+    try:
+        _run_pyserini(rest, options)
+    except SystemExit as exit_:
+        if "-h" in rest or "--help" in rest:
+            print("\n" + parser.format_help().strip())
+        if exit_.code is None or isinstance(exit_.code, int):
+            return exit_.code or 0
+        return _fail(str(exit_.code))
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except Exception as error:
+        return _fail(_one_line(error))
+    return 0
+
+
+def _run_pyserini(argv: list[str], options: argparse.Namespace) -> None:
+    from bmp_plugin.adapters.pyserini import BmpImpactSearcher, replace_searcher
+
+    class CommandLineSearcher(BmpImpactSearcher):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, alpha=options.alpha, beta=options.beta, **kwargs)
+
+        @classmethod
+        def from_prebuilt_index(cls, prebuilt_index_name: str, *args: Any, **kwargs: Any) -> Any:
+            searcher = super().from_prebuilt_index(prebuilt_index_name, *args, **kwargs)
+            if searcher is None:
+                raise FileNotFoundError(f"--index {prebuilt_index_name}: neither a directory nor a prebuilt index")
+            return searcher
+
+    saved = sys.argv
+    sys.argv = [PROGRAM, *argv]
+    try:
+        with replace_searcher(CommandLineSearcher), write_outputs_whole():
+            runpy.run_module("pyserini.search.lucene", run_name="__main__")
+    finally:
+        sys.argv = saved
+
+
+def _one_line(error: Exception) -> str:
+    from bmp_plugin.errors import BmpError
+
+    text = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, (BmpError, ValueError, FileNotFoundError)) and text:
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _fail(message: str) -> int:
+    print(f"{PROGRAM}: error: {message}", file=sys.stderr)
+    return _FAILED
+
+
+if __name__ == "__main__":
+    sys.exit(main())
