@@ -38,7 +38,7 @@ def add_parser(commands: Any) -> None:
         "--alpha", type=float, default=1.0, help="approximate below 1: factor on the upper bounds, so more is skipped"
     )
     parser.add_argument(
-        "--beta", type=float, default=1.0, help="approximate below 1: share of the query's tokens that is kept, heaviest first"
+        "--beta", type=float, default=1.0, help="approximate below 1: share of the tokens kept, heaviest first"
     )
     parser.add_argument(
         "--min-idf", type=float, default=0, metavar="IDF", help="tokens are kept only if ln(N/df) is greater"
