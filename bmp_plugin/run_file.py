@@ -45,7 +45,11 @@ class RunWriter:
             raise ValueError(f"run format is {run_format!r}: give one of {', '.join(RUN_FORMATS)}")
         if not tag or tag.split() != [tag]:
             raise ValueError(f"run tag is {tag!r}: give one word")
-        self._path = Path(os.path.realpath(path))
+        self._path = Path(path)
+        # anything but a file, such as a pipe, is written directly; so is /dev/stdout, even where it leads to a file
+        self._is_file = self._path.parts[:2] != ("/", "dev") and (not self._path.exists() or self._path.is_file())
+        if self._is_file:
+            self._path = Path(os.path.realpath(path))  # a link stays a link
         self._trec = run_format == "trec"
         self._tag = tag
         self._file: TextIO | None = None
@@ -55,10 +59,10 @@ class RunWriter:
         if self._path.is_dir():
             raise IsADirectoryError(f"{self._path}: a folder stands where the run shall be written")
         target = self._path
-        if not target.exists() or target.is_file():
+        if self._is_file:
             target.parent.mkdir(parents=True, exist_ok=True)
             target = self._beside = self._path.with_name(f".{self._path.name}.{os.getpid()}.tmp")
-        self._file = open(target, "w", encoding="utf-8", newline="\n")
+        self._file = open(target, "w" if self._is_file else "a", encoding="utf-8", newline="\n")
         return self
 
     def write(self, qid: str, hits: Iterable[ScoredDocument]) -> None:
@@ -77,17 +81,16 @@ class RunWriter:
     ) -> None:
         assert self._file is not None
         try:
+            self._file.flush()
             if kind is None and self._beside is not None:
-                self._file.flush()
                 os.fsync(self._file.fileno())
-            self._file.close()
-            if kind is None and self._beside is not None:
+                self._file.close()
                 os.replace(self._beside, self._path)
                 self._beside = None
         finally:
+            with contextlib.suppress(OSError):
+                self._file.close()
             if self._beside is not None:
-                with contextlib.suppress(OSError):
-                    self._file.close()
                 self._beside.unlink(missing_ok=True)
 
 

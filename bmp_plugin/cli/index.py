@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import time
 from typing import Any
 
@@ -47,7 +48,11 @@ def run(args: argparse.Namespace) -> int:
     """Build the index; returns the exit status."""
     from bmp_plugin import BmpIndex
     from bmp_plugin.adapters.sniff import open_source
+    from bmp_plugin.errors import BuildError
 
+    overwrite = getattr(args, "overwrite", False)
+    if os.path.lexists(args.output) and not overwrite:
+        raise BuildError(f"{args.output}: exists already: give another --output, or --overwrite to replace an index")
     progress = shows_progress(args)
     started = time.perf_counter()
     source = open_source(args.input, field=args.field, progress=progress)
@@ -59,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
             block_size=args.block_size,
             threads=args.threads,
             progress=progress,
-            overwrite=getattr(args, "overwrite", False),
+            overwrite=overwrite,
         )
     finally:
         source.close()

@@ -25,7 +25,7 @@ Order = NDArray[np.int32]
 
 
 def build_index(source: PostingSource, output: Path, *, block_size: int, reorder: str, overwrite: bool,
-                progress: bool) -> None:
+                threads: int, progress: bool) -> None:
     """Write the index of ``source`` at ``output``, which appears only when it is whole.
 
     Errors: ``ValueError`` for a block size or order that there is not, those of the source, and
@@ -41,7 +41,7 @@ def build_index(source: PostingSource, output: Path, *, block_size: int, reorder
         if reorder == "bp":
             from .reorder import bisection_order
 
-            order = bisection_order(source, documents, progress=progress)
+            order = bisection_order(source, documents, threads=threads, progress=progress)
         build = _Build(folder, Geometry(len(documents.numbers), block_size))
         try:
             build.documents(documents, order, source.info.ties_by_docid)

@@ -80,7 +80,7 @@ class BmpIndex:
             source = open_source(source, field=field)
         try:
             build_index(source, Path(output), block_size=block_size, reorder=reorder, overwrite=overwrite,
-                        progress=progress)
+                        threads=threads, progress=progress)
         finally:
             if owned:
                 source.close()
