@@ -130,7 +130,10 @@ def _by_value(path: Path, head: bytes, file: BinaryIO, line: int) -> Iterator[tu
             in_array, at = text[at] == ",", at + 1
             continue
         try:
-            value, end = parser.raw_decode(text, at)
+            _, end = parser.raw_decode(text, at)
+            value = orjson.loads(text[at:end])  # refuses what the standard library takes: lone surrogates, NaN
+        except RecursionError:
+            raise SourceError(f"{path}, after line {line}: nested too deeply: give documents with vectors") from None
         except json.JSONDecodeError as error:
             if not ended:
                 more()
