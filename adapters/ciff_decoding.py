@@ -11,7 +11,7 @@ import numpy as np
 FINE, MALFORMED, NOT_ASCENDING, OUT_OF_RANGE, BAD_IMPACT, WRONG_DF = range(6)
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
-_TERM, _DF, _POSTINGS = 1, 2, 4
+_TERM, _DF, _CF, _POSTINGS = 1, 2, 3, 4
 _DOCID, _TF = 1, 2
 _MAX_INT32 = 2**31 - 1
 
@@ -33,8 +33,14 @@ def _varint(data, at, end):
 
 
 @numba.njit(cache=True)
-def _after_field(data, at, end, wire_type):
-    """The position after a field that is of no interest, or -1."""
+def _after_field(data, at, end, tag, known):
+    """The position after a field that is of no interest; -1 if it is malformed.
+
+    Fields up to ``known`` are of interest, hence come here only with a wire type that is not theirs.
+    """
+    wire_type = tag & 7
+    if tag >> 3 <= known:
+        return np.int64(-1)
     if wire_type == _VARINT:
         _, at = _varint(data, at, end)
         return at
@@ -78,7 +84,7 @@ def list_head(data, at, end):
             return df if at >= 0 else np.int64(-1)
         if tag == (_POSTINGS << 3 | _BYTES):
             return np.int64(0)
-        at = _after_field(data, at, end, tag & 7)
+        at = _after_field(data, at, end, tag, 0)
         if at < 0:
             return np.int64(-1)
     return np.int64(0)
@@ -111,7 +117,7 @@ def _posting(data, at, end):
         elif tag == (_TF << 3 | _VARINT):
             impact, at = _varint(data, at, end)
         else:
-            at = _after_field(data, at, end, tag & 7)
+            at = _after_field(data, at, end, tag, _TF)
         if at < 0:
             return np.int64(-1), impact
     return gap, impact
@@ -162,8 +168,10 @@ def decode_lists(data, starts, ends, count, num_docs, terms, dfs, docs, impacts)
                 at += length
             elif tag == (_DF << 3 | _VARINT):
                 stated, at = _varint(data, at, end)
+            elif tag == (_CF << 3 | _VARINT):
+                _, at = _varint(data, at, end)
             else:
-                at = _after_field(data, at, end, tag & 7)
+                at = _after_field(data, at, end, tag, _POSTINGS)
             if at < 0:
                 return MALFORMED, i, written
         if stated != written - first:
