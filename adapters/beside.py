@@ -123,8 +123,14 @@ def _fresh(target: Path, wanted: str) -> BmpIndex | None:
     return index if source["fingerprint"] == wanted else None
 
 
-def lucene_directory_of(index: BmpIndex) -> Path:
+def lucene_directory_of(index: BmpIndex, directory: Path | None = None) -> Path:
     """The Lucene index that a block-max index was built from, for what only Lucene can answer.
+
+    Parameters
+    ----------
+    index : BmpIndex
+    directory : path, optional
+        Where the Lucene index is now; by default where it was.
 
     Raises
     ------
@@ -134,14 +140,14 @@ def lucene_directory_of(index: BmpIndex) -> Path:
     source = index.manifest["source"]
     if source["kind"] != "lucene":
         raise SourceError(f"{index.path}: was built from {source['kind']}, and this needs a Lucene index")
-    directory = Path(source["path"])
+    directory = directory or Path(source["path"])
     try:
         unchanged = fingerprint(directory) == source["fingerprint"]
     except (FileNotFoundError, SourceError) as error:
         raise SourceError(f"{index.path}: this needs its Lucene index, which is gone ({error})") from error
     if not unchanged:
-        raise SourceError(f"{index.path}: this needs its Lucene index {directory}, which has changed since: search "
-                          "that directory, and the block-max index is built anew")
+        raise SourceError(f"{index.path}: this needs its Lucene index {directory}, which has changed since: open "
+                          "a new searcher on that directory, which builds the block-max index anew")
     return directory
 
 

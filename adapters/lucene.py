@@ -114,7 +114,8 @@ class LuceneSource:
     def documents(self) -> Documents:
         """All live documents in Lucene's order, with the docids that Anserini sorts ties by and prints."""
         numbers, lengths, docids = [], [], []
-        with self._answers(b"D") as frames:
+        # What Lucene 8 wrote as docvalues, Lucene 9 may refuse to read; Anserini leaves them alone there, too.
+        with self._answers(b"D" if self.info.ties_by_docid else b"S") as frames:
             for frame in frames:
                 numbers.append(frame.payload[:4 * frame.a].view("<i4"))
                 lengths.append(frame.payload[4 * frame.a:8 * frame.a].view("<i4"))

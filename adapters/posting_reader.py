@@ -113,8 +113,9 @@ class PostingReader:
     def frames(self, command: bytes) -> Iterator[Frame]:
         """The frames that answer ``command``; the reader is busy until the last one was taken."""
         self.busy = True
-        self._commands.write(command)
-        self._commands.flush()
+        with contextlib.suppress(BrokenPipeError):          # reading tells what happened to the process
+            self._commands.write(command)
+            self._commands.flush()
         while (frame := self._read()).kind != _END:
             yield frame
         self.busy = False

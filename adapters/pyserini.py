@@ -111,8 +111,7 @@ class BmpImpactSearcher(LuceneImpactSearcher):
 
     @cached_property
     def object(self) -> Any:
-        directory = self._lucene_dir if self._lucene_dir is not None else lucene_directory_of(self.bmp_index)
-        return JSimpleImpactSearcher(str(directory))
+        return JSimpleImpactSearcher(str(lucene_directory_of(self.bmp_index, self._lucene_dir)))
 
     @cached_property
     def idf(self) -> dict[str, np.float64]:

@@ -37,8 +37,9 @@ import org.apache.lucene.util.Version;
  * Streams a Lucene index to standard output for adapters/lucene.py, which documents neither more nor less than this.
  *
  * <p>Started with the index directory and the field, it writes one HEADER frame, then obeys one-byte commands from
- * standard input: D (all live documents), P (all postings), end of input (exit). D and P answer with frames and an END.
- * What goes wrong comes as one ERROR frame, after which the process ends.
+ * standard input: D (all live documents, docids from docvalues where there are some), S (the same from stored fields),
+ * P (all postings), end of input (exit). They answer with frames and an END. What goes wrong comes as one ERROR frame,
+ * after which the process ends.
  *
  * <p>A frame is five little-endian int32 (kind, a, b, c, d) and a payload:
  * <pre>
@@ -96,8 +97,8 @@ public final class PostingReader {
     bytes(json, 0, json.length);
     flush();
     for (int command = commands.read(); command >= 0; command = commands.read()) {
-      if (command == 'D') {
-        documents(reader);
+      if (command == 'D' || command == 'S') {
+        documents(reader, command == 'D');
       } else if (command == 'P') {
         postings(reader, field);
       } else {
@@ -150,7 +151,7 @@ public final class PostingReader {
     return names;
   }
 
-  private void documents(DirectoryReader reader) throws IOException {
+  private void documents(DirectoryReader reader, boolean useDocValues) throws IOException {
     int[] numbers = new int[BATCH_DOCUMENTS];
     int[] lengths = new int[BATCH_DOCUMENTS];
     Bytes docids = new Bytes();
@@ -159,7 +160,7 @@ public final class PostingReader {
       LeafReader segment = leaf.reader();
       Bits live = segment.getLiveDocs();
       FieldInfo info = segment.getFieldInfos().fieldInfo(DOCID_FIELD);
-      BinaryDocValues values = hasBinaryValues(info) ? DocValues.getBinary(segment, DOCID_FIELD) : null;
+      BinaryDocValues values = useDocValues && hasBinaryValues(info) ? DocValues.getBinary(segment, DOCID_FIELD) : null;
       StoredFields stored = segment.storedFields();
       for (int doc = 0; doc < segment.maxDoc(); doc++) {
         if (live != null && !live.get(doc)) {

@@ -1,0 +1,184 @@
+"""Real Lucene indexes and a real Pyserini for the tests: each index is built once a session, by Anserini."""
+from __future__ import annotations
+
+import gzip
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterable, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bmp_plugin.errors import BmpError
+
+Document = Mapping[str, Any]
+
+
+def read_jsonl(path: Path) -> list[dict[str, Any]]:
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
+
+
+@pytest.fixture(scope="session")
+def cranfield_documents() -> list[dict[str, Any]]:
+    return read_jsonl(resources.files("bmp_plugin.data") / "cranfield_docs.jsonl.gz")
+
+
+@pytest.fixture(scope="session")
+def cranfield_queries() -> dict[str, dict[str, int]]:
+    """A fourth of Cranfield's queries; the host takes 50 ms for each."""
+    queries = read_jsonl(resources.files("bmp_plugin.data") / "cranfield_queries.jsonl.gz")
+    return {query["qid"]: query["vector"] for query in queries[::4]}
+
+
+@pytest.fixture(scope="session")
+def java() -> Path:
+    """The Java that the plugin finds; tests are skipped where Pyserini or a JDK is missing."""
+    if importlib.util.find_spec("pyserini") is None:
+        pytest.skip("Pyserini is not installed")
+    from bmp_plugin.adapters.jdk import find_jdk
+
+    try:
+        return find_jdk() / "bin" / "java"
+    except BmpError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def host(java: Path) -> Any:
+    """Pyserini, imported in this process."""
+    from bmp_plugin.adapters.host import import_pyserini
+
+    import_pyserini()
+    import pyserini.search.lucene
+
+    return pyserini.search.lucene
+
+
+def index_with_anserini(java: Path, documents: Iterable[Document], folder: Path, *flags: str) -> Path:
+    """Index JSON vectors as ``python -m pyserini.index.lucene --impact --pretokenized --optimize`` does."""
+    from bmp_plugin.adapters.anserini import anserini_jar
+
+    vectors = folder.with_name(folder.name + ".vectors")
+    vectors.mkdir()
+    with open(vectors / "docs.jsonl", "w", encoding="utf-8") as file:
+        for document in documents:
+            file.write(json.dumps(document, ensure_ascii=False) + "\n")
+    command = [java, "--add-modules=jdk.incubator.vector", "-XX:TieredStopAtLevel=1", "-cp", anserini_jar(),
+               "io.anserini.index.IndexCollection", "-collection", "JsonVectorCollection", "-input", vectors, "-index",
+               folder, "-generator", "DefaultLuceneDocumentGenerator", "-threads", "1", "-impact", "-pretokenized",
+               "-optimize", *flags]
+    subprocess.run(command, check=True, capture_output=True)
+    return folder
+
+
+def rewrite_with_lucene(folder: Path, sources: Iterable[Path] = (), delete: Iterable[str] = ()) -> Path:
+    """Add whole segments of other indexes to ``folder`` and delete documents by docid, without merging."""
+    from jnius import autoclass
+
+    directories = autoclass("org.apache.lucene.store.FSDirectory")
+    paths = autoclass("java.nio.file.Paths")
+    config = autoclass("org.apache.lucene.index.IndexWriterConfig")()
+    config.setMergePolicy(autoclass("org.apache.lucene.index.NoMergePolicy").INSTANCE)
+    writer = autoclass("org.apache.lucene.index.IndexWriter")(directories.open(paths.get(str(folder))), config)
+    term, query = autoclass("org.apache.lucene.index.Term"), autoclass("org.apache.lucene.search.TermQuery")
+    for source in sources:
+        writer.addIndexes(directories.open(paths.get(str(source))))
+    for docid in delete:
+        writer.deleteDocuments(query(term("id", docid)))
+    writer.commit()
+    writer.close()
+    return folder
+
+
+NASTY_DOCIDS = ["é", "z", "10", "9", "Ω", "a", "\uff5e", "\U0001f600", "ß", "-1", "Z", "日本", "a#1", "a#2", "ä", "0"]
+
+
+def nasty_documents() -> list[dict[str, Any]]:
+    """Docids whose byte order is neither index nor UTF-16 order, massive ties, large impacts, odd tokens."""
+    documents = []
+    for i in range(600):
+        docid = NASTY_DOCIDS[i] if i < len(NASTY_DOCIDS) else f"{NASTY_DOCIDS[i % len(NASTY_DOCIDS)]}{(i * 7919) % 1000}_{i}"
+        vector = {"all": 1, "tie": 5, f"mod{i % 7}": 3, "##s": 1 + i % 3}
+        if i % 11 == 0:
+            vector |= {"large": 256 + i, "日本": 2, "\U0001f600": 7}
+        if i % 97 == 0:
+            vector |= {"huge": 65_536 + i, "a\"b\\c": 1, "'": 9}
+        if i % 2:
+            vector["half"] = 1 + (i * 31) % 400
+        if i == 300:
+            vector = {"all": 1}
+        documents.append({"id": docid, "contents": "", "vector": vector})
+    return documents
+
+
+NASTY_QUERIES: dict[str, dict[str, int | float]] = {
+    "ties": {"tie": 2}, "ties-and-more": {"tie": 3, "mod3": 1}, "everywhere": {"all": 4}, "all-and-half": {"all": 4, "half": 1},
+    "zero": {"tie": 0}, "zeros": {"half": 0, "mod1": 2, "large": 0}, "large": {"large": 1, "half": 2},
+    "beyond-float32": {"huge": 4_001, "half": 3_333, "large": 2_047, "tie": 1_999}, "huge": {"huge": 12},
+    "odd": {"日本": 3, "\U0001f600": 1, "a\"b\\c": 2, "'": 1, "##s": 1}, "unknown": {"nowhere": 5, "tie": 1},
+    "unknown-only": {"nowhere": 5}, "empty": {}, "one-document": {"mod6": 1, "all": 1}, "thousands": {"tie": 23_160, "half": 7_001},
+}
+
+
+@pytest.fixture(scope="session")
+def lucene_index(java: Path, cranfield_documents: list[Document], tmp_path_factory: Any,
+                 request: pytest.FixtureRequest) -> Callable[[str], Path]:
+    """The path of an index by name: cranfield, segments, deletions, nasty; built at first use."""
+    root = tmp_path_factory.mktemp("lucene")
+    built: dict[str, Path] = {}
+
+    def build(name: str) -> Path:
+        folder = root / name
+        if name == "cranfield":
+            return index_with_anserini(java, cranfield_documents, folder, "-storeRaw", "-storeDocvectors")
+        if name == "nasty":
+            return index_with_anserini(java, nasty_documents(), folder)
+        request.getfixturevalue("host")                 # starts the JVM with Lucene in it
+        if name == "segments":
+            return rewrite_with_lucene(folder, [
+                index_with_anserini(java, cranfield_documents[i::3], root / f"part{i}") for i in range(3)])
+        assert name == "deletions"
+        shutil.copytree(get("segments"), folder)
+        gone = [document["id"] for i, document in enumerate(cranfield_documents) if i % 5 == 0]
+        # and every document with some token, so that one is left in the dictionary without a live posting
+        gone += [document["id"] for document in cranfield_documents if DELETED_TOKEN in document["vector"]]
+        return rewrite_with_lucene(folder, delete=gone)
+
+    def get(name: str) -> Path:
+        if name not in built:
+            built[name] = build(name)
+        return built[name]
+
+    return get
+
+
+DELETED_TOKEN = "##tock"
+
+LUCENE_INDEXES = ["cranfield", "segments", "deletions", "nasty"]
+
+
+def extra_collections() -> list[str]:
+    """Names of further collections to compare on: folders with docs.jsonl.gz and queries.jsonl.gz, not shipped."""
+    root = os.environ.get("BMP_PLUGIN_COLLECTIONS")
+    return sorted(path.parent.name for path in Path(root).glob("*/docs.jsonl.gz")) if root else []
+
+
+class VectorEncoder:
+    """A query encoder for queries that are the keys of a dict of vectors."""
+
+    def __init__(self, vectors: Mapping[str, Mapping[str, float]]) -> None:
+        self.vectors = vectors
+
+    def encode(self, query: str) -> Mapping[str, float]:
+        return self.vectors[query]
+
+
+def ranking(hits: Iterable[Any]) -> list[tuple[str, int, float]]:
+    """What a run is made of."""
+    return [(hit.docid, hit.lucene_docid, hit.score) for hit in hits]
