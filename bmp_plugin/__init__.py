@@ -16,10 +16,15 @@ __all__ = ["BmpError", "BmpIndex", "BmpSearcher", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
+    found: Any
     if name == "BmpIndex":
-        from .index.index import BmpIndex as found
+        from .index.index import BmpIndex
+
+        found = BmpIndex
     elif name == "BmpSearcher":
-        from .searcher import BmpSearcher as found
+        from .searcher import BmpSearcher
+
+        found = BmpSearcher
     elif name == "__version__":
         from importlib.metadata import version
 

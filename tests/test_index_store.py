@@ -14,7 +14,7 @@ from bmp_plugin.index.layout import ARRAYS
 def make_source():
     rng = np.random.default_rng(0)
     present = rng.random((900, 30)) < rng.random(30) ** 2
-    docs, terms = np.nonzero(present)
+    terms = np.nonzero(present)[1]
     return ArraySource(np.concatenate([[0], np.cumsum(present.sum(1))]), terms.astype(np.uint16),
                        rng.integers(1, np.where(terms % 7 == 0, 400, 100)), [f"d{i}" for i in range(900)],
                        [f"t{i}" for i in range(30)])

@@ -31,14 +31,16 @@ def answers(searcher, query, k):
 @st.composite
 def collections(draw):
     """Few distinct impacts and many documents with the same vector, so that ties are everywhere, also at the cut."""
-    impacts = st.sampled_from(draw(st.sampled_from([[1], [1, 2], [1, 7, 255], [3, 256, 70_000], [1, 2**31 - 1], [9, 16_777_217]])))
+    choices = [[1], [1, 2], [1, 7, 255], [3, 256, 70_000], [1, 2**31 - 1], [9, 16_777_217]]
+    impacts = st.sampled_from(draw(st.sampled_from(choices)))
     kinds = draw(st.lists(st.dictionaries(st.sampled_from(TOKENS), impacts, max_size=8), min_size=1, max_size=6))
     picks = draw(st.lists(st.integers(0, len(kinds) - 1), min_size=1, max_size=700))
     vectors = [kinds[pick] for pick in picks]
     order = draw(st.randoms(use_true_random=False)).sample(range(len(vectors)), len(vectors))
     docids = [f"{'ä' if i % 3 else 'Z'}{i}" for i in order]
     weights = st.sampled_from(draw(st.sampled_from([[1], [0, 1], [1, 5, 300], [4000, 9000], [2**24 + 1, 2**31 - 1]])))
-    queries = draw(st.lists(st.dictionaries(st.sampled_from([*TOKENS, "unknown"]), weights, max_size=14), min_size=1, max_size=4))
+    query = st.dictionaries(st.sampled_from([*TOKENS, "unknown"]), weights, max_size=14)
+    queries = draw(st.lists(query, min_size=1, max_size=4))
     return docids, vectors, queries
 
 
@@ -129,7 +131,7 @@ def test_threads_and_batches_give_the_answers_of_single_searches(larger, tmp_pat
 
 
 def test_alpha_and_beta_lose_documents_but_no_score(larger, tmp_path):
-    source, _, dense = larger
+    source, _, _ = larger
     searcher = BmpSearcher(BmpIndex.build(source, tmp_path / "i.bmp", progress=False))
     query = {f"t{t}": 1 + t for t in range(20)}
     safe = {hit.docid: round(hit.score) for hit in searcher.search(query, 70_000)}

@@ -36,8 +36,8 @@ class BmpIndex:
         self.num_terms: int = manifest["counts"]["num_terms"]
         self.num_postings: int = manifest["num_postings"]
         self.geometry = Geometry(self.num_docs, manifest["block_size"])
-        self._docid_bytes = memoryview(arrays["docid_bytes"])
-        self._term_bytes = memoryview(arrays["term_bytes"])
+        self._docid_bytes = arrays["docid_bytes"].data
+        self._term_bytes = arrays["term_bytes"].data
         self._term_ids: dict[str, int] = {}
 
     @classmethod

@@ -34,7 +34,7 @@ class ArrayWriter:
 
     def append(self, values: NDArray[Any]) -> None:
         """Append ``values``, converted to the array's type; the caller vouches for their range."""
-        data = memoryview(np.ascontiguousarray(values, self.dtype).reshape(-1).view(np.uint8))
+        data = np.ascontiguousarray(values, self.dtype).reshape(-1).view(np.uint8).data
         self._file.write(data)
         self._hash.update(data)
         self.length += len(data) // self.dtype.itemsize
@@ -142,7 +142,8 @@ def _check_form(path: Path, manifest: dict[str, Any]) -> None:
         raise damaged(f"has the block size {manifest.get('block_size')!r}")
     if counts["num_docs"] >= 2**31 or counts["num_terms"] >= 2**31:
         raise damaged("counts more documents or terms than 31 bits hold")
-    if any(manifest.get(name) != counts[name] for name in ("num_docs", "num_terms")) or not is_count(manifest.get("num_postings")):
+    if any(manifest.get(name) != counts[name] for name in ("num_docs", "num_terms")) \
+            or not is_count(manifest.get("num_postings")):
         raise damaged("contradicts its own counts")
     arrays = manifest.get("arrays")
     if not isinstance(arrays, dict) or set(arrays) != set(ARRAYS):

@@ -23,7 +23,6 @@ def add_term(t, weight, geometry, index, sums, matched):
                 sums[d] += np.float64(np.float32(impact) * weight)
                 matched[d] = True
         return
-    window = np.int64(-1)
     superblock = np.int64(-1)
     e = np.int64(-1)
     for j in range(term_count[t]):
@@ -39,7 +38,6 @@ def add_term(t, weight, geometry, index, sums, matched):
                 if start > j:
                     break
                 superblock = after
-                window = superblock >> 8
             d = (superblock << 8) | np.int64(frequent_docs[term_docs[t] + j])
         a = term_impacts[t] + j
         if term_width[t] == 1:
