@@ -224,7 +224,7 @@ def _java_int(token: str, weight: Any) -> int:
         raise ValueError(f"weight {weight!r} of query token {token!r} is not a number")
     if not math.isfinite(weight):
         raise ValueError(f"weight {weight!r} of query token {token!r} is not finite")
-    value = int(math.trunc(weight))
+    value = int(weight)  # type: ignore[call-overload]
     if value < 0:
         raise ValueError(f"weight {weight!r} of query token {token!r} is negative; weights are at least 0")
     if value > LARGEST_WEIGHT:
