@@ -1,0 +1,317 @@
+"""The command line, as a user's shell sees it: exit status, one line on standard error, no half-written output."""
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from importlib import resources
+from pathlib import Path
+
+import pytest
+
+from bmp_plugin import BmpIndex
+
+DATA = Path(str(resources.files("bmp_plugin.data")))
+DOCS, QUERIES, QRELS = (DATA / f"cranfield_{name}" for name in ("docs.jsonl.gz", "queries.jsonl.gz", "qrels.txt"))
+COMMANDS = ("index", "search", "compare", "verify", "info", "demo")
+
+
+def bmp(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "bmp_plugin", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, stdin=subprocess.DEVNULL, timeout=300)
+
+
+def refused(*arguments: object, status: int = 2) -> str:
+    """Run what must be refused; returns the one line it says."""
+    done = bmp(*arguments)
+    assert done.returncode == status, done
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert done.stderr.startswith("bmp-plugin: ")
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("index") / "cranfield.bmp"
+    done = bmp("index", "--input", DOCS, "--output", path)
+    assert done.returncode == 0, done.stderr
+    assert "1,400 documents" in done.stderr
+    assert done.stderr.count("\n") == 1, "no progress bar where nobody watches"
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(index: Path) -> Path:
+    path = index.parent / "run.txt"
+    done = bmp("search", "--index", index, "--topics", QUERIES, "--output", path)
+    assert done.returncode == 0, done.stderr
+    assert "225 queries" in done.stderr
+    assert "ms a query" in done.stderr
+    return path
+
+
+@pytest.fixture
+def damaged(index: Path, tmp_path: Path) -> Path:
+    import shutil
+
+    copy = tmp_path / "damaged.bmp"
+    shutil.copytree(index, copy)
+    largest = max(copy.glob("*.bin"), key=lambda file: file.stat().st_size)
+    data = bytearray(largest.read_bytes())
+    data[len(data) // 2] ^= 1
+    largest.write_bytes(data)
+    return copy
+
+
+# --- what works -------------------------------------------------------------------------------------------------------
+
+
+def test_run_is_that_of_the_library(index: Path, run: Path) -> None:
+    from bmp_plugin import BmpSearcher
+    from bmp_plugin.topics import read_topics
+
+    lines = run.read_text().splitlines()
+    expected = []
+    searcher = BmpSearcher(index)
+    for qid, query in read_topics(QUERIES)[:5]:
+        for rank, hit in enumerate(searcher.search(query, 1000), 1):
+            expected.append(f"{qid} Q0 {hit.docid} {rank} {hit.score:.6f} Anserini")
+    assert lines[: len(expected)] == expected
+    assert len({line.split()[0] for line in lines}) == 225
+
+
+def test_search_options(index: Path, run: Path, tmp_path: Path) -> None:
+    tsv = tmp_path / "topics.tsv.gz"
+    with gzip.open(QUERIES, "rt") as file:
+        topics = [json.loads(line) for line in file]
+    tsv.write_bytes(gzip.compress("".join(
+        f"{topic['qid']}\t{' '.join(token for token, weight in topic['vector'].items() for _ in range(weight))}\n"
+        for topic in topics
+    ).encode()))
+    search = ("search", "--index", index, "--topics", tsv, "--output")
+    done = bmp(*search, tmp_path / "again.txt", "--threads", 2, "--quiet")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (tmp_path / "again.txt").read_bytes() == run.read_bytes()
+    done = bmp(*search, tmp_path / "few.txt", "--hits", 3, "--tag", "me", "--min-idf", 1, "--alpha", 0.9, "--beta", 0.5)
+    assert done.returncode == 0
+    lines = [line.split() for line in (tmp_path / "few.txt").read_text().splitlines()]
+    assert len(lines) == 3 * 225
+    assert {line[5] for line in lines} == {"me"}
+    done = bmp(*search, tmp_path / "m.txt", "--format", "msmarco")
+    assert done.returncode == 0
+    assert bmp("compare", run, tmp_path / "m.txt").returncode == 0
+
+
+def test_search_to_standard_output(index: Path, tmp_path: Path) -> None:
+    (tmp_path / "q.tsv").write_text("1\tflow\n")
+    done = bmp("search", "--index", index, "--topics", tmp_path / "q.tsv", "--output", "/dev/stdout", "--hits", 2)
+    assert done.returncode == 0
+    assert len(done.stdout.splitlines()) == 2
+
+
+def test_index_options(index: Path, run: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.bmp"
+    build = ("index", "--input", DOCS, "--output", other)
+    done = bmp(*build, "--block-size", 32, "--reorder", "bp", "--threads", 2, "--quiet")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert BmpIndex.open(other).manifest["block_size"] == 32
+    assert bmp("search", "--index", other, "--topics", QUERIES, "--output", tmp_path / "run.txt").returncode == 0
+    assert (tmp_path / "run.txt").read_bytes() == run.read_bytes()
+    assert "--overwrite" in refused(*build)
+    assert BmpIndex.open(other).manifest["block_size"] == 32
+    assert bmp(*build, "--overwrite").returncode == 0
+    assert BmpIndex.open(other).manifest["block_size"] == BmpIndex.open(index).manifest["block_size"]
+
+
+def test_info(index: Path) -> None:
+    done = bmp("info", index, "--json")
+    assert done.returncode == 0
+    known = json.loads(done.stdout)
+    assert known["num_docs"] == 1400
+    assert known["source"]["kind"] == "json-vectors"
+    assert known["size_bytes"] == sum(file.stat().st_size for file in index.iterdir())
+    done = bmp("info", index)
+    assert "1,400" in done.stdout
+    assert "json-vectors" in done.stdout
+
+
+def test_compare(run: Path, tmp_path: Path) -> None:
+    done = bmp("compare", run, run, "--qrels", QRELS)
+    assert done.returncode == 0
+    assert "225 of 225" in done.stdout
+    assert "nDCG@10" in done.stdout
+    lines = run.read_text().splitlines(keepends=True)
+    first, second = lines[0].split(), lines[1].split()
+    lines[0] = " ".join([*first[:2], second[2], *first[3:]]) + "\n"
+    lines[1] = " ".join([*second[:2], first[2], *second[3:]]) + "\n"
+    (tmp_path / "other.txt").write_text("".join(lines))
+    done = bmp("compare", run, tmp_path / "other.txt")
+    assert done.returncode == 1
+    assert "224 of 225" in done.stdout
+    assert f"query {first[0]}: order at rank 1" in done.stdout
+    done = bmp("compare", run, tmp_path / "other.txt", "--json", "--qrels", QRELS)
+    assert done.returncode == 1
+    found = json.loads(done.stdout)
+    assert found["kinds"] == {"order": 1}
+    assert found["measures"]["a"]["R@1000"] == found["measures"]["b"]["R@1000"]
+
+
+def test_verify(index: Path, damaged: Path) -> None:
+    done = bmp("verify", index)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "sound" in done.stdout
+    said = refused("verify", damaged, status=1)
+    assert "damaged" in said
+    assert str(damaged) in said
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_shows_defaults_and_an_example(command: str) -> None:
+    done = bmp(command, "--help")
+    assert done.returncode == 0
+    assert f"example: bmp-plugin {command}" in done.stdout
+    if command in ("index", "search", "demo"):
+        assert "(default: " in done.stdout
+    assert "None" not in done.stdout
+    assert "SUPPRESS" not in done.stdout
+
+
+def test_help_is_light() -> None:
+    code = ("import sys; from bmp_plugin.cli import parser; parser().format_help();"
+            "print(sorted({'numpy', 'numba', 'tqdm', 'ir_measures', 'pyserini', 'jnius', 'torch'} & set(sys.modules)))")
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+def test_block_size_of_the_help_is_that_of_the_build() -> None:
+    from bmp_plugin.cli import parser
+    from bmp_plugin.index.layout import DEFAULT_BLOCK_SIZE
+
+    assert parser().parse_args(["index", "--input", "a", "--output", "b"]).block_size == DEFAULT_BLOCK_SIZE
+
+
+def test_version_and_console_command() -> None:
+    from importlib.metadata import version
+
+    done = bmp("--version")
+    assert done.stdout == f"bmp-plugin {version('bmp-plugin')}\n"
+    console = Path(sys.executable).with_name("bmp-plugin")
+    if console.exists():
+        assert subprocess.run([console, "--version"], capture_output=True, text=True).stdout == done.stdout
+
+
+# --- what is refused --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "COMMAND"),
+        (("find",), "invalid choice: 'find'"),
+        (("index", "--input", "x"), "--output"),
+        (("index", "--input", "{tmp}/nope", "--output", "{tmp}/o.bmp"), "nope: no such file or folder"),
+        (("index", "--input", "{tmp}/text", "--output", "{tmp}/o.bmp"), "text: not recognized: give a Lucene"),
+        (("index", "--input", "{tmp}/empty", "--output", "{tmp}/o.bmp"), "empty: an empty file: give a Lucene"),
+        (("index", "--input", "{tmp}/broken.jsonl", "--output", "{tmp}/o.bmp"), "broken.jsonl, line 2: broken JSON"),
+        (("index", "--input", "{tmp}/float.jsonl", "--output", "{tmp}/o.bmp"), "quantize"),
+        (("index", "--input", "{tmp}/cut.gz", "--output", "{tmp}/o.bmp"), "cut.gz"),
+        (("index", "--input", "{tmp}/folder", "--output", "{tmp}/o.bmp"), "no JSON file in this folder"),
+        (("index", "--input", "{index}", "--output", "{tmp}/o.bmp"), "already a block-max index"),
+        (("index", "--input", "{docs}", "--output", "{tmp}/o.bmp", "--block-size", "7"), "block size 7"),
+        (("index", "--input", "{docs}", "--output", "{tmp}/o.bmp", "--block-size", "0"), "--block-size: 0 is not 1"),
+        (("index", "--input", "{docs}", "--output", "{tmp}/o.bmp", "--reorder", "url"), "--reorder"),
+        (("index", "--input", "{docs}", "--output", "{tmp}/text", "--overwrite"), "is not a block-max index"),
+        (("index", "--input", "{docs}", "--output", "{tmp}/text/o.bmp"), "cannot be written"),
+        (("search", "--index", "{tmp}/nope", "--topics", "{queries}", "--output", "{tmp}/o"), "nope"),
+        (("search", "--index", "{tmp}/folder", "--topics", "{queries}", "--output", "{tmp}/o"), "not a block-max"),
+        (("search", "--index", "{index}", "--topics", "{tmp}/nope", "--output", "{tmp}/o"), "nope: no such file"),
+        (("search", "--index", "{index}", "--topics", "{tmp}/text", "--output", "{tmp}/o"), "text, line 1: not qid"),
+        (("search", "--index", "{index}", "--topics", "{queries}", "--output", "{tmp}/o", "--hits", "0"), "--hits: 0"),
+        (("search", "--index", "{index}", "--topics", "{queries}", "--output", "{tmp}/o", "--hits", "x"), "--hits"),
+        (("search", "--index", "{index}", "--topics", "{queries}", "--output", "{tmp}/o", "--alpha", "2"), "alpha"),
+        (("search", "--index", "{index}", "--topics", "{queries}", "--output", "{tmp}/o", "--beta", "0"), "beta"),
+        (("search", "--index", "{index}", "--topics", "{queries}", "--output", "{tmp}/o", "--tag", "a b"), "run tag"),
+        (("search", "--index", "{index}", "--topics", "{queries}", "--output", "{tmp}/folder"), "a folder stands"),
+        (("search", "--index", "{index}", "--topics", "{queries}", "--output", "{tmp}/text/o"), "text"),
+        (("search", "--index", "{index}", "--topics", "{queries}", "--output", "/dev/full"), "No space left on device"),
+        (("compare", "{tmp}/text", "{tmp}/text"), "text, line 1"),
+        (("compare", "{tmp}/empty", "{tmp}/empty"), "an empty run"),
+        (("compare", "{run}", "{tmp}/nope"), "nope: no such file"),
+        (("compare", "{run}", "{run}", "--qrels", "{tmp}/text"), "not TREC qrels"),
+        (("verify", "{tmp}/nope"), "nope"),
+        (("verify", "{tmp}/folder"), "is not a block-max index"),
+        (("info", "{tmp}/nope"), "nope"),
+        (("demo", "--output", "{tmp}/text"), "text"),
+    ],
+)
+def test_refused_in_one_line(index: Path, run: Path, tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
+    (tmp_path / "text").write_text("neither this nor that\n")
+    (tmp_path / "empty").write_text("")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "broken.jsonl").write_text('{"id": "1", "vector": {"a": 1}}\n{"id": \n')
+    (tmp_path / "float.jsonl").write_text('{"id": "1", "vector": {"a": 0.37}}\n')
+    (tmp_path / "cut.gz").write_bytes(gzip.compress(b'{"id": "1", "vector": {"a": 1}}\n' * 99)[:-30])
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    names = {"tmp": tmp_path, "index": index, "run": run, "docs": DOCS, "queries": QUERIES}
+    assert said in refused(*(argument.format(**names) for argument in arguments))
+    after = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert after == before, "a refusal leaves nothing behind and changes nothing"
+
+
+def test_bad_input_keeps_the_good_output(index: Path, run: Path, tmp_path: Path) -> None:
+    (tmp_path / "run.txt").write_bytes(run.read_bytes())
+    (tmp_path / "bad.tsv").write_text("1\ta\nno tab\n")
+    refused("search", "--index", index, "--topics", tmp_path / "bad.tsv", "--output", tmp_path / "run.txt")
+    assert (tmp_path / "run.txt").read_bytes() == run.read_bytes()
+    (tmp_path / "bad.jsonl").write_text('{"id": "1", "vector": {"a": -1}}\n')
+    assert bmp("index", "--input", DOCS, "--output", tmp_path / "good.bmp").returncode == 0
+    refused("index", "--input", tmp_path / "bad.jsonl", "--output", tmp_path / "good.bmp", "--overwrite")
+    assert bmp("verify", tmp_path / "good.bmp").returncode == 0
+    assert sorted(os.listdir(tmp_path)) == ["bad.jsonl", "bad.tsv", "good.bmp", "run.txt"]
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="the superuser may write everywhere")
+def test_no_permission(index: Path, tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    try:
+        said = refused("search", "--index", index, "--topics", QUERIES, "--output", tmp_path / "run.txt")
+    finally:
+        tmp_path.chmod(0o700)
+    assert "Permission denied" in said
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interrupted(index: Path, tmp_path: Path, number: int, status: int) -> None:
+    topics = tmp_path / "many.jsonl"
+    with gzip.open(QUERIES, "rt") as file:
+        vectors = [json.loads(line)["vector"] for line in file]
+    with open(topics, "w") as file:
+        for qid in range(20_000):
+            file.write(json.dumps({"qid": str(qid), "vector": vectors[qid % len(vectors)]}) + "\n")
+    command = [sys.executable, "-m", "bmp_plugin", "search", "--index", str(index), "--topics", str(topics),
+               "--output", str(tmp_path / "run.txt")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    limit = time.monotonic() + 120
+    while not list(tmp_path.glob(".run.txt.*")) and time.monotonic() < limit and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == status
+    assert "Traceback" not in said
+    assert os.listdir(tmp_path) == ["many.jsonl"]
+
+
+def test_reader_of_standard_output_leaves(index: Path) -> None:
+    command = [sys.executable, "-m", "bmp_plugin", "info", str(index)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    process.wait(60)

@@ -1,0 +1,137 @@
+"""Topics: read as Pyserini's own command line reads them."""
+from __future__ import annotations
+
+import gzip
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from bmp_plugin.errors import MissingDependencyError, SourceError
+from bmp_plugin.topics import read_topics
+
+SAME_AS_PYSERINI = {
+    "spaces": b"10\ta b a \n 2 \t x y\n007\tz\n",
+    "columns": b"q10\ta b a \nq2\tx\ty\n5\tw\n",
+    "mixed ids": b"10\ta\nx\tb\n9\tc\n",
+    "kinds of blank": "1\ta\u00a0b c\u2028d \u3000e\u00a0\n2\te\x1cf\x85g\x0bh\n".encode(),
+    "line ends": b"1\ta\r\n2\tb\r3\tc\n",
+    "signs": b"-1\ta\n2\tb\n+3\tc\n",
+    "signs and words": b"-1\ta\n2\tb\n+3\tc\nq\td\n",
+    "beyond int32": b"99999999999\ta\n2\tb\n",
+    "leading zeros": b"00012\ta\n000\tb\n",
+    "subword tokens": "1\t##ing ##s ##ing [unused1] é \U0001F600 \U0001F600\n".encode(),
+    "no end of line": b"2\tb b b\n1\ta",
+}
+
+
+@pytest.mark.parametrize("name", SAME_AS_PYSERINI)
+def test_tsv_as_pyserini_reads_it(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "topics.tsv"
+    path.write_bytes(SAME_AS_PYSERINI[name])
+    pytest.importorskip("jnius_config")
+    from bmp_plugin.adapters.host import import_pyserini
+
+    try:
+        import_pyserini()
+    except MissingDependencyError as error:
+        pytest.skip(str(error))
+    from pyserini.encode import TokFreqQueryEncoder
+    from pyserini.query_iterator import DefaultQueryIterator
+
+    encode = TokFreqQueryEncoder().encode
+    expected = [(str(qid), encode(text)) for qid, text in DefaultQueryIterator.from_topics(str(path))]
+    assert read_topics(path) == expected
+
+
+def test_jsonl_and_tsv_are_the_same_topics(tmp_path: Path) -> None:
+    vectors = {"12": {"a": 3, "##b": 1}, "3": {"é": 2}}
+    jsonl, tsv = tmp_path / "q.jsonl", tmp_path / "q.tsv"
+    jsonl.write_text("".join(json.dumps({"qid": qid, "vector": vector}) + "\n" for qid, vector in vectors.items()))
+    tsv.write_text("".join(
+        f"{qid}\t{' '.join(token for token, weight in vector.items() for _ in range(weight))}\n"
+        for qid, vector in vectors.items()
+    ))
+    assert read_topics(jsonl) == read_topics(tsv) == [("3", {"é": 2}), ("12", {"a": 3, "##b": 1})]
+
+
+def test_what_jsonl_may_hold(tmp_path: Path) -> None:
+    path = tmp_path / "no suffix that says so"
+    path.write_text(
+        '{"id": 7, "vector": {"a": 2.9, "zero": 0}, "text": "left out"}\n\n  {"qid": "none", "vector": {}}\n'
+    )
+    assert read_topics(path) == [("7", {"a": 2.9, "zero": 0}), ("none", {})]
+
+
+@pytest.mark.parametrize("text", ["1\ta b a\n", '{"qid": "1", "vector": {"a": 2, "b": 1}}\n'])
+def test_gzipped_whatever_its_name(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "topics"
+    path.write_bytes(gzip.compress(text.encode()))
+    assert read_topics(path) == [("1", {"a": 2, "b": 1})]
+
+
+def test_cranfield() -> None:
+    from importlib import resources
+
+    topics = read_topics(Path(str(resources.files("bmp_plugin.data"))) / "cranfield_queries.jsonl.gz")
+    assert [qid for qid, _ in topics] == [str(number) for number in range(1, 226)]
+
+
+def test_long_queries_are_read_fast(tmp_path: Path) -> None:
+    path = tmp_path / "splade.tsv"
+    text = " ".join(f"token{number % 44}" for number in range(23_000))
+    path.write_text("".join(f"{qid}\t{text}\n" for qid in range(100)))
+    started = time.perf_counter()
+    assert sum(map(sum, (query.values() for _, query in read_topics(path)))) == 2_300_000
+    assert time.perf_counter() - started < 10
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("1\ta\n2\t\n", "line 2: not qid<TAB>tokens"),
+        ("1\ta\njust words\n", "line 2: not qid<TAB>tokens"),
+        ("1 a b\n", "line 1: not qid<TAB>tokens"),
+        ("1\ta\n\t\tb\n", "line 2"),
+        ("1\ta\n2\tb\n1\tc\n", "line 3: query id 1 came before (line 1)"),
+        ("7\ta\n007\tb\n", "line 2: query id 7 came before"),
+        ('{"qid": "1", "vector": {"a": 1}}\n{"qid": "1", "vector": {"a": 1}}\n', "line 2: query id 1 came before"),
+        ("\ufeff1\ta\n", "byte order mark"),
+        ("", "no topics"),
+        ("\n \n", "no topics"),
+        ('{"qid": "1", "vector": {"a": 1}\n', "line 1: broken JSON"),
+        ('{"qid": "1", "vector": {"a": 1}}\n[1]\n', "line 2: not a JSON object"),
+        ('{"qid": "1", "vector": {"a": 1}}\n2\ta\n', "line 2: broken JSON"),
+        ('{"vector": {"a": 1}}\n', 'no "qid"'),
+        ('{"qid": "", "vector": {"a": 1}}\n', 'no "qid"'),
+        ('{"qid": "1", "title": "text"}\n', '"vector" of query 1 is missing'),
+        ('{"qid": "1", "vector": ["a"]}\n', "not an object"),
+        ('{"qid": "1", "vector": {"a": "1"}}\n', "weight '1' of token 'a' in query 1 is not a number"),
+        ('{"qid": "1", "vector": {"a": NaN}}\n', "not a number"),
+        ('{"qid": "1", "vector": {"a": true}}\n', "not a number"),
+        ('{"qid": "1", "vector": {"a": -1}}\n', "not between 0 and"),
+        ('{"qid": "1", "vector": {"a": Infinity}}\n', "not between 0 and"),
+    ],
+)
+def test_refused_by_file_and_line(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "topics.txt"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(SourceError) as refused:
+        read_topics(path)
+    assert str(path) in str(refused.value)
+    assert said in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_unreadable(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="nope"):
+        read_topics(tmp_path / "nope")
+    with pytest.raises(SourceError, match="folder"):
+        read_topics(tmp_path)
+    (tmp_path / "latin").write_bytes(b"1\t\xe9\n")
+    with pytest.raises(SourceError, match="not UTF-8"):
+        read_topics(tmp_path / "latin")
+    (tmp_path / "cut.gz").write_bytes(gzip.compress(b"1\ta\n" * 1000)[:-20])
+    with pytest.raises(SourceError, match="damaged gzip"):
+        read_topics(tmp_path / "cut.gz")
