@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from .hits import Hit, make_hits
 from .index.index import BmpIndex
+from .kernels import saying_so_when_slow
 from .query.batch import adjust_ties, search_many
 from .query.exhaustive import add_terms
 
@@ -136,12 +137,13 @@ class BmpSearcher:
             search_many(begin, min(begin + QUERIES_A_TURN, n), starts, terms, weights, k, float(alpha), _first_tier(k),
                         self._geometry, self._arrays, docs, scores, found, statistics)
 
-        if threads == 1 or n <= QUERIES_A_TURN:
-            for begin in range(0, n, QUERIES_A_TURN):
-                turn(begin)
-        else:
-            with ThreadPoolExecutor(threads) as pool:
-                list(pool.map(turn, range(0, n, QUERIES_A_TURN)))
+        with saying_so_when_slow(search_many):
+            if threads == 1 or n <= QUERIES_A_TURN:
+                for begin in range(0, n, QUERIES_A_TURN):
+                    turn(begin)
+            else:
+                with ThreadPoolExecutor(threads) as pool:
+                    list(pool.map(turn, range(0, n, QUERIES_A_TURN)))
         return [self._hits(encoded[q], k, docs[q], scores[q], int(found[q])) for q in range(n)]
 
     def _hits(self, query: _Terms, k: int, docs: NDArray[np.int32], scores: NDArray[np.float32], found: int) -> list[Hit]:

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from ..errors import DamagedIndexError
+from ..kernels import kernel
 from .layout import DENSE, FREQUENT, RARE, SUPERBLOCK, WINDOW, Geometry
 
 Arrays = dict[str, NDArray[Any]]
@@ -82,7 +82,7 @@ def check_content(folder: Path, arrays: Arrays, geometry: Geometry) -> None:
            f"does not describe the postings of term {bad}")
 
 
-@njit(cache=True)
+@kernel
 def check_postings(kind, count, first_doc, entry, entries, entry_window, entry_start, rare_docs, window_start,
                    superblock_start, frequent_docs, num_docs):
     """The first term whose starts do not ascend or whose documents are out of order or range, or -1."""

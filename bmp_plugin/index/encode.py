@@ -2,12 +2,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from ..kernels import kernel
 from .layout import DENSE, FREQUENT, RARE, SUPERBLOCK, SUPERBLOCKS_PER_WINDOW
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def to_positions(starts, docs, impacts, position_of):
     """Replace document numbers by positions and sort each term's postings by position, in place.
 
@@ -31,7 +31,7 @@ def to_positions(starts, docs, impacts, position_of):
                 impacts[j] = np.int32(keys[j - lo] & 0x7FFFFFFF)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def check_postings(starts, docs, impacts, num_numbers, maxima):
     """Largest impact of each term into maxima int32[n]; returns the first bad posting's index, or -1.
 
@@ -50,7 +50,7 @@ def check_postings(starts, docs, impacts, num_numbers, maxima):
     return -1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def count_entries(starts, docs, kinds, out):
     """Windows in which each rare term occurs, into out int64[n]; 0 for the others."""
     for i in range(len(starts) - 1):
@@ -64,7 +64,7 @@ def count_entries(starts, docs, kinds, out):
                     last = window
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def encode_rare(lo, hi, docs, out_docs, entry_window, entry_start):
     """One rare term's postings docs[lo:hi] into out_docs uint16[hi - lo] and its entries."""
     last = -1
@@ -79,7 +79,7 @@ def encode_rare(lo, hi, docs, out_docs, entry_window, entry_start):
         out_docs[j - lo] = np.uint16(docs[j] & 0xFFFF)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def encode_starts(lo, hi, docs, out_docs, window_start, superblock_start):
     """One frequent term's offsets uint8[hi - lo], window_start uint32[windows + 1], superblock_start uint16[superblocks].
 
@@ -99,7 +99,7 @@ def encode_starts(lo, hi, docs, out_docs, window_start, superblock_start):
     window_start[len(window_start) - 1] = hi - lo
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def encode_maxima(lo, hi, docs, impacts, block_shift, shift, row):
     """Block maxima of one term into row uint8[blocks], which comes as zeros; rounded up, so that they stay bounds."""
     add = (np.int64(1) << shift) - 1
@@ -109,14 +109,14 @@ def encode_maxima(lo, hi, docs, impacts, block_shift, shift, row):
         row[b] = max(row[b], top)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def encode_dense(lo, hi, docs, impacts, row):
     """Impacts of one dense term into row uint8[positions], which comes as zeros; all are at most 255."""
     for j in range(lo, hi):
         row[docs[j]] = np.uint8(impacts[j])
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def encode_batch(starts, docs, impacts, kinds, shifts, block_shift, entry_ptr, entry_window, entry_start,
                  rare_ptr, rare_docs, frequent_ptr, frequent_docs, row_of, dense_of,
                  window_start, superblock_start, block_max, dense_impacts):

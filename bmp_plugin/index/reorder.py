@@ -13,9 +13,10 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from tqdm import tqdm
+
+from ..kernels import kernel
 
 if TYPE_CHECKING:
     from bmp_plugin.adapters.source import Documents, PostingSource
@@ -70,7 +71,7 @@ def _forward_index(source: PostingSource, documents: Documents) -> tuple[NDArray
     return ptr, terms, num_terms
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _append(counts, docs, at_number, first_term, fill, terms):
     j = 0
     for i in range(len(counts)):
@@ -109,7 +110,7 @@ def _run(pool: ThreadPoolExecutor, order: NDArray[np.int32], ptr: NDArray[np.int
     bar.update(bar.total - bar.n)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def split_all(order, lo, hi, ptr, terms, degrees, gains, logs, leaf, rounds):
     """Split order[lo:hi] and its halves down to parts of at most ``leaf`` documents."""
     stack = [(lo, hi)]
@@ -123,7 +124,7 @@ def split_all(order, lo, hi, ptr, terms, degrees, gains, logs, leaf, rounds):
         stack.append((mid, b))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def split(order, lo, hi, ptr, terms, degrees, gains, logs, rounds):
     """Exchange documents between order[lo:mid] and order[mid:hi] until no exchange gains, at most ``rounds`` times.
 
@@ -161,7 +162,7 @@ def split(order, lo, hi, ptr, terms, degrees, gains, logs, rounds):
             degrees[1, terms[j]] = 0
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def document_gains(order, lo, mid, hi, ptr, terms, degrees, gains, logs, gain):
     """What moving each document to the other half gains, in bits: gain float32[hi - lo].
 

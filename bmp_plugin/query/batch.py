@@ -4,12 +4,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
+from ..kernels import kernel
 from .search import search
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def adjust_ties(scores, n):
     """Anserini's ScoreTiesAdjusterReranker on the ranked scores float32[n], in place.
 
@@ -31,7 +31,7 @@ def adjust_ties(scores, n):
             scores[i] = np.float32(scores[i] - np.float32(np.float32(1e-6) * np.float32(dup)))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def search_many(begin, end, starts, terms, weights, k, alpha, first_tier, geometry, index, docs, scores, found,
                 statistics):
     """Queries begin to end; query q has terms[starts[q]:starts[q + 1]] and weights alike.

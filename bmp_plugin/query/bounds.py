@@ -10,15 +10,15 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from ..index.layout import SUPERBLOCKS_PER_WINDOW
+from ..kernels import kernel
 from .terms import enter_entries
 
 LARGEST = 65_535
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def scale_weights(terms, weights, term_max, term_shift, scaled):
     """Scaled weights into scaled uint16[n]; returns the scale (float64), or 0.0 if the query does not fit 16 bits.
 
@@ -49,7 +49,7 @@ def scale_weights(terms, weights, term_max, term_shift, scaled):
     return scale
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def lowest_bound(lowest_sum, scale, num_terms, alpha):
     """The largest int64 that is safe to demand: a superblock with a bound at or below it holds nothing that can enter.
 
@@ -58,7 +58,7 @@ def lowest_bound(lowest_sum, scale, num_terms, alpha):
     return np.int64(math.floor(np.float64(lowest_sum) * scale / alpha)) - num_terms - 1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def add_row(acc, rows, row, base, num_blocks, weight):
     """acc[b] += weight * rows[row, base + b] / 256, for acc uint16[>= num_blocks] and rows uint8[rows, blocks].
 
@@ -69,7 +69,7 @@ def add_row(acc, rows, row, base, num_blocks, weight):
         acc[b] += np.uint16((np.uint32(rows[r, at + b]) * weight) >> np.uint32(8))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def add_rare(acc, docs, impacts, lo, hi, to_impacts, shift, block_shift, weight):
     """The same for a rare term's postings lo to hi, all of one window; block maxima are taken on the way.
 
@@ -90,7 +90,7 @@ def add_rare(acc, docs, impacts, lo, hi, to_impacts, shift, block_shift, weight)
         had = part
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def best_blocks(acc, per_superblock, out, s0, s1):
     """The largest of each per_superblock bounds into out[s0:s1], uint16."""
     for s in range(s0, s1):
@@ -100,7 +100,7 @@ def best_blocks(acc, per_superblock, out, s0, s1):
         out[s] = top
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def superblock_bounds(groups, scaled, shifts, row, count, docs_at, to_impacts, geometry, entry_window, entry_start,
                       rare_docs, impacts8, impacts16, impacts32, block_max, cursor, first, last, acc, out):
     """Bounds of all superblocks into out uint16[num_superblocks].

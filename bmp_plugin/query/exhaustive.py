@@ -2,12 +2,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from ..index.layout import DENSE, RARE
+from ..kernels import kernel
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def add_term(t, weight, geometry, index, sums, matched):
     """Add one term to all its documents: sums float64[documents], matched bool[documents].
 
@@ -50,7 +50,7 @@ def add_term(t, weight, geometry, index, sums, matched):
         matched[d] = True
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def add_terms(terms, weights, geometry, index, sums, matched):
     """All terms int32[n] of a query with weights float32[n]; see :func:`add_term`."""
     for i in range(len(terms)):

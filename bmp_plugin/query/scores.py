@@ -6,10 +6,11 @@ Indices are unsigned: for a signed one the compiler allows for counting from the
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from ..kernels import kernel
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def add_dense(acc, rows, row, base, weight):
     """acc[d] += weight * rows[row, base + d] for the 256 documents from base; 0 where a document lacks the term."""
     r, b = np.uint64(row), np.uint64(base)
@@ -17,7 +18,7 @@ def add_dense(acc, rows, row, base, weight):
         acc[d] += np.int32(weight * np.int32(rows[r, b + d]))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def add_frequent(acc, docs, impacts, lo, hi, to_impacts, weight):
     """acc[docs[j]] += weight * impact for lo <= j < hi; acc int32[256], docs uint8; posting j has impact j + to_impacts."""
     to = np.uint64(to_impacts)                              # may be negative: unsigned sums wrap around as signed ones
@@ -25,7 +26,7 @@ def add_frequent(acc, docs, impacts, lo, hi, to_impacts, weight):
         acc[docs[j]] += np.int32(weight * np.int32(impacts[j + to]))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def add_rare(acc, docs, impacts, j, end, low, to_impacts, weight):
     """Add a rare term's postings in [low, low + 256) of its window; returns the first posting after them.
 
@@ -51,7 +52,7 @@ def add_rare(acc, docs, impacts, j, end, low, to_impacts, weight):
     return np.int64(j)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def score_superblock(superblock, groups, weights, row, to_impacts, first, last, rare_docs, impacts8, impacts16, impacts32,
                      superblock_start, frequent_docs, dense_impacts, acc):
     """Sums of all documents of a superblock into acc int32[256].

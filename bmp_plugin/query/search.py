@@ -8,9 +8,9 @@ few tiers of falling bounds, each in storage order: sequential memory, and no or
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from ..index.layout import DENSE
+from ..kernels import kernel
 from .bounds import lowest_bound, scale_weights, superblock_bounds
 from .scores import score_superblock
 from .terms import NUM_GROUPS, enter_entries, enter_starts, group_terms
@@ -19,7 +19,7 @@ from .topk import finish, keep_best, key_score, lowest_sum, make_key
 TIER_GROWTH = 6
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def tier_floor(counts, at_least):
     """The largest bound, in bins of 64, such that at least that many superblocks have it or more."""
     had = 0
@@ -30,7 +30,7 @@ def tier_floor(counts, at_least):
     return np.int64(0)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def offer(acc, base, num_docs, lowest, doc_rank, keys, n, k, theta, scratch):
     """Offer a superblock's sums acc int32[256]; returns (candidates, the k-th best key so far or 0).
 
@@ -54,7 +54,7 @@ def offer(acc, base, num_docs, lowest, doc_rank, keys, n, k, theta, scratch):
     return n, theta
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def search(terms, weights, k, alpha, first_tier, geometry, index, docs, scores, statistics):
     """The k best documents: positions into docs int32[>= k], scores float32[>= k]; returns their number, or -1.
 

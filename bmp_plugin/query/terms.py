@@ -2,14 +2,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from ..index.layout import DENSE, RARE
+from ..kernels import kernel
 
 NUM_GROUPS = 7      # dense, then frequent with impacts of 1, 2, 4 bytes, then rare with 1, 2, 4
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def group_terms(terms, kind, width, ordered, groups):
     """Order a query's terms such that those stored alike follow one another, so that kernels need not ask.
 
@@ -27,7 +27,7 @@ def group_terms(terms, kind, width, ordered, groups):
         at[g] += 1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _group(kind, width):
     if kind == DENSE:
         return 0
@@ -35,7 +35,7 @@ def _group(kind, width):
     return (4 if kind == RARE else 1) + by_width
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def enter_starts(window, groups, row, docs_at, window_start, first, last):
     """Frequent terms: ``first`` int64[n] becomes the window's first posting, ``last`` that of the next window.
 
@@ -46,7 +46,7 @@ def enter_starts(window, groups, row, docs_at, window_start, first, last):
         last[i] = docs_at[i] + np.int64(window_start[row[i], window + 1])
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def enter_entries(window, groups, row, count, docs_at, entry_window, entry_start, cursor, first, last):
     """Rare terms: ``first`` and ``last`` int64[n] come to bound the postings in the window, indices into rare_docs.
 

@@ -7,12 +7,13 @@ descending, then rank ascending. Keys are distinct, hence so is the k-th best: n
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from ..kernels import kernel
 
 RANK_MASK = np.uint64(0xFFFFFFFF)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def make_key(score, rank, scratch):
     """Key uint64 of a float32 score and an int32 rank; scratch is a float32[1] whose bits are read."""
     scratch[0] = score
@@ -20,20 +21,20 @@ def make_key(score, rank, scratch):
     return (np.uint64(bits) << np.uint64(32)) | (RANK_MASK - np.uint64(rank))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def key_score(key, scratch):
     """The float32 score of a key."""
     scratch.view(np.uint32)[0] = np.uint32(key >> np.uint64(32))
     return scratch[0]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def key_rank(key):
     """The int32 rank of a key."""
     return np.int32(RANK_MASK - (key & RANK_MASK))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def keep_best(keys, n, k):
     """Move the k best of keys[:n] to the front, in no order, and return the worst of them (quickselect, Hoare)."""
     lo, hi = 0, n - 1
@@ -60,7 +61,7 @@ def keep_best(keys, n, k):
     return keys[at]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def lowest_sum(score):
     """A score sum that is never above any sum whose float32 is ``score`` or more: what may still tie or win.
 
@@ -71,7 +72,7 @@ def lowest_sum(score):
     return np.int64(np.float64(score) * (1.0 - 2.0 ** -23)) - 1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def finish(keys, n, k, rank_doc, scratch, docs, scores):
     """Best first: positions into docs int32[k] and scores float32[k]; returns how many there are."""
     if n > k:
