@@ -63,5 +63,7 @@ def messages() -> Messages:
                 added.type_name = f".{_PACKAGE}.{type_name}"
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
-    classes = (message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.{name}")) for name in _FIELDS)
-    return Messages(*classes, message.DecodeError)
+    classes = {
+        name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.{name}")) for name in _FIELDS
+    }
+    return Messages(**classes, DecodeError=message.DecodeError)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -111,19 +112,18 @@ class JsonVectorSource:
         self._budget, self._temp_dir = budget, temp_dir
         self._inverter = Inverter(budget, temp_dir)
         self._progress = progress
-        self._num_docs: int | None = None
         self._terms: list[bytes] = []
         self._documents: Documents | None = None
         self._fingerprint = _fingerprint(self._path, self._files)
 
-    @property
+    @cached_property
     def info(self) -> SourceInfo:
         """Where the vectors came from; reads them, for the number of documents."""
         return SourceInfo(
             kind="json-vectors",
             path=str(self._path.resolve()),
             fingerprint=self._fingerprint,
-            num_docs=self.documents().numbers.size if self._num_docs is None else self._num_docs,
+            num_docs=self.documents().numbers.size,
             details={"files": len(self._files)},
         )
 
@@ -135,7 +135,6 @@ class JsonVectorSource:
                 for file in self._files:
                     reader.read(file, bar)
             self._documents = reader.finish()
-            self._num_docs = self._documents.numbers.size
             self._terms = [term.encode() for term in reader.numbers.terms]
             if _fingerprint(self._path, json_files(self._path)) != self._fingerprint:
                 raise SourceError(f"{self._path}: files changed while they were read: try again when complete")

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 from bmp_plugin.compressed import damage_named, open_maybe_gzip
 from bmp_plugin.errors import SourceError
@@ -38,20 +39,23 @@ def open_source(path: str | Path, field: str = "contents", progress: bool = Fals
             raise SourceError(f"{path}: looks like a Lucene index but is not a readable one: check that it is complete")
         if (path / "manifest.json").is_file():
             raise SourceError(f"{path}: already a block-max index: search it, or give {EXPECTED}")
-        from .json_vectors import JsonVectorSource
-
-        return JsonVectorSource(path, progress=progress)
+        return _json_vectors(path, progress)
     with damage_named(path), open_maybe_gzip(path) as file:
         head = file.read(4096)
     if head.lstrip()[:1] in (b"{", b"["):
-        from .json_vectors import JsonVectorSource
-
-        return JsonVectorSource(path, progress=progress)
+        return _json_vectors(path, progress)
     from .ciff import CiffSource, begins_like_ciff
 
     if begins_like_ciff(head):
         return CiffSource(path)
     raise SourceError(f"{path}: {'an empty file' if not head else 'not recognized'}: give {EXPECTED}")
+
+
+def _json_vectors(path: Path, progress: bool) -> PostingSource:
+    from .json_vectors import JsonVectorSource
+
+    # its info, which needs the files read, cannot be assigned: all that sets it apart from the protocol
+    return cast(PostingSource, JsonVectorSource(path, progress=progress))
 
 
 def _is_lucene_directory(path: Path) -> bool:

@@ -76,7 +76,9 @@ def compare_runs(
             raise SourceError(f"{run.path}: an empty run: nothing to compare")
     with_scores = a.run_format == b.run_format == "trec"
     qids = list(dict.fromkeys([*a.answers, *b.answers]))
-    identical, kinds, differences = 0, dict[str, int](), []
+    identical = 0
+    kinds: dict[str, int] = {}
+    differences: list[Difference] = []
     for qid in qids:
         if a.run_format == b.run_format and a.answers.get(qid) == b.answers.get(qid):
             identical += 1

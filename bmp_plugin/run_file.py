@@ -21,8 +21,10 @@ DEFAULT_TAG = "Anserini"
 class ScoredDocument(Protocol):
     """A hit: its collection docid and its score."""
 
-    docid: str
-    score: float
+    @property
+    def docid(self) -> str: ...
+    @property
+    def score(self) -> float: ...
 
 
 class RunWriter:

@@ -92,9 +92,8 @@ def _in_order(path: Path, rows: list[tuple[int, str, Query]]) -> list[tuple[str,
     all_int32 = all(_is_int32(qid) for _, qid, _ in rows)
     keyed: dict[int | str, tuple[int, Query]] = {}
     for number, qid, query in rows:
-        key: int | str = str(int(qid)) if all_int32 else qid
-        if key.isdecimal():
-            key = int(key)
+        text = str(int(qid)) if all_int32 else qid
+        key = int(text) if text.isdecimal() else text
         if key in keyed:
             before = keyed[key][0]
             raise SourceError(f"{path}, line {number}: query id {key} came before (line {before}): ids must differ")
