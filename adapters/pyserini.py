@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from bmp_plugin.adapters.beside import index_of, is_bmp_directory, lucene_directory_of
-from bmp_plugin.adapters.host import import_pyserini
 
 from bmp_plugin import BmpIndex, BmpSearcher
+from bmp_plugin.adapters.beside import index_of, is_bmp_directory, lucene_directory_of
+from bmp_plugin.adapters.host import import_pyserini
 from bmp_plugin.hits import Hit
 
 if TYPE_CHECKING:
@@ -218,7 +218,8 @@ class BmpImpactSearcher(LuceneImpactSearcher):
 
     def _as_anserini_analyzes(self, encoded: Any) -> Mapping[str, int]:
         """What becomes of an ONNX-encoded query: each token is written out by its weight and the text analyzed."""
-        weights = {token: weight for token, weight in encoded.items() if weight > 0}
+        entries = [(entry.getKey(), entry.getValue()) for entry in encoded.entrySet().toArray()]
+        weights = {token: weight for token, weight in entries if weight > 0}
         analyzer = self.object.get_analyzer()
         if analyzer.getClass().getName() == _JAVA_WHITESPACE_ANALYZER:
             tokens = list(weights)              # splits at white space, so that one copy of each token tells all

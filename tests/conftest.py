@@ -103,7 +103,8 @@ def nasty_documents() -> list[dict[str, Any]]:
     """Docids whose byte order is neither index nor UTF-16 order, massive ties, large impacts, odd tokens."""
     documents = []
     for i in range(600):
-        docid = NASTY_DOCIDS[i] if i < len(NASTY_DOCIDS) else f"{NASTY_DOCIDS[i % len(NASTY_DOCIDS)]}{(i * 7919) % 1000}_{i}"
+        stem = NASTY_DOCIDS[i % len(NASTY_DOCIDS)]
+        docid = stem if i < len(NASTY_DOCIDS) else f"{stem}{(i * 7919) % 1000}_{i}"
         vector = {"all": 1, "tie": 5, f"mod{i % 7}": 3, "##s": 1 + i % 3}
         if i % 11 == 0:
             vector |= {"large": 256 + i, "日本": 2, "\U0001f600": 7}
@@ -118,11 +119,13 @@ def nasty_documents() -> list[dict[str, Any]]:
 
 
 NASTY_QUERIES: dict[str, dict[str, int | float]] = {
-    "ties": {"tie": 2}, "ties-and-more": {"tie": 3, "mod3": 1}, "everywhere": {"all": 4}, "all-and-half": {"all": 4, "half": 1},
+    "ties": {"tie": 2}, "ties-and-more": {"tie": 3, "mod3": 1},
+    "everywhere": {"all": 4}, "all-and-half": {"all": 4, "half": 1},
     "zero": {"tie": 0}, "zeros": {"half": 0, "mod1": 2, "large": 0}, "large": {"large": 1, "half": 2},
     "beyond-float32": {"huge": 4_001, "half": 3_333, "large": 2_047, "tie": 1_999}, "huge": {"huge": 12},
     "odd": {"日本": 3, "\U0001f600": 1, "a\"b\\c": 2, "'": 1, "##s": 1}, "unknown": {"nowhere": 5, "tie": 1},
-    "unknown-only": {"nowhere": 5}, "empty": {}, "one-document": {"mod6": 1, "all": 1}, "thousands": {"tie": 23_160, "half": 7_001},
+    "unknown-only": {"nowhere": 5}, "empty": {}, "mod6": {"mod6": 1, "all": 1},
+    "thousands": {"tie": 23_160, "half": 7_001},
 }
 
 

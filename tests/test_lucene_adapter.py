@@ -3,15 +3,15 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from bmp_plugin.adapters.lucene import LuceneSource, fingerprint, is_lucene_directory
 from conftest import DELETED_TOKEN, LUCENE_INDEXES, rewrite_with_lucene
 
+from bmp_plugin.adapters import posting_reader
+from bmp_plugin.adapters.lucene import LuceneSource, fingerprint, is_lucene_directory
 from bmp_plugin.errors import MissingDependencyError, SourceError
 
 
@@ -87,9 +87,9 @@ def test_may_be_read_again_and_in_between(lucene_index: Any) -> None:
 def test_terms_larger_than_a_batch_arrive_whole(lucene_index: Any, tmp_path: Path, java: Path) -> None:
     small = tmp_path / "small"
     small.mkdir()
-    source_text = (Path(sys.modules[LuceneSource.__module__].__file__).parent / "java" / "PostingReader.java").read_text()
-    assert "BATCH_POSTINGS = 1 << 21" in source_text
-    (small / "PostingReader.java").write_text(source_text.replace("BATCH_POSTINGS = 1 << 21", "BATCH_POSTINGS = 256"))
+    text = (Path(posting_reader.__file__).parent / "java" / "PostingReader.java").read_text()
+    assert "BATCH_POSTINGS = 1 << 21" in text
+    (small / "PostingReader.java").write_text(text.replace("BATCH_POSTINGS = 1 << 21", "BATCH_POSTINGS = 256"))
     javac = java.with_name("javac")
     if not javac.exists():
         pytest.skip("no javac")
@@ -100,7 +100,7 @@ def test_terms_larger_than_a_batch_arrive_whole(lucene_index: Any, tmp_path: Pat
         with LuceneSource(lucene_index(name)) as source:
             expected = postings_of(source)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("bmp_plugin.adapters.posting_reader._CLASSES", small)
+            patch.setattr(posting_reader, "_CLASSES", small)
             with LuceneSource(lucene_index(name)) as source:
                 assert max(len(batch.docs) for batch in source.batches()) > 256
                 assert postings_of(source) == expected
@@ -133,10 +133,13 @@ class TestRefusals:
 
     @staticmethod
     def refusal(path: Path, field: str = "contents") -> str:
-        with pytest.raises(SourceError) as caught, LuceneSource(path, field) as source:
-            source.documents()
-            for _ in source.batches():
-                pass
+        def read() -> None:
+            with LuceneSource(path, field) as source:
+                source.documents()
+                postings_of(source)
+
+        with pytest.raises(SourceError) as caught:
+            read()
         message = str(caught.value)
         assert "\n" not in message
         assert str(path) in message
@@ -191,7 +194,7 @@ class TestRefusals:
             LuceneSource(lucene_index("cranfield"))
 
     def test_not_compiled(self, lucene_index: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("bmp_plugin.adapters.posting_reader._CLASSES", tmp_path)
+        monkeypatch.setattr(posting_reader, "_CLASSES", tmp_path)
         with pytest.raises(MissingDependencyError, match="install a JDK"):
             LuceneSource(lucene_index("cranfield"))
 
@@ -207,7 +210,8 @@ def test_another_field(host: Any, tmp_path: Path) -> None:
 
     config = autoclass("org.apache.lucene.index.IndexWriterConfig")(
         autoclass("org.apache.lucene.analysis.core.WhitespaceAnalyzer")())
-    directory = autoclass("org.apache.lucene.store.FSDirectory").open(autoclass("java.nio.file.Paths").get(str(tmp_path)))
+    directory = autoclass("org.apache.lucene.store.FSDirectory").open(
+        autoclass("java.nio.file.Paths").get(str(tmp_path)))
     writer = autoclass("org.apache.lucene.index.IndexWriter")(directory, config)
     document = autoclass("org.apache.lucene.document.Document")()
     store = autoclass("org.apache.lucene.document.Field$Store")

@@ -161,8 +161,9 @@ def test_more_tokens_than_lucene_takes(java: Path, host: Any, tmp_path: Path) ->
 
     rng = np.random.default_rng(3)
     tokens = [f"t{i}" for i in range(1_025)]
-    documents = [{"id": f"d{i}", "contents": "", "vector": {
-        token: int(rng.integers(1, 300)) for token in rng.choice(tokens, 40, replace=False).tolist()}} for i in range(200)]
+    documents = [{"id": f"d{i}", "contents": "", "vector": dict(zip(
+        rng.choice(tokens, 40, replace=False).tolist(), rng.integers(1, 300, 40).tolist(), strict=True))}
+        for i in range(200)]
     documents[0]["vector"] = dict.fromkeys(tokens, 2)
     encoder = VectorEncoder({"long": {token: 1 + i % 50 for i, token in enumerate(tokens)}})
     path = str(index_with_anserini(java, documents, tmp_path / "long"))
