@@ -315,3 +315,34 @@ def test_reader_of_standard_output_leaves(index: Path) -> None:
     assert process.stderr.read() == b""
     process.stderr.close()
     process.wait(60)
+
+
+# --- beside the host's own command line -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("hits", [10, 2000])
+def test_same_run_as_pyserinis_command_line(java: Path, tmp_path_factory: pytest.TempPathFactory, hits: int) -> None:
+    """The way of the README: a Lucene index, TSV topics, two commands, one run file."""
+    from bmp_plugin.demo import _index_with_lucene
+
+    folder = tmp_path_factory.getbasetemp() / "beside-pyserini"
+    lucene, block_max, topics = folder / "cranfield-lucene", folder / "from-lucene.bmp", folder / "topics.tsv"
+    if not folder.exists():
+        folder.mkdir()
+        _index_with_lucene(folder, DOCS)
+        done = bmp("index", "--input", lucene, "--output", block_max)
+        assert done.returncode == 0, done.stderr
+        with gzip.open(QUERIES, "rt") as file:
+            vectors = [json.loads(line)["vector"] for line in file][:12]
+        rows = [[token for token, weight in vector.items() for _ in range(weight)] for vector in vectors]
+        rows += [["unknown-token"], ["unknown-token", *rows[0]], ["flow"], ["the", "flow", "flow"]]
+        qids = ["10", "9", "007", "1", *(f"{number}" for number in range(20, 20 + len(rows) - 4))]
+        topics.write_text("".join(f"{qid}\t {' '.join(row)} \n" for qid, row in zip(qids, rows, strict=True)))
+    host = [sys.executable, "-m", "pyserini.search.lucene", "--impact", "--index", str(lucene), "--topics", str(topics),
+            "--output", str(folder / "host.txt"), "--hits", str(hits)]
+    environment = {**os.environ, "JAVA_HOME": str(java.parent.parent)}
+    subprocess.run(host, env=environment, check=True, capture_output=True)
+    done = bmp("search", "--index", block_max, "--topics", topics, "--output", folder / "ours.txt", "--hits", hits)
+    assert done.returncode == 0, done.stderr
+    assert (folder / "ours.txt").read_bytes() == (folder / "host.txt").read_bytes()
+    assert bmp("compare", folder / "ours.txt", folder / "host.txt").returncode == 0
