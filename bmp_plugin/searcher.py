@@ -20,7 +20,7 @@ from .query.exhaustive import add_terms
 Query = Mapping[str, float]
 
 KERNEL_ARRAYS = (
-    "term_count", "term_max", "term_kind", "term_width", "term_shift", "term_docs", "term_impacts", "term_entry",
+    "term_count", "term_max", "term_kind", "term_width", "term_docs", "term_impacts", "term_entry",
     "term_entries", "entry_window", "entry_start", "rare_docs", "window_start", "superblock_start", "frequent_docs",
     "block_max", "dense_impacts", "impacts8", "impacts16", "impacts32", "doc_rank", "rank_doc")
 

@@ -146,9 +146,6 @@ class _Build:
             encode.to_positions(starts, docs, impacts, position_of)
         counts = np.diff(starts)
         widths = np.where(maxima < 2**8, 1, np.where(maxima < 2**16, 2, 4)).astype(np.uint8)
-        shifts = np.zeros(n, np.uint8)
-        for shift in range(1, 25):             # the least shift whose rounded-up maximum fits 8 bits
-            shifts[((maxima.astype(np.int64) + (1 << shift - 1) - 1) >> (shift - 1)) > 255] = shift
         kinds = np.where(counts * ROW_SHARE >= geo.num_docs, FREQUENT, RARE).astype(np.uint8)
         kinds[counts == 0] = RARE
         kinds[(kinds == FREQUENT) & (counts * DENSE_SHARE >= geo.num_docs) & (widths == 1)] = DENSE
@@ -164,10 +161,10 @@ class _Build:
             "frequent_docs": np.empty((counts * frequent).sum(), np.uint8),
             "window_start": np.zeros((num_rows, geo.num_windows + 1), np.uint32),
             "superblock_start": np.zeros((num_rows, geo.num_superblocks), np.uint16),
-            "block_max": np.zeros((num_rows, geo.num_blocks), np.uint8),
+            "block_max": np.zeros((num_rows, geo.num_block_pairs), np.uint8),
             "dense_impacts": np.zeros((num_dense, geo.num_positions), np.uint8),
         }
-        encode.encode_batch(starts, docs, impacts, kinds, shifts, geo.block_shift, entry_ptr, out["entry_window"],
+        encode.encode_batch(starts, docs, impacts, kinds, maxima, geo.block_shift, entry_ptr, out["entry_window"],
                             out["entry_start"], rare_ptr, out["rare_docs"], frequent_ptr, out["frequent_docs"], row_of,
                             dense_of, out["window_start"], out["superblock_start"], out["block_max"],
                             out["dense_impacts"])
@@ -179,7 +176,7 @@ class _Build:
         w = self.writers
         self.terms.add(
             batch.terms, term_df=batch.dfs, term_count=counts, term_max=maxima, term_kind=kinds, term_width=widths,
-            term_shift=shifts, term_impacts=term_impacts,
+            term_impacts=term_impacts,
             term_docs=np.where(rare, w["rare_docs"].length + rare_ptr, w["frequent_docs"].length + frequent_ptr),
             term_entry=np.where(rare, w["entry_window"].length + entry_ptr, self.free["num_rows"] + row_of),
             term_entries=np.where(dense, self.free["num_dense"] + dense_of, entries))

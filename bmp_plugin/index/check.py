@@ -32,12 +32,9 @@ def check_tables(folder: Path, arrays: Arrays, geometry: Geometry) -> None:
     demand(np.all(kind <= DENSE), "term_kind", "has a kind that there is not")
     demand(np.all((width == 1) | (width == 2) | (width == 4)) and np.all(width[dense] == 1), "term_width",
            "has a width that there is not")
-    demand(np.all(a["term_shift"] <= 24), "term_shift", "has a shift that there is not")
     demand(np.all((count >= 0) & (count <= geometry.num_docs)), "term_count", "has a count out of range")
     demand(np.all(a["term_df"] >= 0), "term_df", "has a negative document frequency")
     demand(np.all((a["term_max"] >= 0) & ((a["term_max"] > 0) == (count > 0))), "term_max", "has a maximum out of range")
-    demand(np.all((a["term_max"].astype(np.int64) + (1 << a["term_shift"].astype(np.int64)) - 1)
-                  >> a["term_shift"] <= 255), "term_shift", "does not bring the maxima into 8 bits")
 
     def within(name: str, mine: NDArray[np.bool_], sizes: NDArray[Any] | int, length: int) -> None:
         first = a[name][mine].astype(np.int64)

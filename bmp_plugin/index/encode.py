@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..kernels import kernel
-from .layout import DENSE, FREQUENT, RARE, SUPERBLOCK, SUPERBLOCKS_PER_WINDOW
+from .layout import DENSE, FREQUENT, LARGEST_MAXIMUM, RARE, SUPERBLOCK, SUPERBLOCKS_PER_WINDOW
 
 
 @kernel
@@ -100,13 +100,30 @@ def encode_starts(lo, hi, docs, out_docs, window_start, superblock_start):
 
 
 @kernel
-def encode_maxima(lo, hi, docs, impacts, block_shift, shift, row):
-    """Block maxima of one term into row uint8[blocks], which comes as zeros; rounded up, so that they stay bounds."""
-    add = (np.int64(1) << shift) - 1
+def maximum_unit(term_max):
+    """The unit of a term's block maxima, an int64: the least by which its largest impact comes to at most 15, rounded up."""
+    return max(np.int64(1), (np.int64(term_max) + LARGEST_MAXIMUM - 1) // LARGEST_MAXIMUM)
+
+
+@kernel
+def encode_maxima(lo, hi, docs, impacts, block_shift, unit, row):
+    """Block maxima of one term into row uint8[block pairs], which comes as zeros; rounded up, so that they stay bounds."""
+    block = np.int64(-1)
+    top = np.int64(0)
     for j in range(lo, hi):
-        top = np.uint8((np.int64(impacts[j]) + add) >> shift)      # shift is chosen so that this is at most 255
-        b = docs[j] >> block_shift
-        row[b] = max(row[b], top)
+        if np.int64(docs[j]) >> block_shift != block:
+            put_maximum(row, block, top, unit)
+            block = np.int64(docs[j]) >> block_shift
+            top = np.int64(0)
+        top = max(top, np.int64(impacts[j]))
+    put_maximum(row, block, top, unit)
+
+
+@kernel
+def put_maximum(row, block, top, unit):
+    """The maximum of one block, at most 15 units, into its half of a byte."""
+    if block >= 0:
+        row[block >> 1] |= np.uint8(((top + unit - 1) // unit) << (4 * (block & 1)))
 
 
 @kernel
@@ -117,7 +134,7 @@ def encode_dense(lo, hi, docs, impacts, row):
 
 
 @kernel
-def encode_batch(starts, docs, impacts, kinds, shifts, block_shift, entry_ptr, entry_window, entry_start,
+def encode_batch(starts, docs, impacts, kinds, maxima, block_shift, entry_ptr, entry_window, entry_start,
                  rare_ptr, rare_docs, frequent_ptr, frequent_docs, row_of, dense_of,
                  window_start, superblock_start, block_max, dense_impacts):
     """Every term of a batch into the arrays of its kind; pointers int64[n] say where each term's part begins."""
@@ -127,7 +144,7 @@ def encode_batch(starts, docs, impacts, kinds, shifts, block_shift, entry_ptr, e
             encode_rare(lo, hi, docs, rare_docs[rare_ptr[i]:], entry_window[entry_ptr[i]:], entry_start[entry_ptr[i]:])
             continue
         row = row_of[i]
-        encode_maxima(lo, hi, docs, impacts, block_shift, shifts[i], block_max[row])
+        encode_maxima(lo, hi, docs, impacts, block_shift, maximum_unit(maxima[i]), block_max[row])
         if kinds[i] == FREQUENT:
             encode_starts(lo, hi, docs, frequent_docs[frequent_ptr[i]:], window_start[row], superblock_start[row])
         if kinds[i] == DENSE:

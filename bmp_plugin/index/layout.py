@@ -12,7 +12,7 @@ A term is stored in one of three ways, by its number of postings:
 - *rare*: a list of 16-bit offsets in the window, found through the entries of the windows in which it occurs. Its block
   maxima are taken from the postings themselves at query time;
 - *frequent* (at least one document in ``ROW_SHARE``): 8-bit offsets in the superblock, a start for every superblock and
-  a row with the maximum of every block;
+  a row with the maximum of every block, in 4 bits: units of a fifteenth of the term's largest impact, rounded up;
 - *dense* (at least one document in ``DENSE_SHARE``, impacts up to 255): a row with the impact of every document, 0 where
   there is none, and a row of block maxima.
 
@@ -25,17 +25,18 @@ from dataclasses import dataclass
 import numpy as np
 
 FORMAT = "bmp-plugin block-max index"
-VERSION = 1
+VERSION = 2
 
 SUPERBLOCK = 256
 WINDOW = 65_536
 SUPERBLOCKS_PER_WINDOW = WINDOW // SUPERBLOCK
 BLOCK_SIZES = (8, 16, 32, 64, 128, 256)
-DEFAULT_BLOCK_SIZE = 16
+DEFAULT_BLOCK_SIZE = 8
 ROW_SHARE = 64
 DENSE_SHARE = 4
 
 RARE, FREQUENT, DENSE = 0, 1, 2
+LARGEST_MAXIMUM = 15
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,6 @@ ARRAYS: dict[str, ArraySpec] = {
     "term_max": ArraySpec("<i4", ("num_terms",), "largest impact, 0 without postings"),
     "term_kind": ArraySpec("|u1", ("num_terms",), "0 rare, 1 frequent, 2 dense"),
     "term_width": ArraySpec("|u1", ("num_terms",), "bytes of an impact: 1, 2 or 4"),
-    "term_shift": ArraySpec("|u1", ("num_terms",), "bits by which impacts are shifted, rounded up, into 8-bit maxima"),
     "term_docs": ArraySpec("<i8", ("num_terms",), "first posting in rare_docs or frequent_docs"),
     "term_impacts": ArraySpec("<i8", ("num_terms",), "first impact in impacts8, impacts16 or impacts32"),
     "term_entry": ArraySpec("<i8", ("num_terms",), "rare: first entry; else: its row of block_max"),
@@ -75,7 +75,8 @@ ARRAYS: dict[str, ArraySpec] = {
     "window_start": ArraySpec("<u4", ("num_rows", "num_windows_1"), "first posting of the window, from the term's first"),
     "superblock_start": ArraySpec("<u2", ("num_rows", "num_superblocks"), "first posting there, from the window's first"),
     "frequent_docs": ArraySpec("|u1", ("num_frequent_postings",), "offset in the superblock, ascending"),
-    "block_max": ArraySpec("|u1", ("num_rows", "num_blocks"), "block maxima, shifted by term_shift and rounded up"),
+    "block_max": ArraySpec("|u1", ("num_rows", "num_block_pairs"), "maxima of blocks 2i and 2i + 1 in byte i's low and high "
+                           "4 bits, in units of maximum_unit(term_max), rounded up"),
     "dense_impacts": ArraySpec("|u1", ("num_dense", "num_positions"), "impact of every document, 0 for none"),
     # impacts of rare and frequent terms
     "impacts8": ArraySpec("|u1", ("num_impacts8",), "impacts of terms whose largest is below 2^8"),
@@ -112,10 +113,14 @@ class Geometry:
     def num_blocks(self) -> int:
         return self.num_positions // self.block_size
 
+    @property
+    def num_block_pairs(self) -> int:
+        return (self.num_blocks + 1) // 2
+
     def counts(self) -> dict[str, int]:
         return {"num_docs": self.num_docs, "num_windows": self.num_windows, "num_windows_1": self.num_windows + 1,
                 "num_superblocks": self.num_superblocks, "num_positions": self.num_positions,
-                "num_blocks": self.num_blocks}
+                "num_block_pairs": self.num_block_pairs}
 
 
 def check_block_size(block_size: int) -> None:

@@ -13,7 +13,7 @@ def add_term(t, weight, geometry, index, sums, matched):
 
     Lucene multiplies impact and weight in float32 and adds in float64. weight is a float32, 0 allowed.
     """
-    (term_count, _, term_kind, term_width, _, term_docs, term_impacts, term_entry, term_entries, entry_window,
+    (term_count, _, term_kind, term_width, term_docs, term_impacts, term_entry, term_entries, entry_window,
      entry_start, rare_docs, window_start, superblock_start, frequent_docs, _, dense_impacts, impacts8, impacts16,
      impacts32, _, _) = index
     if term_kind[t] == DENSE:

@@ -64,21 +64,20 @@ def search(terms, weights, k, alpha, first_tier, geometry, index, docs, scores, 
     block_shift, windows. ``index`` is the tuple of arrays that :data:`bmp_plugin.searcher.KERNEL_ARRAYS` names.
     statistics int64[2] receives how many superblocks there are and how many were scored.
     """
-    (term_count, term_max, term_kind, term_width, term_shift, term_docs, term_impacts, term_entry, term_entries,
+    (term_count, term_max, term_kind, term_width, term_docs, term_impacts, term_entry, term_entries,
      entry_window, entry_start, rare_docs, window_start, superblock_start, frequent_docs, block_max, dense_impacts,
      impacts8, impacts16, impacts32, doc_rank, rank_doc) = index
     num_docs, num_superblocks, block_shift = geometry[0], geometry[1], geometry[2]
     num_terms = len(terms)
-    scaled = np.empty(num_terms, np.uint16)
-    scale = scale_weights(terms, weights, term_max, term_shift, scaled)
+    scaled = np.empty(num_terms, np.int64)
+    scale = scale_weights(terms, weights, term_max, term_kind, scaled)
     if scale == 0.0:
         return -1
     ordered = np.empty(num_terms, np.int64)
     groups = np.empty(NUM_GROUPS + 1, np.int64)
     group_terms(terms, term_kind, term_width, ordered, groups)
     weights32 = np.empty(num_terms, np.int32)
-    scaled_by_group = np.empty(num_terms, np.uint16)
-    shifts = np.empty(num_terms, np.int64)
+    scaled_by_group = np.empty(num_terms, np.int64)
     row = np.empty(num_terms, np.int64)
     dense_row = np.empty(num_terms, np.int64)
     count = np.empty((num_terms, 2), np.int64)
@@ -88,7 +87,6 @@ def search(terms, weights, k, alpha, first_tier, geometry, index, docs, scores, 
         t = terms[ordered[i]]
         weights32[i] = weights[ordered[i]]
         scaled_by_group[i] = scaled[ordered[i]]
-        shifts[i] = term_shift[t]
         row[i] = term_entry[t]
         dense_row[i] = term_entries[t] if term_kind[t] == DENSE else term_entry[t]
         count[i, 0] = term_entries[t]
@@ -99,9 +97,9 @@ def search(terms, weights, k, alpha, first_tier, geometry, index, docs, scores, 
     first = np.zeros(num_terms, np.int64)
     last = np.zeros(num_terms, np.int64)
     bounds = np.empty(num_superblocks, np.uint16)
-    superblock_bounds(groups, scaled_by_group, shifts, row, count, docs_at, to_impacts, geometry, entry_window,
+    superblock_bounds(groups, scaled_by_group, row, count, docs_at, to_impacts, geometry, entry_window,
                       entry_start, rare_docs, impacts8, impacts16, impacts32, block_max, cursor, first, last,
-                      np.empty(65536 >> block_shift, np.uint16), bounds)
+                      np.empty((2, 32768 >> block_shift), np.uint16), bounds)
     counts = np.zeros(1024, np.int64)
     for s in range(num_superblocks):
         counts[bounds[s] >> 6] += 1
@@ -139,12 +137,12 @@ def search(terms, weights, k, alpha, first_tier, geometry, index, docs, scores, 
             n, theta = offer(acc, s << 8, num_docs, lowest, doc_rank, keys, n, k, theta, scratch)
             if theta != before:
                 lowest = max(np.int64(1), lowest_sum(key_score(theta, scratch)))
-                demand = lowest_bound(lowest, scale, num_terms, alpha)
+                demand = lowest_bound(lowest, scale, alpha)
         if n >= k:
             theta = keep_best(keys, n, k)
             n = k
             lowest = max(np.int64(1), lowest_sum(key_score(theta, scratch)))
-            demand = lowest_bound(lowest, scale, num_terms, alpha)
+            demand = lowest_bound(lowest, scale, alpha)
         ceiling = floor
         if ceiling <= demand + 1 or ceiling == 0:
             break

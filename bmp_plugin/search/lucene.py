@@ -25,11 +25,12 @@ def main(argv: list[str] | None = None) -> int:
                       help="multiply upper bounds by A: below 1 faster, may lose hits; 1, the default, is safe")
     ours.add_argument("--beta", type=float, default=1.0, metavar="B",
                       help="keep this share of a query's tokens, the heaviest; 1, the default, is safe")
-    options, rest = parser.parse_known_args(sys.argv[1:] if argv is None else argv)
+    arguments = sys.argv[1:] if argv is None else argv
     try:
+        options, rest = parser.parse_known_args(arguments)
         _run_pyserini(rest, options)
     except SystemExit as exit_:
-        if "-h" in rest or "--help" in rest:
+        if "-h" in arguments or "--help" in arguments:
             print("\n" + parser.format_help().strip())
         if exit_.code is None or isinstance(exit_.code, int):
             return exit_.code or 0
