@@ -130,7 +130,7 @@ class JsonVectorSource:
     def documents(self) -> Documents:
         """All documents with at least one weight above 0, numbered as they come."""
         if self._documents is None:
-            reader = _Reader(self._inverter)
+            reader = _Reader(self._inverter, min(_CHUNK_POSTINGS, self._budget))
             with tqdm(desc="reading vectors", unit=" documents", disable=not self._progress) as bar:
                 for file in self._files:
                     reader.read(file, bar)
@@ -170,7 +170,8 @@ def _fingerprint(path: Path, files: list[Path]) -> str:
 class _Reader:
     """Reads files into an inverter, in chunks of whole documents."""
 
-    def __init__(self, inverter: Inverter) -> None:
+    def __init__(self, inverter: Inverter, chunk_postings: int) -> None:
+        self._chunk_postings = chunk_postings
         self.numbers = _TermNumbers()
         self._inverter = inverter
         self._docid_bytes = bytearray()
@@ -213,7 +214,7 @@ class _Reader:
             self._chunk_docids.append(docid)
             self._chunk_lines.append(line)
             self._chunk_counts.append(len(vector))
-            if len(weights) >= _CHUNK_POSTINGS:
+            if len(weights) >= self._chunk_postings:
                 self._take_chunk(path)
                 progress.update(len(self._docid_ends) - progress.n)
         self._take_chunk(path)

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from bmp_plugin.adapters import ciff
 from bmp_plugin.adapters.ciff import CiffSource, begins_like_ciff
 from bmp_plugin.adapters.ciff_messages import messages
 from bmp_plugin.adapters.sniff import open_source
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from bmp_plugin.errors import SourceError
 
 Lists = dict[str, list[tuple[int, int]]]

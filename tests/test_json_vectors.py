@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bmp_plugin.adapters.inversion import Inverter
-from bmp_plugin.adapters.json_vectors import JsonVectorSource, lucene_tokens
-from bmp_plugin.adapters.source import PostingSource
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bmp_plugin.adapters.inversion import Inverter
+from bmp_plugin.adapters.json_vectors import JsonVectorSource, lucene_tokens
+from bmp_plugin.adapters.source import PostingSource
 from bmp_plugin.errors import MissingDependencyError, SourceError
 
 Content = tuple[list[str], int, dict[str, tuple[int, list[tuple[str, int]]]]]
@@ -134,9 +134,8 @@ def test_same_documents_terms_and_postings_as_anserini(odd_folder: Path, tmp_pat
     assert "empty" not in ours[0]
 
 
-def test_spilled_runs_give_the_same(odd_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_spilled_runs_give_the_same(odd_folder: Path, tmp_path: Path) -> None:
     whole = read(odd_folder)
-    monkeypatch.setattr("bmp_plugin.adapters.json_vectors._CHUNK_POSTINGS", 2)
     source = JsonVectorSource(odd_folder, budget=3, temp_dir=tmp_path)
     assert content(source) == whole
     assert content(source) == whole, "batches may be asked for again"

@@ -9,6 +9,18 @@ from typing import Any
 from .arguments import add_command, add_quiet, positive, say, shows_progress
 
 
+class _DefaultBlockSize:
+    """The build's own default, looked up when it is shown or used: that imports numpy, which the other help need not."""
+
+    def __int__(self) -> int:
+        from bmp_plugin.index.layout import DEFAULT_BLOCK_SIZE
+
+        return DEFAULT_BLOCK_SIZE
+
+    def __str__(self) -> str:
+        return str(int(self))
+
+
 def add_parser(commands: Any) -> None:
     """Add the command."""
     parser = add_command(
@@ -35,7 +47,13 @@ def add_parser(commands: Any) -> None:
         default="none",
         help="put similar documents together, by recursive graph bisection: slower to build, smaller, faster to search",
     )
-    parser.add_argument("--block-size", type=positive, default=16, metavar="N", help="documents a block")
+    parser.add_argument(
+        "--block-size",
+        type=positive,
+        default=_DefaultBlockSize(),
+        metavar="N",
+        help="documents a block: 8, 16, 32, 64, 128 or 256; smaller is larger on disk, with tighter bounds",
+    )
     parser.add_argument("--threads", type=positive, default=1, metavar="N", help="threads to build with")
     parser.add_argument(
         "--overwrite", action="store_true", default=argparse.SUPPRESS, help="replace an index that is there already"
@@ -61,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
             source,
             args.output,
             reorder=args.reorder,
-            block_size=args.block_size,
+            block_size=int(args.block_size),
             threads=args.threads,
             progress=progress,
             overwrite=overwrite,
