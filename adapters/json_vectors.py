@@ -112,6 +112,7 @@ class JsonVectorSource:
         self._budget, self._temp_dir = budget, temp_dir
         self._inverter = Inverter(budget, temp_dir)
         self._progress = progress
+        self._num_empty = 0
         self._terms: list[bytes] = []
         self._documents: Documents | None = None
         self._fingerprint = _fingerprint(self._path, self._files)
@@ -119,12 +120,13 @@ class JsonVectorSource:
     @cached_property
     def info(self) -> SourceInfo:
         """Where the vectors came from; reads them, for the number of documents."""
+        num_docs = self.documents().numbers.size
         return SourceInfo(
             kind="json-vectors",
             path=str(self._path.resolve()),
             fingerprint=self._fingerprint,
-            num_docs=self.documents().numbers.size,
-            details={"files": len(self._files)},
+            num_docs=num_docs,
+            details={"files": len(self._files), "documents_without_weights": self._num_empty},
         )
 
     def documents(self) -> Documents:
@@ -135,6 +137,7 @@ class JsonVectorSource:
                 for file in self._files:
                     reader.read(file, bar)
             self._documents = reader.finish()
+            self._num_empty = reader.num_empty
             self._terms = [term.encode() for term in reader.numbers.terms]
             if _fingerprint(self._path, json_files(self._path)) != self._fingerprint:
                 raise SourceError(f"{self._path}: files changed while they were read: try again when complete")
@@ -173,6 +176,7 @@ class _Reader:
     def __init__(self, inverter: Inverter, chunk_postings: int) -> None:
         self._chunk_postings = chunk_postings
         self.numbers = _TermNumbers()
+        self.num_empty = 0
         self._inverter = inverter
         self._docid_bytes = bytearray()
         self._docid_ends = array("q")
@@ -239,6 +243,7 @@ class _Reader:
         present = np.bincount(places, minlength=counts.size) > 0
         if terms.size and int(terms.min()) < 0:
             terms, weights, places, present = self._divide(path, terms, weights, places)
+        self.num_empty += int(present.size - present.sum())
         docs = (np.cumsum(present) - 1 + len(self._docid_ends)).astype(np.int32)
         self._inverter.add(terms, docs[places], weights)
         for place in np.flatnonzero(present).tolist():
