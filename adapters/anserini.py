@@ -1,10 +1,8 @@
-"""What the Anserini jar of the installed Pyserini is and does, without importing Pyserini (which takes seconds)."""
+"""The Anserini jar of the installed Pyserini, found without importing Pyserini (which takes seconds)."""
 from __future__ import annotations
 
 import importlib.util
 import os
-import re
-import zipfile
 from pathlib import Path
 
 from bmp_plugin.errors import MissingDependencyError
@@ -30,15 +28,3 @@ def anserini_jar() -> Path:
         raise MissingDependencyError(
             f'no anserini-*-fatjar.jar in {folder}: pip install "bmp-plugin[pyserini]", or correct ANSERINI_CLASSPATH')
     return max(jars, key=os.path.getctime)
-
-
-def sorts_ties_by_docid(jar: Path, written_by: list[str]) -> bool:
-    """Whether Anserini's impact searcher orders ties by docid on an index that these Lucene versions wrote.
-
-    It does unless it takes the index for one of Lucene 8: unless the reader's description contains a text like
-    ``lucene.version=9``. The text is read from the class itself, because it differs between Anserini releases.
-    """
-    with zipfile.ZipFile(jar) as archive:
-        compiled = archive.read("io/anserini/search/SimpleImpactSearcher.class")
-    wanted = {text.decode() for text in re.findall(rb"lucene\.version=\d*", compiled)}
-    return not wanted or any(f"lucene.version={version}".startswith(text) for version in written_by for text in wanted)

@@ -7,10 +7,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bmp_plugin.adapters.lucene import LuceneSource, fingerprint
 from filelock import FileLock
 
 from bmp_plugin import BmpError, BmpIndex
+from bmp_plugin.adapters.lucene import LuceneSource, fingerprint
 from bmp_plugin.errors import BuildError, SourceError
 
 FIELD = "contents"                  # the only field that Pyserini's impact searcher searches

@@ -6,7 +6,6 @@ import importlib.util
 from importlib import metadata
 
 from bmp_plugin.adapters.jdk import use_jdk
-
 from bmp_plugin.errors import MissingDependencyError
 
 

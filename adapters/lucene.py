@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from bmp_plugin.adapters.anserini import anserini_jar, sorts_ties_by_docid
+
+from bmp_plugin.adapters.anserini import anserini_jar
 from bmp_plugin.adapters.posting_reader import Frame, PostingReader, joined, posting_batch
 from bmp_plugin.adapters.source import Documents, PostingBatch, SourceInfo
-
 from bmp_plugin.errors import SourceError
 
 
@@ -82,7 +82,7 @@ class LuceneSource:
         self._num_postings = int(header["sum_doc_freq"])
         self.info = SourceInfo(
             kind="lucene", path=str(self._path), fingerprint=mark, num_docs=int(header["num_docs"]),
-            ties_by_docid=sorts_ties_by_docid(self._jar, header["written_by"]),
+            ties_by_docid=bool(header["ties_by_docid"]),
             details={"field": field, "lucene": header["lucene"], "written_by": header["written_by"],
                      "max_doc": header["max_doc"], "num_segments": header["num_segments"]})
 

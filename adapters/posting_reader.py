@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from bmp_plugin.adapters.jdk import find_jdk
-from bmp_plugin.adapters.source import PostingBatch
 from numpy.typing import NDArray
 
+from bmp_plugin.adapters.jdk import find_jdk
+from bmp_plugin.adapters.source import PostingBatch
 from bmp_plugin.errors import MissingDependencyError, SourceError
 
 _CLASSES = Path(__file__).resolve().parent / "java"

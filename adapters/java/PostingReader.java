@@ -13,6 +13,11 @@ import java.util.List;
 import java.util.PriorityQueue;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.apache.lucene.document.Document;
@@ -127,7 +132,6 @@ public final class PostingReader {
       throw new IllegalStateException(
           "no field '" + field + "' was indexed; it has the fields " + String.join(", ", indexedFields(reader)));
     }
-    // Anserini decides by this text whether it sorts ties by docid: segments name the version that wrote them.
     Set<String> versions = new TreeSet<>();
     Matcher matcher = Pattern.compile("lucene\\.version=([0-9.]+)").matcher(reader.toString());
     while (matcher.find()) {
@@ -135,8 +139,33 @@ public final class PostingReader {
     }
     return "{\"max_doc\": " + reader.maxDoc() + ", \"num_docs\": " + reader.numDocs()
         + ", \"num_segments\": " + reader.leaves().size() + ", \"sum_doc_freq\": " + sumDocFreq
-        + ", \"written_by\": " + versions + ", \"lucene\": \"" + Version.LATEST + "\", \"commit\": \""
+        + ", \"ties_by_docid\": " + sortsTiesByDocid(reader) + ", \"written_by\": " + versions
+        + ", \"lucene\": \"" + Version.LATEST + "\", \"commit\": \""
         + reader.getIndexCommit().getSegmentsFileName() + "\"}";
+  }
+
+  /**
+   * Whether Anserini's impact searcher orders ties by docid on this index. It does unless it takes it for one of Lucene 8:
+   * unless the reader's description, in which segments name the version that wrote them, contains a text such as
+   * "lucene.version=9". That text differs between Anserini's releases, so it is taken from the class itself.
+   */
+  private static boolean sortsTiesByDocid(DirectoryReader reader) throws IOException {
+    String compiled;
+    try (InputStream in = PostingReader.class.getResourceAsStream("/io/anserini/search/SimpleImpactSearcher.class")) {
+      if (in == null) {
+        throw new IllegalStateException("Pyserini's jar has no SimpleImpactSearcher: reinstall pyserini");
+      }
+      compiled = new String(in.readAllBytes(), StandardCharsets.ISO_8859_1);
+    }
+    Matcher wanted = Pattern.compile("lucene\\.version=\\d*").matcher(compiled);
+    boolean asked = false;
+    while (wanted.find()) {
+      if (reader.toString().contains(wanted.group())) {
+        return true;
+      }
+      asked = true;
+    }
+    return !asked;
   }
 
   private static Set<String> indexedFields(DirectoryReader reader) {
@@ -240,7 +269,7 @@ public final class PostingReader {
         }
       }
     }
-    Batch batch = new Batch();
+    Sender sender = new Sender();
     List<Segment> same = new ArrayList<>();
     while (!queue.isEmpty()) {
       same.clear();
@@ -250,19 +279,72 @@ public final class PostingReader {
         same.add(segment);
         docFreq += segment.terms.docFreq();
       } while (!queue.isEmpty() && queue.peek().term.compareTo(same.get(0).term) == 0);
-      batch.startTerm(same.get(0).term, docFreq);
+      sender.startTerm(same.get(0).term, docFreq);
       for (Segment segment : same) {
-        batch.add(segment);
+        sender.add(segment);
         segment.term = segment.terms.next();
         if (segment.term != null) {
           queue.add(segment);
         }
       }
     }
-    batch.send(0);
+    sender.send(false);
+    sender.finish();
   }
 
-  /** Whole terms up to BATCH_POSTINGS postings; a term with more than that is sent in pieces of its own. */
+  /** Fills one batch while another thread writes the one before. A term larger than a batch is sent in pieces. */
+  private final class Sender {
+    private final ExecutorService writer = Executors.newSingleThreadExecutor(PostingReader::daemon);
+    private Batch filling = new Batch();
+    private Batch writing = new Batch();
+    private Future<?> written = CompletableFuture.completedFuture(null);
+
+    void startTerm(BytesRef term, long docFreq) throws IOException {
+      if (!filling.hasRoomFor(docFreq)) {
+        send(false);
+      }
+      filling.startTerm(term.bytes, term.offset, term.length, docFreq);
+    }
+
+    void add(Segment segment) throws IOException {
+      segment.postings = segment.terms.postings(segment.postings, PostingsEnum.FREQS);
+      while (filling.add(segment)) {
+        send(true);
+      }
+    }
+
+    void send(boolean continued) throws IOException {
+      finish();
+      Batch full = filling;
+      filling = writing;
+      writing = full;
+      filling.clear();
+      if (continued) {
+        filling.continueTermOf(full);
+      }
+      written = writer.submit(() -> {
+        full.write(continued ? 1 : 0);
+        return null;
+      });
+    }
+
+    /** Waits until the writer is idle. */
+    void finish() throws IOException {
+      try {
+        written.get();
+      } catch (InterruptedException | ExecutionException e) {
+        throw new IOException(e);
+      }
+    }
+  }
+
+  private static Thread daemon(Runnable task) {
+    Thread thread = new Thread(task);
+    thread.setDaemon(true);
+    return thread;
+  }
+
+  /** Whole terms up to BATCH_POSTINGS postings, or a piece of one term. */
   private final class Batch {
     private final int[] lengths = new int[BATCH_TERMS];
     private final int[] docFreqs = new int[BATCH_TERMS];
@@ -274,28 +356,30 @@ public final class PostingReader {
     private int numPostings;
     private boolean large;
 
-    void startTerm(BytesRef term, long docFreq) throws IOException {
-      if (large || numTerms == BATCH_TERMS || numPostings + docFreq > BATCH_POSTINGS || terms.length >= BATCH_BYTES) {
-        send(0);
-      }
+    boolean hasRoomFor(long docFreq) {
+      return numTerms == 0 || (!large && numTerms < BATCH_TERMS && terms.length < BATCH_BYTES
+          && numPostings + docFreq <= BATCH_POSTINGS);
+    }
+
+    void startTerm(byte[] term, int offset, int length, long docFreq) {
       large = docFreq > BATCH_POSTINGS;
-      lengths[numTerms] = terms.append(term.bytes, term.offset, term.length);
+      lengths[numTerms] = terms.append(term, offset, length);
       docFreqs[numTerms] = Math.toIntExact(docFreq);
       counts[numTerms++] = 0;
     }
 
-    void add(Segment segment) throws IOException {
-      PostingsEnum postings = segment.terms.postings(segment.postings, PostingsEnum.FREQS);
-      segment.postings = postings;
-      boolean more = true;
-      while (more) {
-        int before = numPostings;
-        more = segment.live == null ? fill(postings, segment.docBase) : fillLive(postings, segment);
-        counts[numTerms - 1] += numPostings - before;
-        if (more) {
-          send(1);
-        }
-      }
+    void continueTermOf(Batch full) {
+      startTerm(full.terms.array, 0, full.terms.length, full.docFreqs[0]);
+    }
+
+    /** Adds the segment's postings of the last term; true if there may be more for the next batch. */
+    boolean add(Segment segment) throws IOException {
+      int before = numPostings;
+      boolean more = segment.live == null
+          ? fill(segment.postings, segment.docBase)
+          : fillLive(segment.postings, segment);
+      counts[numTerms - 1] += numPostings - before;
+      return more;
     }
 
     /** Copies postings until there are no more (false) or no more room (true). */
@@ -333,7 +417,7 @@ public final class PostingReader {
       return large;
     }
 
-    void send(int continued) throws IOException {
+    void write(int continued) throws IOException {
       frame(POSTINGS, numTerms, terms.length, numPostings, continued);
       ints(lengths, numTerms);
       ints(docFreqs, numTerms);
@@ -342,13 +426,12 @@ public final class PostingReader {
       ints(freqs, numPostings);
       bytes(terms.array, 0, terms.length);
       flush();
+    }
+
+    void clear() {
       numPostings = 0;
-      if (continued == 1) {
-        counts[0] = 0;
-      } else {
-        numTerms = 0;
-        terms.length = 0;
-      }
+      numTerms = 0;
+      terms.length = 0;
     }
   }
 
