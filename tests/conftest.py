@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+import zlib
 from collections.abc import Callable, Iterable, Mapping
 from importlib import resources
 from pathlib import Path
@@ -96,6 +97,17 @@ def rewrite_with_lucene(folder: Path, sources: Iterable[Path] = (), delete: Iter
     return folder
 
 
+def claim_lucene_8(folder: Path) -> Path:
+    """Let an index's segment say that Lucene 8 wrote it, which is all that Anserini looks at."""
+    segment = next(folder.glob("*.si"))
+    content = bytearray(segment.read_bytes())
+    at = content.index(b"lucene.version") + len(b"lucene.version") + 1
+    content[at:at + 1] = b"8"
+    content[-8:] = zlib.crc32(content[:-8]).to_bytes(8, "big")
+    segment.write_bytes(content)
+    return folder
+
+
 NASTY_DOCIDS = ["é", "z", "10", "9", "Ω", "a", "\uff5e", "\U0001f600", "ß", "-1", "Z", "日本", "a#1", "a#2", "ä", "0"]
 
 
@@ -134,7 +146,7 @@ NASTY_QUERIES: dict[str, dict[str, int | float]] = {
 @pytest.fixture(scope="session")
 def lucene_index(java: Path, cranfield_documents: list[Document], tmp_path_factory: Any,
                  request: pytest.FixtureRequest) -> Callable[[str], Path]:
-    """The path of an index by name: cranfield, segments, deletions, nasty; built at first use."""
+    """The path of an index by name: cranfield, segments, deletions, nasty, lucene8; built at first use."""
     root = tmp_path_factory.mktemp("lucene")
     built: dict[str, Path] = {}
 
@@ -144,6 +156,8 @@ def lucene_index(java: Path, cranfield_documents: list[Document], tmp_path_facto
             return index_with_anserini(java, cranfield_documents, folder, "-storeRaw", "-storeDocvectors")
         if name == "nasty":
             return index_with_anserini(java, nasty_documents(), folder)
+        if name == "lucene8":
+            return claim_lucene_8(Path(shutil.copytree(get("nasty"), folder)))
         request.getfixturevalue("host")                 # starts the JVM with Lucene in it
         if name == "segments":
             return rewrite_with_lucene(folder, [
@@ -165,7 +179,7 @@ def lucene_index(java: Path, cranfield_documents: list[Document], tmp_path_facto
 
 DELETED_TOKEN = "##tock"
 
-LUCENE_INDEXES = ["cranfield", "segments", "deletions", "nasty"]
+LUCENE_INDEXES = ["cranfield", "segments", "deletions", "nasty", "lucene8"]
 
 
 def extra_collections() -> list[str]:

@@ -36,8 +36,8 @@ def test_reads_what_pyserini_reads(name: str, lucene_index: Any, host: Any) -> N
     assert bool(deleted) == (name == "deletions")
     with LuceneSource(path) as source:
         assert source.info.num_docs == reader.stats()["documents"]
-        assert source.info.details["num_segments"] == (1 if name in ("cranfield", "nasty") else 3)
-        assert source.info.ties_by_docid
+        assert source.info.details["num_segments"] == (3 if name in ("segments", "deletions") else 1)
+        assert source.info.ties_by_docid == (name != "lucene8")
         documents = source.documents()
         assert documents.numbers.tolist() == [i for i in range(reader.reader.maxDoc()) if i not in deleted]
         starts = documents.docid_ends - np.diff(documents.docid_ends, prepend=0)
@@ -46,7 +46,7 @@ def test_reads_what_pyserini_reads(name: str, lucene_index: Any, host: Any) -> N
         found = postings_of(source)
         assert {term.term: term.df for term in reader.terms()} == {term: df for term, (df, _, _) in found.items()}
         assert source.num_postings_hint() == sum(df for df, _, _ in found.values())
-        for term in list(found)[::1 if name == "nasty" else 211]:
+        for term in list(found)[::211 if len(found) > 1000 else 1]:
             expected = [(p.docid, p.tf) for p in reader.get_postings_list(term, analyzer=None)]
             # Pyserini lists deleted documents, which its searcher never returns
             assert list(zip(*found[term][1:], strict=True)) == [p for p in expected if p[0] not in deleted]
