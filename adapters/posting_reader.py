@@ -33,6 +33,8 @@ _MEANINGS = {
     "EOFException": "is damaged (a file ends too early): copy or index it again",
     "NoSuchFileException": "is damaged or changed while it was read (a file is missing): copy or index it again",
     "FileNotFoundException": "is damaged or changed while it was read (a file is missing): copy or index it again",
+    "ArrayIndexOutOfBoundsException": "is damaged: copy or index it again",
+    "IndexOutOfBoundsException": "is damaged: copy or index it again",
     "AccessDeniedException": "cannot be read (permission denied)",
     "OutOfMemoryError": "needs more memory than Java was given: set JAVA_TOOL_OPTIONS=-Xmx8g or similar",
 }

@@ -168,6 +168,20 @@ class TestRefusals:
         postings.write_bytes(postings.read_bytes()[:1000])
         assert "damaged" in self.refusal(copy)
 
+    def test_one_byte_of_the_postings(self, copy: Path) -> None:
+        postings = next(copy.glob("*.doc"))
+        content = bytearray(postings.read_bytes())
+        content[len(content) // 2] ^= 1
+        postings.write_bytes(content)
+        assert "damaged" in self.refusal(copy)
+
+    def test_one_byte_of_the_docids(self, copy: Path) -> None:
+        docvalues = next(copy.glob("*.dvd"))
+        content = bytearray(docvalues.read_bytes())
+        content[len(content) // 2] ^= 1
+        docvalues.write_bytes(content)
+        assert "damaged" in self.refusal(copy)
+
     def test_missing_file(self, copy: Path) -> None:
         next(copy.glob("*.tim")).unlink()
         assert "missing" in self.refusal(copy)

@@ -22,6 +22,7 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.apache.lucene.document.Document;
 import org.apache.lucene.index.BinaryDocValues;
+import org.apache.lucene.index.CodecReader;
 import org.apache.lucene.index.DirectoryReader;
 import org.apache.lucene.index.DocValues;
 import org.apache.lucene.index.FieldInfo;
@@ -129,8 +130,9 @@ public final class PostingReader {
       sumDocFreq += terms.getSumDocFreq();
     }
     if (!found) {
-      throw new IllegalStateException(
-          "no field '" + field + "' was indexed; it has the fields " + String.join(", ", indexedFields(reader)));
+      Set<String> fields = indexedFields(reader);
+      throw new IllegalStateException("no field '" + field + "' was indexed; it has "
+          + (fields.isEmpty() ? "none" : "the fields " + String.join(", ", fields)));
     }
     Set<String> versions = new TreeSet<>();
     Matcher matcher = Pattern.compile("lucene\\.version=([0-9.]+)").matcher(reader.toString());
@@ -189,7 +191,11 @@ public final class PostingReader {
       LeafReader segment = leaf.reader();
       Bits live = segment.getLiveDocs();
       FieldInfo info = segment.getFieldInfos().fieldInfo(DOCID_FIELD);
-      BinaryDocValues values = useDocValues && hasBinaryValues(info) ? DocValues.getBinary(segment, DOCID_FIELD) : null;
+      boolean hasValues = useDocValues && hasBinaryValues(info);
+      if (hasValues && segment instanceof CodecReader) {
+        ((CodecReader) segment).getDocValuesReader().checkIntegrity();
+      }
+      BinaryDocValues values = hasValues ? DocValues.getBinary(segment, DOCID_FIELD) : null;
       StoredFields stored = segment.storedFields();
       for (int doc = 0; doc < segment.maxDoc(); doc++) {
         if (live != null && !live.get(doc)) {
@@ -263,6 +269,10 @@ public final class PostingReader {
     for (LeafReaderContext leaf : reader.leaves()) {
       Terms terms = leaf.reader().terms(field);
       if (terms != null) {
+        if (leaf.reader() instanceof CodecReader) {
+          // Lucene opens files without reading them through, and damaged postings would pass for impacts.
+          ((CodecReader) leaf.reader()).getPostingsReader().checkIntegrity();
+        }
         Segment segment = new Segment(leaf.docBase, leaf.reader().getLiveDocs(), terms.iterator());
         if (segment.term != null) {
           queue.add(segment);
@@ -270,6 +280,15 @@ public final class PostingReader {
       }
     }
     Sender sender = new Sender();
+    try {
+      merge(queue, sender);
+      sender.send(false);
+    } finally {
+      sender.finish();  // also before an error is reported, which must not come between the bytes of a batch
+    }
+  }
+
+  private static void merge(PriorityQueue<Segment> queue, Sender sender) throws IOException {
     List<Segment> same = new ArrayList<>();
     while (!queue.isEmpty()) {
       same.clear();
@@ -288,8 +307,6 @@ public final class PostingReader {
         }
       }
     }
-    sender.send(false);
-    sender.finish();
   }
 
   /** Fills one batch while another thread writes the one before. A term larger than a batch is sent in pieces. */
