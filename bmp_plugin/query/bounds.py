@@ -13,6 +13,7 @@ import numpy as np
 from ..index.encode import maximum_unit
 from ..index.layout import LARGEST_MAXIMUM, RARE, SUPERBLOCKS_PER_WINDOW
 from ..kernels import kernel
+from .instructions import add_product
 from .terms import enter_entries
 
 LARGEST = 65_535
@@ -67,8 +68,8 @@ def add_row(acc, rows, row, base, num_pairs, weight):
     w = np.uint16(weight)
     for p in range(np.uint64(num_pairs)):
         pair = np.uint16(rows[r, at + p])
-        acc[0, p] += np.uint16((pair & np.uint16(15)) * w)
-        acc[1, p] += np.uint16((pair >> np.uint16(4)) * w)
+        acc[0, p] = add_product(acc[0, p], pair & np.uint16(15), w)
+        acc[1, p] = add_product(acc[1, p], pair >> np.uint16(4), w)
 
 
 @kernel
@@ -122,7 +123,9 @@ def superblock_bounds(groups, scaled, row, count, docs_at, to_impacts, geometry,
         s0 = window * SUPERBLOCKS_PER_WINDOW
         s1 = min(s0 + SUPERBLOCKS_PER_WINDOW, num_superblocks)
         num_pairs = ((s1 - s0) * per_superblock + 1) >> 1
-        acc[:, :num_pairs] = 0
+        for p in range(np.uint64(num_pairs)):         # a slice of two rows would be cleared element by element
+            acc[0, p] = np.uint16(0)
+            acc[1, p] = np.uint16(0)
         for i in range(groups[4]):
             add_row(acc, block_max, row[i], (s0 * per_superblock) >> 1, num_pairs, scaled[i])
         enter_entries(window, groups, row, count, docs_at, entry_window, entry_start, cursor, first, last)

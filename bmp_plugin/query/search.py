@@ -12,6 +12,7 @@ import numpy as np
 from ..index.layout import DENSE
 from ..kernels import kernel
 from .bounds import lowest_bound, scale_weights, superblock_bounds
+from .instructions import touch_postings, touch_starts
 from .scores import score_superblock
 from .terms import NUM_GROUPS, enter_entries, enter_starts, group_terms
 from .topk import finish, keep_best, key_score, lowest_sum, make_key
@@ -107,6 +108,7 @@ def search(terms, weights, k, alpha, first_tier, geometry, index, docs, scores, 
     keys = np.empty(k + max(16, k >> 1), np.uint64)
     scratch = np.empty(1, np.float32)
     acc = np.empty(256, np.int32)
+    todo = np.empty(num_superblocks + 1, np.int32)
     n = 0
     theta = np.uint64(0)
     lowest = np.int64(1)                 # the least sum that may enter
@@ -120,16 +122,25 @@ def search(terms, weights, k, alpha, first_tier, geometry, index, docs, scores, 
         if floor >= ceiling:
             continue
         floor = max(floor, min(demand + 1, ceiling))
+        num_todo = 0
+        for s in range(num_superblocks):
+            todo[num_todo] = s
+            num_todo += np.int64(bounds[s]) >= floor and np.int64(bounds[s]) < ceiling
         cursor[:] = 0
         window = np.int64(-1)
-        for s in range(num_superblocks):
-            bound = np.int64(bounds[s])
-            if bound < floor or bound >= ceiling or bound <= demand:
+        for i in range(num_todo):
+            s = np.int64(todo[i])
+            if i + 2 < num_todo:
+                touch_starts(np.int64(todo[i + 2]), groups, row, superblock_start)
+            if np.int64(bounds[s]) <= demand:
                 continue
             if s >> 8 != window:
                 window = s >> 8
                 enter_starts(window, groups, row, docs_at, window_start, first, last)
                 enter_entries(window, groups, row, count, docs_at, entry_window, entry_start, cursor, first, last)
+            if i + 1 < num_todo and np.int64(todo[i + 1]) >> 8 == window:
+                touch_postings(np.int64(todo[i + 1]), groups, dense_row, to_impacts, first, superblock_start, frequent_docs,
+                               impacts8, dense_impacts)
             score_superblock(s, groups, weights32, dense_row, to_impacts, first, last, rare_docs, impacts8, impacts16,
                              impacts32, superblock_start, frequent_docs, dense_impacts, acc)
             scored += 1

@@ -1,0 +1,68 @@
+"""Two instructions that numba has no words for, and the prefetching that uses one of them.
+
+Superblocks lie far apart: waiting for their memory one by one would be a good part of a search.
+"""
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+
+from ..kernels import kernel
+
+
+@intrinsic
+def touch(typing_context: Any, array: Any, index: Any) -> Any:
+    """Prefetch the cache line of the array's element ``index``, counted in elements of the C-contiguous whole.
+
+    A hint: it changes nothing and cannot fault, wherever it points.
+    """
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        byte = ir.IntType(8).as_pointer()
+        number = ir.IntType(32)
+        prefetch = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(ir.VoidType(), [byte, number, number, number]), "llvm.prefetch.p0i8")
+        address = builder.bitcast(builder.gep(data, [arguments[1]]), byte)
+        read, keep, of_data = ir.Constant(number, 0), ir.Constant(number, 3), ir.Constant(number, 1)
+        builder.call(prefetch, [address, read, keep, of_data])
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64), generate
+
+
+@intrinsic
+def add_product(typing_context: Any, total: Any, a: Any, b: Any) -> Any:
+    """total + a * b in uint16, modulo 2^16.
+
+    Numba computes products of narrow integers in 64 bits, which the compiler does not always bring back: twice the time.
+    """
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.add(arguments[0], builder.mul(arguments[1], arguments[2]))
+
+    return types.uint16(types.uint16, types.uint16, types.uint16), generate
+
+
+@kernel
+def touch_starts(superblock, groups, row, superblock_start):
+    """Prefetch where the frequent terms' postings of a superblock begin."""
+    columns = superblock_start.shape[1]
+    for i in range(groups[1], groups[4]):
+        touch(superblock_start, row[i] * columns + superblock)
+
+
+@kernel
+def touch_postings(superblock, groups, row, to_impacts, first, superblock_start, frequent_docs, impacts8, dense_impacts):
+    """Prefetch the postings of a superblock of the window that was entered; the arguments are those of scoring."""
+    columns = dense_impacts.shape[1]
+    for i in range(groups[0], groups[1]):
+        at = row[i] * columns + (superblock << 8)
+        for line in range(0, 256, 64):
+            touch(dense_impacts, at + line)
+    for i in range(groups[1], groups[2]):
+        at = first[i] + np.int64(superblock_start[row[i], superblock])
+        touch(frequent_docs, at)
+        touch(impacts8, at + to_impacts[i])
