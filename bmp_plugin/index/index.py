@@ -77,7 +77,7 @@ class BmpIndex:
         if isinstance(source, (str, Path)):
             from bmp_plugin.adapters.sniff import open_source
 
-            source = open_source(source, field=field)
+            source = open_source(source, field=field, progress=progress)
         try:
             build_index(source, Path(output), block_size=block_size, reorder=reorder, overwrite=overwrite,
                         threads=threads, progress=progress)
