@@ -200,6 +200,14 @@ class TestRefusals:
                           "run.txt", flag, value)
         assert {"--hits": "k="}.get(flag, flag.strip("-")) in message
 
+    def test_without_pyserini(self, tmp_path: Path) -> None:
+        code = ("import sys; sys.modules['pyserini'] = None; from bmp_plugin.search.lucene import main; "
+                "sys.exit(main(['--impact', '--index', 'x', '--topics', 'y']))")
+        done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 2
+        assert done.stderr.splitlines() == ["python -m bmp_plugin.search.lucene: error: Pyserini is not installed: "
+                                            'pip install "bmp-plugin[pyserini]"']
+
     def test_run_that_fails_midway(self, refusal: Any, lucene_index: Any, topics: dict[str, str]) -> None:
         refusal("--impact", "--index", str(lucene_index("cranfield")), "--topics", topics["texts"], "--encoder",
                 topics["incomplete"], "--output", "run.txt")
