@@ -25,7 +25,8 @@ import_pyserini()
 
 import pyserini.search.lucene  # noqa: E402
 from pyserini.analysis import JAnalyzerUtils  # noqa: E402
-from pyserini.search.lucene._impact_searcher import JSimpleImpactSearcher, LuceneImpactSearcher  # noqa: E402
+from pyserini.pyclass import autoclass  # noqa: E402
+from pyserini.search.lucene._impact_searcher import LuceneImpactSearcher  # noqa: E402
 
 _JAVA_WHITESPACE_ANALYZER = "org.apache.lucene.analysis.core.WhitespaceAnalyzer"
 
@@ -111,7 +112,8 @@ class BmpImpactSearcher(LuceneImpactSearcher):
 
     @cached_property
     def object(self) -> Any:
-        return JSimpleImpactSearcher(str(lucene_directory_of(self.bmp_index, self._lucene_dir)))
+        searcher = autoclass("io.anserini.search.SimpleImpactSearcher")
+        return searcher(str(lucene_directory_of(self.bmp_index, self._lucene_dir)))
 
     @cached_property
     def idf(self) -> dict[str, np.float64]:
@@ -239,7 +241,7 @@ def _hit_type(searcher: BmpImpactSearcher) -> type[Hit]:
         @property
         def lucene_document(self) -> Any:
             if not hasattr(self, "_lucene_document"):
-                self._lucene_document = searcher.object.doc(self.lucene_docid)
+                self._lucene_document = searcher.doc(self.lucene_docid).lucene_document()
             return self._lucene_document
 
     return LuceneHit
