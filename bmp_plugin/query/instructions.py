@@ -1,4 +1,4 @@
-"""Two instructions that numba has no words for, and the prefetching that uses one of them.
+"""Instructions that numba has no words for, and the prefetching that uses one of them.
 
 Superblocks lie far apart: waiting for their memory one by one would be a good part of a search.
 """
@@ -44,6 +44,24 @@ def add_product(typing_context: Any, total: Any, a: Any, b: Any) -> Any:
         return builder.add(arguments[0], builder.mul(arguments[1], arguments[2]))
 
     return types.uint16(types.uint16, types.uint16, types.uint16), generate
+
+
+@intrinsic
+def bits_of(typing_context: Any, value: Any) -> Any:
+    """The bits of a float32 as a uint32."""
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], ir.IntType(32))
+
+    return types.uint32(types.float32), generate
+
+
+@intrinsic
+def float_of(typing_context: Any, bits: Any) -> Any:
+    """The float32 whose bits a uint32 has."""
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], ir.FloatType())
+
+    return types.float32(types.uint32), generate
 
 
 @kernel

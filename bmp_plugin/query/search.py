@@ -32,7 +32,7 @@ def tier_floor(counts, at_least):
 
 
 @kernel
-def offer(acc, base, num_docs, lowest, doc_rank, keys, n, k, theta, scratch):
+def offer(acc, base, num_docs, lowest, doc_rank, keys, n, k, theta):
     """Offer a superblock's sums acc int32[256]; returns (candidates, the k-th best key so far or 0).
 
     ``lowest`` is the least sum that may enter, ``theta`` the k-th best key when it was last known.
@@ -44,14 +44,14 @@ def offer(acc, base, num_docs, lowest, doc_rank, keys, n, k, theta, scratch):
         return n, theta
     for d in range(min(np.int64(256), num_docs - base)):
         if acc[d] >= lowest:
-            key = make_key(np.float32(acc[d]), doc_rank[base + d], scratch)
+            key = make_key(np.float32(acc[d]), doc_rank[base + d])
             if key > theta:
                 keys[n] = key
                 n += 1
                 if n == len(keys):
                     theta = keep_best(keys, n, k)
                     n = k
-                    lowest = max(lowest, lowest_sum(key_score(theta, scratch)))
+                    lowest = max(lowest, lowest_sum(key_score(theta)))
     return n, theta
 
 
@@ -106,7 +106,6 @@ def search(terms, weights, k, alpha, first_tier, geometry, index, docs, scores, 
         counts[bounds[s] >> 6] += 1
 
     keys = np.empty(k + max(16, k >> 1), np.uint64)
-    scratch = np.empty(1, np.float32)
     acc = np.empty(256, np.int32)
     todo = np.empty(num_superblocks + 1, np.int32)
     n = 0
@@ -145,18 +144,18 @@ def search(terms, weights, k, alpha, first_tier, geometry, index, docs, scores, 
                              impacts32, superblock_start, frequent_docs, dense_impacts, acc)
             scored += 1
             before = theta
-            n, theta = offer(acc, s << 8, num_docs, lowest, doc_rank, keys, n, k, theta, scratch)
+            n, theta = offer(acc, s << 8, num_docs, lowest, doc_rank, keys, n, k, theta)
             if theta != before:
-                lowest = max(np.int64(1), lowest_sum(key_score(theta, scratch)))
+                lowest = max(np.int64(1), lowest_sum(key_score(theta)))
                 demand = lowest_bound(lowest, scale, alpha)
         if n >= k:
             theta = keep_best(keys, n, k)
             n = k
-            lowest = max(np.int64(1), lowest_sum(key_score(theta, scratch)))
+            lowest = max(np.int64(1), lowest_sum(key_score(theta)))
             demand = lowest_bound(lowest, scale, alpha)
         ceiling = floor
         if ceiling <= demand + 1 or ceiling == 0:
             break
     statistics[0] = num_superblocks
     statistics[1] = scored
-    return finish(keys, n, k, rank_doc, scratch, docs, scores)
+    return finish(keys, n, k, rank_doc, docs, scores)

@@ -9,23 +9,21 @@ from __future__ import annotations
 import numpy as np
 
 from ..kernels import kernel
+from .instructions import bits_of, float_of
 
 RANK_MASK = np.uint64(0xFFFFFFFF)
 
 
 @kernel
-def make_key(score, rank, scratch):
-    """Key uint64 of a float32 score and an int32 rank; scratch is a float32[1] whose bits are read."""
-    scratch[0] = score
-    bits = scratch.view(np.uint32)[0]
-    return (np.uint64(bits) << np.uint64(32)) | (RANK_MASK - np.uint64(rank))
+def make_key(score, rank):
+    """Key uint64 of a float32 score and an int32 rank."""
+    return (np.uint64(bits_of(np.float32(score))) << np.uint64(32)) | (RANK_MASK - np.uint64(rank))
 
 
 @kernel
-def key_score(key, scratch):
+def key_score(key):
     """The float32 score of a key."""
-    scratch.view(np.uint32)[0] = np.uint32(key >> np.uint64(32))
-    return scratch[0]
+    return float_of(np.uint32(key >> np.uint64(32)))
 
 
 @kernel
@@ -73,7 +71,7 @@ def lowest_sum(score):
 
 
 @kernel
-def finish(keys, n, k, rank_doc, scratch, docs, scores):
+def finish(keys, n, k, rank_doc, docs, scores):
     """Best first: positions into docs int32[k] and scores float32[k]; returns how many there are."""
     if n > k:
         keep_best(keys, n, k)
@@ -82,5 +80,5 @@ def finish(keys, n, k, rank_doc, scratch, docs, scores):
     for i in range(n):
         key = best[n - 1 - i]
         docs[i] = rank_doc[key_rank(key)]
-        scores[i] = key_score(key, scratch)
+        scores[i] = key_score(key)
     return n
