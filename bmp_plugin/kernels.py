@@ -13,12 +13,13 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numba
-from numba.core import config
+import numba.core.config
 from platformdirs import user_cache_path
 
+config: Any = numba.core.config          # its names are set when it is loaded, out of a type checker's sight
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 _compiling = threading.Lock()
@@ -41,10 +42,10 @@ def kernel(function: Function) -> Function:
         before = config.CACHE_DIR
         config.CACHE_DIR = str(cache_folder())        # read by numba when a function is decorated; others keep theirs
         try:
-            compiled: Function = numba.njit(function, cache=True, nogil=True)
+            compiled: Any = numba.njit(function, cache=True, nogil=True)
         finally:
             config.CACHE_DIR = before
-    return compiled
+    return cast(Function, compiled)
 
 
 @contextmanager

@@ -27,11 +27,12 @@ def measure(engines: list[peers.Peer], queries: list[dict[str, int]], ks: list[i
     results: dict[str, Any] = {}
     for k in ks:
         times = np.zeros((len(engines), len(queries), rounds))
-        same = [0] * len(engines)
+        same = np.zeros((len(engines), 2), np.int64)
         for query in queries:                                          # warm-up, and the answers
             expected = engines[0].answer(engines[0].search(query, k))
             for e, engine in enumerate(engines):
-                same[e] += engine.answer(engine.search(query, k)) == expected
+                found = engine.answer(engine.search(query, k))
+                same[e] += ([docid for docid, _ in found] == [docid for docid, _ in expected], found == expected)
         for r in range(rounds):
             for e in np.random.default_rng(r).permutation(len(engines)):
                 search = engines[e].search
@@ -44,20 +45,20 @@ def measure(engines: list[peers.Peer], queries: list[dict[str, int]], ks: list[i
             results.setdefault(engine.name, {"bytes": engine.size_bytes})[f"k={k}"] = {
                 "mean_ms": float(a_query.mean()), "median_ms": float(np.median(a_query)),
                 "p99_ms": float(np.percentile(a_query, 99)), "rounds_mean_ms": (times[e].mean(axis=0) * 1e3).tolist(),
-                "same_answers": same[e], "queries": len(queries)}
+                "same_ranking": int(same[e, 0]), "same_scores_too": int(same[e, 1]), "queries": len(queries)}
     return results
 
 
 def table(results: dict[str, Any], ks: list[int], reference: str) -> str:
     """The results in Markdown."""
-    lines = ["| engine | MB | " + " | ".join(f"k={k}: mean / median / p99 ms | same as {reference}" for k in ks) + " |",
+    lines = ["| engine | MB | " + " | ".join(f"k={k}: mean / median / p99 ms | ranking / and scores as {reference}" for k in ks) + " |",
              "|---|---|" + "---|---|" * len(ks)]
     for name, result in results.items():
         cells = []
         for k in ks:
             r = result[f"k={k}"]
             cells.append(f"{r['mean_ms']:.2f} / {r['median_ms']:.2f} / {r['p99_ms']:.2f} | "
-                         f"{r['same_answers']} of {r['queries']}")
+                         f"{r['same_ranking']} / {r['same_scores_too']} of {r['queries']}")
         lines.append(f"| {name} | {result['bytes'] / 1e6:.0f} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
