@@ -88,8 +88,9 @@ class PostingReader:
         status = self._process.wait()
         self._errors.seek(0)
         lines = [line.strip() for line in self._errors.read().decode("utf-8", "replace").splitlines()]
-        said = [line for line in lines if line and not re.match(r"WARNING|Picked up|\t|at ", line)]
-        return next((line for line in said if re.search(r"Error|Exception|error", line)), "") or f"exit status {status}"
+        chatter = r"$|WARNING|Picked up|at |\w{3} \d+, \d{4}"      # the last is java.util.logging's first line
+        said = [line for line in lines if not re.match(chatter, line)]
+        return "; ".join(said[:2]) or f"exit status {status}"
 
     def _read(self) -> Frame:
         kind, a, b, c, d = (int(number) for number in self._fill(20).view("<i4"))

@@ -212,11 +212,22 @@ class TestRefusals:
         with pytest.raises(MissingDependencyError, match="install a JDK"):
             LuceneSource(lucene_index("cranfield"))
 
+    @pytest.mark.parametrize(("options", "message"), [
+        ("-XX:NoSuchOption", "Unrecognized VM option 'NoSuchOption'"), ("-Xmx40m", "more memory than Java was given")])
+    def test_java_that_fails(self, options: str, message: str, lucene_index: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("JAVA_TOOL_OPTIONS", options)
+        assert message in self.refusal(lucene_index("cranfield"))
+
     def test_dead_process(self, lucene_index: Any) -> None:
         with LuceneSource(lucene_index("cranfield")) as source:
             source._readers[0]._process.kill()
             with pytest.raises(SourceError, match="ended early"):
                 source.documents()
+
+
+def test_class_files_run_on_java_17(java: Path) -> None:
+    content = (Path(posting_reader.__file__).parent / "java" / "PostingReader.class").read_bytes()
+    assert content[:8] == bytes.fromhex("cafebabe") + (0).to_bytes(2, "big") + (17 + 44).to_bytes(2, "big")
 
 
 def test_another_field(host: Any, tmp_path: Path) -> None:
