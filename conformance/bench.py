@@ -51,7 +51,8 @@ def measure(engines: list[peers.Peer], queries: list[dict[str, int]], ks: list[i
 
 def table(results: dict[str, Any], ks: list[int], reference: str) -> str:
     """The results in Markdown."""
-    lines = ["| engine | MB | " + " | ".join(f"k={k}: mean / median / p99 ms | ranking / and scores as {reference}" for k in ks) + " |",
+    heads = [f"k={k}: mean / median / p99 ms | ranking / and scores as {reference}" for k in ks]
+    lines = [f"| engine | MB | {' | '.join(heads)} |",
              "|---|---|" + "---|---|" * len(ks)]
     for name, result in results.items():
         cells = []

@@ -4,7 +4,6 @@ from __future__ import annotations
 import gzip
 import importlib.util
 import json
-import os
 import shutil
 import subprocess
 import zlib
@@ -180,12 +179,6 @@ def lucene_index(java: Path, cranfield_documents: list[Document], tmp_path_facto
 DELETED_TOKEN = "##tock"
 
 LUCENE_INDEXES = ["cranfield", "segments", "deletions", "nasty", "lucene8"]
-
-
-def extra_collections() -> list[str]:
-    """Names of further collections to compare on: folders with docs.jsonl.gz and queries.jsonl.gz, not shipped."""
-    root = os.environ.get("BMP_PLUGIN_COLLECTIONS")
-    return sorted(path.parent.name for path in Path(root).glob("*/docs.jsonl.gz")) if root else []
 
 
 class VectorEncoder:
