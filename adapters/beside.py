@@ -96,7 +96,7 @@ def _build(lucene_dir: Path, target: Path, threads: int, progress: bool) -> BmpI
     if progress:
         print(f"Building the block-max index of {lucene_dir} at {target}...", file=sys.stderr)
     with LuceneSource(lucene_dir, FIELD) as source:
-        return BmpIndex.build(source, target, threads=threads, progress=progress, overwrite=True, **settings)
+        return BmpIndex.build(source, target, threads=threads, progress=progress, **settings)
 
 
 def _fresh(target: Path, wanted: str) -> BmpIndex | None:

@@ -91,7 +91,7 @@ def _block_max(folder: Path, collection: Collection, hits: int) -> Measured:
     from bmp_plugin import BmpIndex, BmpSearcher
 
     started = time.perf_counter()
-    index = BmpIndex.build(collection.docs, folder / "cranfield.bmp", progress=False, overwrite=True)
+    index = BmpIndex.build(collection.docs, folder / "cranfield.bmp", progress=False)
     seconds = time.perf_counter() - started
     print(
         f"Cranfield: {index.num_docs:,} documents, {index.num_postings:,} postings, {len(collection.topics)} queries;"

@@ -106,19 +106,20 @@ def test_a_failed_build_leaves_nothing(tmp_path):
 
 def test_a_failed_rebuild_leaves_the_old_index(copy):
     with pytest.raises(SourceError, match="ends early"):
-        BmpIndex.build(Broken(make_source()), copy, overwrite=True, progress=False)
+        BmpIndex.build(Broken(make_source()), copy, progress=False)
     assert [path.name for path in copy.parent.iterdir()] == ["i.bmp"]
     BmpIndex.open(copy).verify()
 
 
-def test_overwriting_is_asked_for(copy, tmp_path):
-    with pytest.raises(BuildError, match="exists already"):
-        BmpIndex.build(make_source(), copy, progress=False)
-    BmpIndex.build(make_source(), copy, overwrite=True, progress=False).verify()
+def test_only_an_index_is_replaced(copy, tmp_path):
+    old = BmpSearcher(copy)
+    BmpIndex.build(make_source(), copy, progress=False, block_size=32).verify()
+    assert BmpIndex.open(copy).manifest["block_size"] == 32
+    assert len(old.search({"t1": 1})) == 10              # who has the old one open goes on using it
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("dear")
-    with pytest.raises(BuildError, match="is not a block-max index, so it is not overwritten"):
-        BmpIndex.build(make_source(), tmp_path / "mine", overwrite=True, progress=False)
+    with pytest.raises(BuildError, match="is not a block-max index, so it is not replaced"):
+        BmpIndex.build(make_source(), tmp_path / "mine", progress=False)
     assert (tmp_path / "mine" / "thesis.tex").read_text() == "dear"
 
 

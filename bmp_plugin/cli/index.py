@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import time
 from typing import Any
 
@@ -28,7 +27,7 @@ def add_parser(commands: Any) -> None:
         "index",
         "build a block-max index",
         "bmp-plugin index --input lucene-index/ --output passages.bmp",
-        "The index appears at its place only when it is whole.",
+        "The index appears only when it is whole; an index that was there serves until then, and is replaced.",
     )
     parser.add_argument(
         "--input",
@@ -45,7 +44,7 @@ def add_parser(commands: Any) -> None:
         "--reorder",
         choices=("none", "bp"),
         default="none",
-        help="put similar documents together, by recursive graph bisection: slower to build, smaller, faster to search",
+        help="put similar documents together, by recursive graph bisection: slower to build, faster to search",
     )
     parser.add_argument(
         "--block-size",
@@ -55,9 +54,6 @@ def add_parser(commands: Any) -> None:
         help="documents a block: 8, 16, 32, 64, 128 or 256; smaller is larger on disk, with tighter bounds",
     )
     parser.add_argument("--threads", type=positive, default=1, metavar="N", help="threads to build with")
-    parser.add_argument(
-        "--overwrite", action="store_true", default=argparse.SUPPRESS, help="replace an index that is there already"
-    )
     add_quiet(parser)
     parser.set_defaults(run=run)
 
@@ -66,11 +62,7 @@ def run(args: argparse.Namespace) -> int:
     """Build the index; returns the exit status."""
     from bmp_plugin import BmpIndex
     from bmp_plugin.adapters.sniff import open_source
-    from bmp_plugin.errors import BuildError
 
-    overwrite = getattr(args, "overwrite", False)
-    if os.path.lexists(args.output) and not overwrite:
-        raise BuildError(f"{args.output}: exists already: give another --output, or --overwrite to replace an index")
     progress = shows_progress(args)
     started = time.perf_counter()
     source = open_source(args.input, field=args.field, progress=progress)
@@ -82,7 +74,6 @@ def run(args: argparse.Namespace) -> int:
             block_size=int(args.block_size),
             threads=args.threads,
             progress=progress,
-            overwrite=overwrite,
         )
     finally:
         source.close()

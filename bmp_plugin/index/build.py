@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Order = NDArray[np.int32]
 
 
-def build_index(source: PostingSource, output: Path, *, block_size: int, reorder: str, overwrite: bool,
+def build_index(source: PostingSource, output: Path, *, block_size: int, reorder: str,
                 threads: int, progress: bool) -> None:
     """Write the index of ``source`` at ``output``, which appears only when it is whole.
 
@@ -34,7 +34,7 @@ def build_index(source: PostingSource, output: Path, *, block_size: int, reorder
     check_block_size(block_size)
     if reorder not in ("none", "bp"):
         raise ValueError(f"reorder={reorder!r} is not one of none, bp")
-    with staging(output, overwrite) as folder:
+    with staging(output) as folder:
         documents = source.documents()
         _check_documents(source, documents)
         order: Order | None = None

@@ -42,8 +42,8 @@ class BmpIndex:
 
     @classmethod
     def build(cls, source: str | Path | PostingSource, output: str | Path, *, reorder: str = "none",
-              block_size: int = DEFAULT_BLOCK_SIZE, threads: int = 1, progress: bool = True, field: str = "contents",
-              overwrite: bool = False) -> BmpIndex:
+              block_size: int = DEFAULT_BLOCK_SIZE, threads: int = 1, progress: bool = True,
+              field: str = "contents") -> BmpIndex:
         """Convert a source and open the result.
 
         Parameters
@@ -51,7 +51,7 @@ class BmpIndex:
         source : path or PostingSource
             A Lucene impact index, a CIFF file or JSON vectors (a file or a folder); which of them is found out.
         output : path
-            The index directory; it appears only when it is whole.
+            The index directory; it appears only when it is whole, and takes the place of an index that was there.
         reorder : {"none", "bp"}
             Keep the source's document order, or assign a new one by recursive graph bisection. Answers are the same.
         block_size : int
@@ -60,8 +60,6 @@ class BmpIndex:
             Processor threads for the work that is parallel (reordering).
         field : str
             The field to read of a Lucene index.
-        overwrite : bool
-            Replace an index that stands at ``output``.
 
         Errors
         ------
@@ -79,8 +77,8 @@ class BmpIndex:
 
             source = open_source(source, field=field, progress=progress)
         try:
-            build_index(source, Path(output), block_size=block_size, reorder=reorder, overwrite=overwrite,
-                        threads=threads, progress=progress)
+            build_index(source, Path(output), block_size=block_size, reorder=reorder, threads=threads,
+                        progress=progress)
         finally:
             if owned:
                 source.close()

@@ -51,16 +51,14 @@ class ArrayWriter:
 
 
 @contextlib.contextmanager
-def staging(output: Path, overwrite: bool) -> Iterator[Path]:
+def staging(output: Path) -> Iterator[Path]:
     """A temporary folder beside ``output`` that takes its place when the block ends well, and vanishes when it does not.
 
-    Errors: :class:`BuildError` where ``output`` exists and may not be replaced, or cannot be written.
+    A block-max index that stands there serves until then. Errors: :class:`BuildError` where something else stands at
+    ``output``, or where it cannot be written.
     """
-    if os.path.lexists(output):
-        if not overwrite:
-            raise BuildError(f"{output}: exists already; remove it, or ask for it to be overwritten")
-        if not (output / MANIFEST).is_file():
-            raise BuildError(f"{output}: is not a block-max index, so it is not overwritten; choose another output")
+    if os.path.lexists(output) and not _is_index(output):
+        raise BuildError(f"{output}: exists and is not a block-max index, so it is not replaced; choose another output")
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f".{output.name}{TEMPORARY}", dir=output.parent))
@@ -76,6 +74,14 @@ def staging(output: Path, overwrite: bool) -> Iterator[Path]:
         raise BuildError(f"{output}: cannot be written ({error.strerror})") from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_index(folder: Path) -> bool:
+    """Whether a folder is an index of any version, be it damaged: what may be replaced by a new one."""
+    try:
+        return FORMAT in (folder / MANIFEST).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
 
 
 def _umask() -> int:
