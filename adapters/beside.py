@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from bmp_plugin import BmpError, BmpIndex
 from bmp_plugin.adapters.lucene import LuceneSource, fingerprint
@@ -80,7 +80,11 @@ def _locked(target: Path) -> FileLock:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(target.with_name(f".{target.name}.lock"))
-        lock.acquire()
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            print(f"Waiting for another process, which is building {target}...", file=sys.stderr)
+            lock.acquire()
     except OSError as error:
         raise BuildError(f"{target}: cannot be written ({error.strerror}); name another place with bmp_dir") from error
     return lock

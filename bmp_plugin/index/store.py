@@ -5,8 +5,8 @@ import contextlib
 import hashlib
 import json
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -61,8 +61,7 @@ def staging(output: Path) -> Iterator[Path]:
         raise BuildError(f"{output}: exists and is not a block-max index, so it is not replaced; choose another output")
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{output.name}{TEMPORARY}", dir=output.parent))
-        folder.chmod(0o777 & ~_umask())
+        folder = _make_beside(output)
     except OSError as error:
         raise BuildError(f"{output}: cannot be written ({error.strerror}); choose another output") from error
     try:
@@ -84,17 +83,18 @@ def _is_index(folder: Path) -> bool:
         return False
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _make_beside(output: Path) -> Path:
+    """A new folder beside ``output``, with the permissions that any folder of the user's gets."""
+    folder = output.with_name(f".{output.name}{TEMPORARY}{secrets.token_hex(6)}")
+    folder.mkdir()
+    return folder
 
 
 def _replace(folder: Path, output: Path) -> None:
     if not output.exists():
         os.rename(folder, output)
         return
-    old = Path(tempfile.mkdtemp(prefix=f".{output.name}{TEMPORARY}", dir=output.parent)) / "old"
+    old = _make_beside(output) / "old"
     os.rename(output, old)
     try:
         os.rename(folder, output)
