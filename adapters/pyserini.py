@@ -233,16 +233,16 @@ class BmpImpactSearcher(LuceneImpactSearcher):
 def _hit_type(searcher: BmpImpactSearcher) -> type[Hit]:
     """Hits of ``searcher``, which fetch the stored document from Lucene when it is asked for."""
 
-    class LuceneHit(Hit):
+    class LuceneHit(Hit, eq=False, gc=False):
         """A hit with the attributes of Anserini's ``ScoredDoc``."""
 
-        __slots__ = ("_lucene_document",)
+        _fetched: Any = None
 
         @property
         def lucene_document(self) -> Any:
-            if not hasattr(self, "_lucene_document"):
-                self._lucene_document = searcher.doc(self.lucene_docid).lucene_document()
-            return self._lucene_document
+            if self._fetched is None:
+                self._fetched = searcher.object.doc(self.lucene_docid)
+            return self._fetched
 
     return LuceneHit
 

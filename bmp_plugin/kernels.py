@@ -51,7 +51,7 @@ def kernel(function: Function) -> Function:
 @contextmanager
 def saying_so_when_slow(compiled: Any) -> Iterator[None]:
     """Around a call that may compile: after a second of it, a line on standard error says what takes so long."""
-    if compiled.signatures:
+    if compiled.overloads:
         yield
         return
     word = threading.Timer(1.0, lambda: print("bmp-plugin: compiling the search kernels, which are kept for next time ...",

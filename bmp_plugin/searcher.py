@@ -1,6 +1,7 @@
 """BmpSearcher: queries in, the hits of Pyserini's LuceneImpactSearcher out."""
 from __future__ import annotations
 
+import itertools
 import math
 import numbers
 from collections.abc import Mapping, Sequence
@@ -101,49 +102,46 @@ class BmpSearcher:
         ------
         ValueError for a negative weight, a weight that is not a number or above 2^31 - 1, k < 1, alpha or beta out of range.
         """
-        return self._run([query], k, 1, alpha, beta)[0]
+        _check_options(k, 1, alpha, beta)
+        return self._answer([query], k, alpha, beta)[0]
 
     def batch_search(self, queries: Sequence[Query], qids: Sequence[str], k: int = 10, threads: int = 1,
                      alpha: float = 1.0, beta: float = 1.0) -> dict[str, list[Hit]]:
-        """Search many queries, in threads that do not wait for the interpreter.
+        """Search many queries, in threads that do not wait for the interpreter while they search.
 
         Returns the hits by qid, in the order of ``qids``; of queries with the same qid the last one counts. Parameters
         and errors as in :meth:`search`; ``ValueError`` also if ``queries`` and ``qids`` differ in length or threads < 1.
         """
         if len(queries) != len(qids):
             raise ValueError(f"{len(queries)} queries come with {len(qids)} qids; give one qid a query")
-        return dict(zip(qids, self._run(queries, k, threads, alpha, beta), strict=True))
-
-    def _run(self, queries: Sequence[Query], k: int, threads: int, alpha: float, beta: float) -> list[list[Hit]]:
         _check_options(k, threads, alpha, beta)
+        turns = [queries[first:first + QUERIES_A_TURN] for first in range(0, len(queries), QUERIES_A_TURN)]
+        if threads == 1 or len(turns) == 1:
+            answers = [self._answer(turn, k, alpha, beta) for turn in turns]
+        else:
+            with ThreadPoolExecutor(threads) as pool:
+                answers = list(pool.map(lambda turn: self._answer(turn, k, alpha, beta), turns))
+        return dict(zip(qids, itertools.chain.from_iterable(answers), strict=True))
+
+    def _answer(self, queries: Sequence[Query], k: int, alpha: float, beta: float) -> list[list[Hit]]:
+        """One turn: queries to hits, by one call of the kernels."""
+        encoded = [self._encode(query, beta) for query in queries]
         if self.index.num_docs == 0:
-            for query in queries:
-                self._encode(query, beta)
             return [[] for _ in queries]
         k = min(int(k), self.index.num_docs)
-        encoded = [self._encode(query, beta) for query in queries]
         n = len(encoded)
         starts = np.zeros(n + 1, np.int64)
-        fast = [query for query in encoded if query.small]
         np.cumsum([len(query.terms) * query.small for query in encoded], out=starts[1:])
+        fast = [query for query in encoded if query.small]
         terms = np.concatenate([query.terms for query in fast]) if fast else np.empty(0, np.int32)
         weights = np.concatenate([query.weights for query in fast]) if fast else np.empty(0, np.int64)
         docs = np.empty((n, k), np.int32)
         scores = np.empty((n, k), np.float32)
         found = np.zeros(n, np.int64)
         statistics = np.zeros((n, 2), np.int64)
-
-        def turn(begin: int) -> None:
-            search_many(begin, min(begin + QUERIES_A_TURN, n), starts, terms, weights, k, float(alpha), _first_tier(k),
-                        self._geometry, self._arrays, docs, scores, found, statistics)
-
         with saying_so_when_slow(search_many):
-            if threads == 1 or n <= QUERIES_A_TURN:
-                for begin in range(0, n, QUERIES_A_TURN):
-                    turn(begin)
-            else:
-                with ThreadPoolExecutor(threads) as pool:
-                    list(pool.map(turn, range(0, n, QUERIES_A_TURN)))
+            search_many(starts, terms, weights, k, float(alpha), _first_tier(k), self._geometry, self._arrays, docs,
+                        scores, found, statistics)
         return [self._hits(encoded[q], k, docs[q], scores[q], int(found[q])) for q in range(n)]
 
     def _hits(self, query: _Terms, k: int, docs: NDArray[np.int32], scores: NDArray[np.float32], found: int) -> list[Hit]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 import io
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TextIO
 
@@ -12,6 +12,7 @@ from bmp_plugin.compressed import damage_named, open_maybe_gzip
 from bmp_plugin.errors import SourceError
 
 Query = dict[str, int] | dict[str, float]
+Parser = Callable[[str], tuple[str, Query]]
 
 _JAVA_TRIMMED = "".join(map(chr, range(0x21)))
 
@@ -21,27 +22,31 @@ def read_topics(path: str | Path) -> list[tuple[str, Query]]:
 
     A file whose first character is ``{`` is JSONL, ``{"qid": ..., "vector": {token: weight}}`` (``id`` will do for
     ``qid``); any other is TSV, ``qid<TAB>token token token``, where a token's count is its weight. As in Pyserini,
-    query ids of digits become numbers (``007`` is ``7``), topics are sorted by id (as text, unless all ids are numbers
-    or none is), further columns are left out, and tokens are divided as by ``str.split``.
+    topics are sorted by id (as text, unless all ids are numbers or none is), and of TSV query ids of digits become
+    numbers (``007`` is ``7``), the last of several lines with one id counts, further columns are left out, and tokens
+    are divided as by ``str.split``. JSONL ids stay as they are, and have to differ.
 
     Returns
     -------
     list of (str, dict of str to number)
         Query id, and token to weight; a JSONL vector may be empty.
 
-    Errors: ``FileNotFoundError``; SourceError naming file and line for malformed lines and duplicate query ids.
+    Errors: ``FileNotFoundError``; SourceError naming file and line for malformed lines and duplicate ids in JSONL.
     """
     path = Path(path)
     rows: list[tuple[int, str, Query]] = []
+    is_jsonl = False
     with damage_named(path), open_maybe_gzip(path) as file:
         text = io.TextIOWrapper(file, encoding="utf-8")
-        rows.extend(_rows(path, text))
+        for number, (parse, qid, query) in _rows(path, text):
+            is_jsonl = parse is _json_row
+            rows.append((number, qid, query))
     if not rows:
         raise SourceError(f"{path}: no topics: give lines of qid<TAB>tokens, or JSON objects with qid and vector")
-    return _in_order(path, rows)
+    return _in_order(_distinct(path, rows) if is_jsonl else _as_pyserini_reads_ids(rows))
 
 
-def _rows(path: Path, text: TextIO) -> Iterator[tuple[int, str, Query]]:
+def _rows(path: Path, text: TextIO) -> Iterator[tuple[int, tuple[Parser, str, Query]]]:
     parse = None
     for number, line in enumerate(text, 1):
         line = line.strip(_JAVA_TRIMMED)
@@ -55,7 +60,7 @@ def _rows(path: Path, text: TextIO) -> Iterator[tuple[int, str, Query]]:
             qid, query = parse(line)
         except ValueError as error:
             raise SourceError(f"{path}, line {number}: {error}") from None
-        yield number, qid, query
+        yield number, (parse, qid, query)
 
 
 def _tsv_row(line: str) -> tuple[str, Query]:
@@ -88,19 +93,29 @@ def _json_row(line: str) -> tuple[str, Query]:
     return str(qid), vector
 
 
-def _in_order(path: Path, rows: list[tuple[int, str, Query]]) -> list[tuple[str, Query]]:
+def _as_pyserini_reads_ids(rows: list[tuple[int, str, Query]]) -> dict[str, Query]:
     all_int32 = all(_is_int32(qid) for _, qid, _ in rows)
-    keyed: dict[int | str, tuple[int, Query]] = {}
-    for number, qid, query in rows:
+    topics: dict[str, Query] = {}
+    for _, qid, query in rows:
         text = str(int(qid)) if all_int32 else qid
-        key = int(text) if text.isdecimal() else text
-        if key in keyed:
-            before = keyed[key][0]
-            raise SourceError(f"{path}, line {number}: query id {key} came before (line {before}): ids must differ")
-        keyed[key] = (number, query)
-    kinds = {type(key) for key in keyed}
-    order = sorted(keyed) if len(kinds) == 1 else sorted(keyed, key=str)  # type: ignore[type-var]
-    return [(str(key), keyed[key][1]) for key in order]
+        topics[str(int(text)) if text.isdecimal() else text] = query
+    return topics
+
+
+def _distinct(path: Path, rows: list[tuple[int, str, Query]]) -> dict[str, Query]:
+    topics: dict[str, Query] = {}
+    for number, qid, query in rows:
+        if qid in topics:
+            raise SourceError(f"{path}, line {number}: query id {qid} came before: ids must differ")
+        topics[qid] = query
+    return topics
+
+
+def _in_order(topics: dict[str, Query]) -> list[tuple[str, Query]]:
+    """As Pyserini's iterator does: by number, by text, or by text where some ids are numbers."""
+    digits = [qid.isdecimal() for qid in topics]
+    order = sorted(topics, key=lambda qid: (int(qid), qid)) if digits and all(digits) else sorted(topics)
+    return [(qid, topics[qid]) for qid in order]
 
 
 def _is_int32(text: str) -> bool:

@@ -76,7 +76,7 @@ def test_hits_are_a_list_to_work_with(searcher):
     assert [hit.docid for hit in hits[1:]] == ["d10", "d2"]
     hits[0].score = 1.5
     assert sorted(hits, key=lambda hit: hit.score)[0].docid == "ö"
-    assert repr(hits[0]) == "Hit(docid='ö', score=1.5, lucene_docid=2)"
+    assert repr(hits[0]) == "Hit(docid='ö', lucene_docid=2, score=1.5)"
 
 
 def test_an_index_can_be_given_as_a_path(searcher):

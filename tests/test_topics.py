@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import time
 from pathlib import Path
 
 import pytest
@@ -23,6 +22,8 @@ SAME_AS_PYSERINI = {
     "leading zeros": b"00012\ta\n000\tb\n",
     "subword tokens": "1\t##ing ##s ##ing [unused1] é \U0001F600 \U0001F600\n".encode(),
     "no end of line": b"2\tb b b\n1\ta",
+    "an id twice": b"1\ta\n2\tb\n1\tc c\n",
+    "an id twice, spelt otherwise": b"7\ta\n007\tb\n3\tc\n",
 }
 
 
@@ -56,6 +57,12 @@ def test_jsonl_and_tsv_are_the_same_topics(tmp_path: Path) -> None:
     assert read_topics(jsonl) == read_topics(tsv) == [("3", {"é": 2}), ("12", {"a": 3, "##b": 1})]
 
 
+def test_jsonl_ids_stay_as_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "q.jsonl"
+    path.write_text("".join(json.dumps({"qid": qid, "vector": {"a": 1}}) + "\n" for qid in ("10", "007", "9")))
+    assert [qid for qid, _ in read_topics(path)] == ["007", "9", "10"]
+
+
 def test_what_jsonl_may_hold(tmp_path: Path) -> None:
     path = tmp_path / "no suffix that says so"
     path.write_text(
@@ -78,13 +85,11 @@ def test_cranfield() -> None:
     assert [qid for qid, _ in topics] == [str(number) for number in range(1, 226)]
 
 
-def test_long_queries_are_read_fast(tmp_path: Path) -> None:
+def test_long_queries(tmp_path: Path) -> None:
     path = tmp_path / "splade.tsv"
     text = " ".join(f"token{number % 44}" for number in range(23_000))
     path.write_text("".join(f"{qid}\t{text}\n" for qid in range(100)))
-    started = time.perf_counter()
     assert sum(map(sum, (query.values() for _, query in read_topics(path)))) == 2_300_000
-    assert time.perf_counter() - started < 10
 
 
 @pytest.mark.parametrize(
@@ -94,8 +99,6 @@ def test_long_queries_are_read_fast(tmp_path: Path) -> None:
         ("1\ta\njust words\n", "line 2: not qid<TAB>tokens"),
         ("1 a b\n", "line 1: not qid<TAB>tokens"),
         ("1\ta\n\t\tb\n", "line 2"),
-        ("1\ta\n2\tb\n1\tc\n", "line 3: query id 1 came before (line 1)"),
-        ("7\ta\n007\tb\n", "line 2: query id 7 came before"),
         ('{"qid": "1", "vector": {"a": 1}}\n{"qid": "1", "vector": {"a": 1}}\n', "line 2: query id 1 came before"),
         ("\ufeff1\ta\n", "byte order mark"),
         ("", "no topics"),

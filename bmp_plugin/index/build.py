@@ -17,6 +17,7 @@ from ..errors import SourceError
 from . import encode
 from .layout import ARRAYS, DENSE, DENSE_SHARE, FORMAT, FREQUENT, RARE, ROW_SHARE, VERSION, Geometry, check_block_size
 from .store import ArrayWriter, staging, write_manifest
+from .strings import gather
 
 if TYPE_CHECKING:
     from bmp_plugin.adapters.source import Documents, PostingBatch, PostingSource
@@ -113,7 +114,7 @@ class _Build:
         self.writers["doc_rank"].append(doc_rank)
         self.writers["rank_doc"].append(rank_doc)
         self.writers["docid_end"].append(np.cumsum(lengths[at]))
-        self.writers["docid_bytes"].append(raw if order is None else _gather(raw, starts[at], lengths[at]))
+        self.writers["docid_bytes"].append(raw if order is None else gather(raw, starts[at], documents.docid_ends[at]))
 
     def postings(self, source: PostingSource, documents: Documents, order: Order | None, progress: bool) -> None:
         """Encode every batch of the source."""
@@ -219,12 +220,6 @@ def _offsets(sizes: NDArray[Any]) -> NDArray[np.int64]:
     """Where each part begins when parts of these sizes follow one another."""
     ends = np.cumsum(sizes, dtype=np.int64)
     return ends - sizes
-
-
-def _gather(raw: NDArray[np.uint8], starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """The slices raw[starts[i] : starts[i] + lengths[i]], one after the other."""
-    first = np.repeat(starts - _offsets(lengths), lengths)
-    return raw[first + np.arange(int(lengths.sum()))]
 
 
 def _versions() -> dict[str, str]:

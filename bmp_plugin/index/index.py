@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from .check import check_content, check_tables
 from .layout import DEFAULT_BLOCK_SIZE, Geometry
 from .store import open_arrays, read_manifest, verify_checksums
+from .strings import decode
 
 if TYPE_CHECKING:
     from bmp_plugin.adapters.source import PostingSource
@@ -146,10 +147,8 @@ class BmpIndex:
     def docids(self, positions: NDArray[np.int32]) -> list[str]:
         """Collection docids of documents given by position."""
         ends = self.arrays["docid_end"]
-        hi = ends[positions].tolist()
-        lo = np.where(positions > 0, ends[positions - 1], 0).tolist()
-        raw = self._docid_bytes
-        return [str(raw[a:b], "utf-8") for a, b in zip(lo, hi, strict=True)]
+        starts = np.where(positions > 0, ends[positions - 1], 0)       # -1 wraps around to the last, which is not used
+        return decode(self.arrays["docid_bytes"], starts, ends[positions])
 
     def lucene_docid_of(self, docid: str) -> int | None:
         """The source's number of the document with a collection docid, or None."""

@@ -32,14 +32,14 @@ def adjust_ties(scores, n):
 
 
 @kernel
-def search_many(begin, end, starts, terms, weights, k, alpha, first_tier, geometry, index, docs, scores, found,
+def search_many(starts, terms, weights, k, alpha, first_tier, geometry, index, docs, scores, found,
                 statistics):
-    """Queries begin to end; query q has terms[starts[q]:starts[q + 1]] and weights alike.
+    """Several queries; query q has terms[starts[q]:starts[q + 1]] and weights alike.
 
     Results go to docs int32[queries, >= k], scores float32[queries, >= k] and found int64[queries], which is -1 for a
     query that needs the exhaustive way; statistics int64[queries, 2]. See :func:`.search.search` for the others.
     """
-    for q in range(begin, end):
+    for q in range(len(starts) - 1):
         lo, hi = starts[q], starts[q + 1]
         if lo == hi:
             found[q] = 0
