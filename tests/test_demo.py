@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from bmp_plugin.errors import MissingDependencyError
-
 
 def demo(*arguments: str, without: str | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
     hide = f"sys.modules[{without!r}] = None; " if without else ""
@@ -27,21 +25,8 @@ def demo(*arguments: str, without: str | None = None, **environment: str) -> sub
     return done
 
 
-def has_lucene() -> bool:
-    import importlib.util
-
-    from bmp_plugin.adapters.jdk import find_jdk
-
-    try:
-        find_jdk()
-    except MissingDependencyError:
-        return False
-    return importlib.util.find_spec("pyserini") is not None
-
-
+@pytest.mark.usefixtures("java")
 def test_beside_lucene(tmp_path: Path) -> None:
-    if not has_lucene():
-        pytest.skip("needs Pyserini and a JDK")
     done = demo("--output", str(tmp_path), "--hits", "100")
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""

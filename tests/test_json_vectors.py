@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from bmp_plugin.adapters.inversion import Inverter
 from bmp_plugin.adapters.json_vectors import JsonVectorSource, lucene_tokens
 from bmp_plugin.adapters.source import PostingSource
-from bmp_plugin.errors import MissingDependencyError, SourceError
+from bmp_plugin.errors import SourceError
 
 Content = tuple[list[str], int, dict[str, tuple[int, list[tuple[str, int]]]]]
 
@@ -67,17 +67,9 @@ def write(path: Path, *documents: tuple[object, object]) -> Path:
 # --- against Anserini -------------------------------------------------------------------------------------------------
 
 
-def lucene_index(folder: Path, index: Path) -> None:
-    """Index a folder of JSON vectors as a user of Pyserini does; skips where Pyserini or a JDK is missing."""
-    pytest.importorskip("jnius_config")
-    try:
-        from bmp_plugin.adapters.anserini import anserini_jar
-        from bmp_plugin.adapters.jdk import find_jdk
-
-        anserini_jar()
-        environment = {**os.environ, "JAVA_HOME": str(find_jdk())}
-    except MissingDependencyError as error:
-        pytest.skip(str(error))
+def lucene_index(java: Path, folder: Path, index: Path) -> None:
+    """Index a folder of JSON vectors as a user of Pyserini does."""
+    environment = {**os.environ, "JAVA_HOME": str(java.parent.parent)}
     command = [sys.executable, "-m", "pyserini.index.lucene", "--collection", "JsonVectorCollection", "--input",
                str(folder), "--index", str(index), "--generator", "DefaultLuceneDocumentGenerator", "--threads", "1",
                "--impact", "--pretokenized"]
@@ -119,10 +111,10 @@ def odd_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_same_documents_terms_and_postings_as_anserini(odd_folder: Path, tmp_path: Path) -> None:
+def test_same_documents_terms_and_postings_as_anserini(java: Path, odd_folder: Path, tmp_path: Path) -> None:
     from bmp_plugin.adapters.lucene import LuceneSource
 
-    lucene_index(odd_folder, tmp_path / "lucene")
+    lucene_index(java, odd_folder, tmp_path / "lucene")
     with LuceneSource(tmp_path / "lucene") as lucene:
         expected = content(lucene)
     ours = read(odd_folder)

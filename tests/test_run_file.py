@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bmp_plugin.errors import MissingDependencyError, SourceError
+from bmp_plugin.errors import SourceError
 from bmp_plugin.run_file import RunWriter, read_run
 
 
@@ -42,14 +42,8 @@ def write(path: Path, hits: list[Scored] = HITS, **options: str) -> bytes:
 
 
 @pytest.mark.parametrize("run_format", ["trec", "msmarco"])
+@pytest.mark.usefixtures("host")
 def test_same_bytes_as_pyserini(tmp_path: Path, run_format: str) -> None:
-    pytest.importorskip("jnius_config")
-    from bmp_plugin.adapters.host import import_pyserini
-
-    try:
-        import_pyserini()
-    except MissingDependencyError as error:
-        pytest.skip(str(error))
     from pyserini.output_writer import OutputFormat, get_output_writer
 
     theirs = get_output_writer(str(tmp_path / "theirs"), OutputFormat(run_format), tag="Anserini")

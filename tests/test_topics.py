@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bmp_plugin.errors import MissingDependencyError, SourceError
+from bmp_plugin.errors import SourceError
 from bmp_plugin.topics import read_topics
 
 SAME_AS_PYSERINI = {
@@ -28,16 +28,10 @@ SAME_AS_PYSERINI = {
 
 
 @pytest.mark.parametrize("name", SAME_AS_PYSERINI)
+@pytest.mark.usefixtures("host")
 def test_tsv_as_pyserini_reads_it(tmp_path: Path, name: str) -> None:
     path = tmp_path / "topics.tsv"
     path.write_bytes(SAME_AS_PYSERINI[name])
-    pytest.importorskip("jnius_config")
-    from bmp_plugin.adapters.host import import_pyserini
-
-    try:
-        import_pyserini()
-    except MissingDependencyError as error:
-        pytest.skip(str(error))
     from pyserini.encode import TokFreqQueryEncoder
     from pyserini.query_iterator import DefaultQueryIterator
 
