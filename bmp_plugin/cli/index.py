@@ -51,7 +51,7 @@ def add_parser(commands: Any) -> None:
         type=positive,
         default=_DefaultBlockSize(),
         metavar="N",
-        help="documents a block: 8, 16, 32, 64, 128 or 256; smaller is larger on disk, with tighter bounds",
+        help="documents a block, a power of two from 1 to 256; smaller is larger on disk, with tighter bounds",
     )
     parser.add_argument("--threads", type=positive, default=1, metavar="N", help="threads to build with")
     add_quiet(parser)

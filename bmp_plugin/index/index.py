@@ -56,7 +56,7 @@ class BmpIndex:
         reorder : {"none", "bp"}
             Keep the source's document order, or assign a new one by recursive graph bisection. Answers are the same.
         block_size : int
-            Documents a block: 8, 16, 32, 64, 128 or 256. Smaller is a larger index with tighter bounds.
+            Documents a block: a power of two from 1 to 256. Smaller is a larger index with tighter bounds.
         threads : int
             Processor threads for the work that is parallel (reordering).
         field : str
