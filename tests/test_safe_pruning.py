@@ -107,6 +107,17 @@ def test_sums_above_2_to_24_tie_as_float32(tmp_path):
             assert answers(searcher, query, k) == rank(docids, vectors, query, k)
 
 
+def test_a_smaller_sum_that_ties_as_float32_is_not_pruned(tmp_path):
+    """16,777,219 is 16,777,220 as a float32, so the last document wins by its docid against 40 that raised the threshold."""
+    vectors = [*[{"a": 200, "b": 200, "c": 20}] * 40, *[{"d": 1}] * 300, {"a": 200, "b": 200, "c": 19}]
+    docids = [*[f"z{i}" for i in range(40)], *[f"x{i}" for i in range(300)], "first"]
+    searcher = BmpSearcher(BmpIndex.build(source_of(vectors, docids), tmp_path / "i.bmp", progress=False))
+    query = {"a": 41_943, "b": 41_943, "c": 1, "d": 1}
+    for k in (1, 2, 30, 400):
+        assert answers(searcher, query, k) == rank(docids, vectors, query, k)
+    assert answers(searcher, query, 1)[0][0] == "first"
+
+
 def test_more_tokens_than_16_bit_bounds_hold(tmp_path):
     """40,000 tokens do not fit bounds in 16 bits; the answer comes from exhaustive scoring."""
     tokens = [f"t{i}" for i in range(40_000)]
