@@ -71,9 +71,9 @@ class LuceneSource:
     def __init__(self, path: str | os.PathLike[str], field: str = "contents") -> None:
         self._path = Path(path).resolve()
         self._field = field
-        self._jar = anserini_jar()
         self._readers: list[PostingReader] = []
-        mark = fingerprint(self._path)
+        mark = fingerprint(self._path)                  # before what may be missing here: a wrong path is said first
+        self._jar = anserini_jar()
         header = self._acquire().header
         if fingerprint(self._path) != mark:
             self.close()

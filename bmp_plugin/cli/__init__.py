@@ -3,18 +3,16 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from bmp_plugin.errors import BmpError
 
-from . import compare, demo, index, info, search, verify
+from . import compare, demo, index, info, interrupts, search, verify
 
 UNUSABLE = 2
 INTERRUPTED = 130
-_TERMINATED = 143
 
 _EXAMPLES = """\
   bmp-plugin demo
@@ -64,8 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Every refusal is one line on standard error.
     """
     args = parser().parse_args(argv)
-    if hasattr(signal, "SIGTERM"):
-        signal.signal(signal.SIGTERM, _terminate)  # so that what is half written is removed
+    interrupts.install()
     try:
         status: int = args.run(args)
         sys.stdout.flush()
@@ -92,7 +89,3 @@ def _refuse(message: str) -> int:
 
 def _one_line(message: str) -> str:
     return " ".join(message.split())
-
-
-def _terminate(*_: object) -> NoReturn:
-    raise SystemExit(_TERMINATED)

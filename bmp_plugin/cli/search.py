@@ -7,6 +7,7 @@ from typing import Any
 
 from bmp_plugin.run_file import DEFAULT_TAG, RUN_FORMATS
 
+from . import interrupts
 from .arguments import add_command, add_quiet, positive, say, shows_progress
 
 _SLICE = 128
@@ -66,6 +67,7 @@ def run(args: argparse.Namespace) -> int:
             tqdm(total=len(topics), desc="searching", unit="query", disable=not shows_progress(args)) as bar,
         ):
             for first in range(0, len(topics), size):
+                interrupts.check()
                 part = topics[first : first + size]
                 qids = [qid for qid, _ in part]
                 started = time.perf_counter()
