@@ -5,6 +5,7 @@ posting, for ``bmp-plugin verify``.
 """
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,7 @@ Arrays = dict[str, NDArray[Any]]
 def check_tables(folder: Path, arrays: Arrays, geometry: Geometry) -> None:
     """Raise :class:`DamagedIndexError`, naming the file, unless every pointer of the term table stays in its array."""
     a = arrays
-
-    def demand(holds: bool | np.bool_, name: str, what: str) -> None:
-        if not holds:
-            raise DamagedIndexError(f"{folder / (name + '.bin')}: {what}; build the index again")
-
+    demand = partial(_demand, folder)
     _check_ends(demand, a["term_end"], len(a["term_bytes"]), "term_end")
     kind, width, count = a["term_kind"], a["term_width"], a["term_count"]
     rare, frequent, dense = (kind == k for k in (RARE, FREQUENT, DENSE))
@@ -52,6 +49,11 @@ def check_tables(folder: Path, arrays: Arrays, geometry: Geometry) -> None:
     within("term_entries", dense, 1, len(a["dense_impacts"]))
 
 
+def _demand(folder: Path, holds: bool | np.bool_, name: str, what: str) -> None:
+    if not holds:
+        raise DamagedIndexError(f"{folder / (name + '.bin')}: {what}; build the index again")
+
+
 def _check_ends(demand: Any, ends: NDArray[np.int64], length: int, name: str) -> None:
     demand((not len(ends) and length == 0) or (len(ends) and ends[0] >= 0 and ends[-1] == length
                                                and np.all(ends[1:] >= ends[:-1])), name, "does not ascend to its end")
@@ -60,11 +62,7 @@ def _check_ends(demand: Any, ends: NDArray[np.int64], length: int, name: str) ->
 def check_content(folder: Path, arrays: Arrays, geometry: Geometry) -> None:
     """Raise :class:`DamagedIndexError`, naming the file, unless documents and postings are what the layout says."""
     a = arrays
-
-    def demand(holds: bool | np.bool_, name: str, what: str) -> None:
-        if not holds:
-            raise DamagedIndexError(f"{folder / (name + '.bin')}: {what}; build the index again")
-
+    demand = partial(_demand, folder)
     _check_ends(demand, a["docid_end"], len(a["docid_bytes"]), "docid_end")
     n = geometry.num_docs
     ranks, docs = a["doc_rank"], a["rank_doc"]
