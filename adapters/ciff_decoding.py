@@ -4,8 +4,9 @@ Kernels read a window of the file. They take only messages that lie in it whole,
 """
 from __future__ import annotations
 
-import numba
 import numpy as np
+
+from bmp_plugin.kernels import kernel
 
 # What the kernels report of a list
 FINE, MALFORMED, NOT_ASCENDING, OUT_OF_RANGE, BAD_IMPACT, WRONG_DF = range(6)
@@ -16,7 +17,7 @@ _DOCID, _TF = 1, 2
 _MAX_INT32 = 2**31 - 1
 
 
-@numba.njit(cache=True)
+@kernel
 def _varint(data, at, end):
     """Decode a varint: (value, position after it); position -1 if it does not end before ``end``."""
     value = np.uint64(0)
@@ -32,7 +33,7 @@ def _varint(data, at, end):
     return np.int64(0), np.int64(-1)
 
 
-@numba.njit(cache=True)
+@kernel
 def _after_field(data, at, end, tag, known):
     """The position after a field that is of no interest; -1 if it is malformed.
 
@@ -51,7 +52,7 @@ def _after_field(data, at, end, tag, known):
     return at + width if width <= end - at else np.int64(-1)
 
 
-@numba.njit(cache=True)
+@kernel
 def frames(data, at, max_frames, starts, ends):
     """Find whole messages from ``at`` on: fill int64 ``starts`` and ``ends``.
 
@@ -72,7 +73,7 @@ def frames(data, at, max_frames, starts, ends):
     return found, at, False
 
 
-@numba.njit(cache=True)
+@kernel
 def list_head(data, at, end):
     """A list's document frequency as it states it, without its postings; -1 if malformed."""
     while at < end:
@@ -90,7 +91,7 @@ def list_head(data, at, end):
     return np.int64(0)
 
 
-@numba.njit(cache=True)
+@kernel
 def stated_dfs(data, starts, ends, count):
     """The sum of the document frequencies that ``count`` lists state; -1 if one is malformed."""
     total = np.int64(0)
@@ -102,7 +103,7 @@ def stated_dfs(data, starts, ends, count):
     return total
 
 
-@numba.njit(cache=True)
+@kernel
 def _posting(data, at, end):
     """(gap, impact) of a posting; gap -1 if malformed. Absent fields are 0, as in proto3."""
     gap, impact = np.int64(0), np.int64(0)
@@ -123,7 +124,7 @@ def _posting(data, at, end):
     return gap, impact
 
 
-@numba.njit(cache=True)
+@kernel
 def decode_lists(data, starts, ends, count, num_docs, terms, dfs, docs, impacts):
     """Decode ``count`` posting lists.
 

@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from bmp_plugin.kernels import kernel
 
 DEFAULT_BUDGET = 64_000_000
 """Postings held in memory at most: 12 bytes each, and 8 more while a run is turned round."""
@@ -23,14 +24,14 @@ BATCH_POSTINGS = 4_000_000
 """Postings of a batch at most, unless a single term has more."""
 
 
-@numba.njit("void(int32[::1], int64[::1])", cache=True)
+@kernel
 def _count_terms(terms, counts):
     """Add to ``counts`` (int64[num_terms]) how often each term number occurs in ``terms``."""
     for i in range(terms.size):
         counts[terms[i]] += 1
 
 
-@numba.njit("void(int32[::1], int32[::1], int32[::1], int64[::1], int32[::1], int32[::1])", cache=True)
+@kernel
 def _scatter(terms, docs, impacts, cursors, out_docs, out_impacts):
     """Put each posting where its term's cursor stands, and advance the cursor."""
     for i in range(terms.size):

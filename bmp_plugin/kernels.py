@@ -43,6 +43,8 @@ def kernel(function: Function) -> Function:
         config.CACHE_DIR = str(cache_folder())        # read by numba when a function is decorated; others keep theirs
         try:
             compiled: Any = numba.njit(function, cache=True, nogil=True)
+        except RuntimeError:                          # no folder that can be written: compiled in every process
+            compiled = numba.njit(function, nogil=True)
         finally:
             config.CACHE_DIR = before
     return cast(Function, compiled)

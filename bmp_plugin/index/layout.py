@@ -41,7 +41,7 @@ LARGEST_MAXIMUM = 15
 
 @dataclass(frozen=True)
 class ArraySpec:
-    """One array of the index: ``shape`` names counts of the manifest, or ``free`` where only the file's length tells."""
+    """One array of the index: ``shape`` names counts of the manifest or of :class:`Geometry`."""
 
     dtype: str
     shape: tuple[str, ...]
