@@ -1,112 +1,132 @@
-"""How fast, and the same answers? Engines interleaved over the same queries in one run, warm, by the call a user makes.
+"""How fast, and the same answers? Every engine in a process of its own, in turns over the same queries, warm.
 
-    python -m bmp_plugin.conformance.bench --vectors DIR --queries Q.jsonl --work DIR [--engines lucene drop-in ours rust]
+    python -m bmp_plugin.conformance.bench --vectors VECTORS/ --queries queries.jsonl.gz --work WORK/
+    python -m bmp_plugin.conformance.bench --vectors big.npz --vocabulary vocab.txt --queries queries.jsonl.gz --work WORK/ \\
+        --output results/ --engines ours ours-bp rust rust-bp seismic approximate --one-at-a-time
 
-Prints a Markdown table and, with --json, writes every figure. A round asks every engine every query at every k; a query's
-time is its median over the rounds, and mean, median and p99 are over queries. Answers are compared with the first engine's.
+engines:
+  lucene, drop-in    Pyserini's LuceneImpactSearcher, and BmpImpactSearcher in its place, on one Lucene index
+  ours, ours-bp      BmpSearcher, and the same after --reorder bp
+  rust, rust-bp      the paper's bmp at block sizes 8, 16 and 32 (or rust-8 alone), and the same in the order of ours-bp
+  seismic            at several settings, always approximate
+  exhaustive         no pruning; a good reference for small collections, slow
+  approximate        ours and ours-bp at several settings
+One setting: ours:alpha=0.9,beta=0.8 or seismic:query_cut=5,heap_factor=0.8. Engines that are not installed are skipped.
+
+The first engine is the reference that answers are compared with. A collection's indexes are kept in WORK/NAME, where NAME is
+that of the folder or file, and an index that is there already is used: lucene/, lucene.bmp/ (drop-in), ours.bmp/,
+ours-bp.bmp/, rust-8.bmp-index, rust-bp-8.bmp-index, seismic.index.seismic, exhaustive/. Results are NAME.json, NAME.md and
+plots; those of several collections in one output folder also become a plot of time against size.
 """
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
-import platform
 import sys
-import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from bmp_plugin.errors import BmpError, MissingDependencyError
+from bmp_plugin.topics import read_topics
 
-from . import peers
+from . import machine, peers, plots, report, runner
+from .agreement import Agreement
+from .collection import Collection
 
-
-def measure(engines: list[peers.Peer], queries: list[dict[str, int]], ks: list[int], rounds: int) -> dict[str, Any]:
-    """Times and agreement of every engine at every k; see the module's text."""
-    results: dict[str, Any] = {}
-    for k in ks:
-        times = np.zeros((len(engines), len(queries), rounds))
-        same = np.zeros((len(engines), 2), np.int64)
-        for query in queries:                                          # warm-up, and the answers
-            expected = engines[0].answer(engines[0].search(query, k))
-            for e, engine in enumerate(engines):
-                found = engine.answer(engine.search(query, k))
-                same[e] += ([docid for docid, _ in found] == [docid for docid, _ in expected], found == expected)
-        for r in range(rounds):
-            for e in np.random.default_rng(r).permutation(len(engines)):
-                search = engines[e].search
-                for q, query in enumerate(queries):
-                    started = time.perf_counter()
-                    search(query, k)
-                    times[e, q, r] = time.perf_counter() - started
-        for e, engine in enumerate(engines):
-            a_query = np.median(times[e], axis=1) * 1e3
-            results.setdefault(engine.name, {"bytes": engine.size_bytes})[f"k={k}"] = {
-                "mean_ms": float(a_query.mean()), "median_ms": float(np.median(a_query)),
-                "p99_ms": float(np.percentile(a_query, 99)), "rounds_mean_ms": (times[e].mean(axis=0) * 1e3).tolist(),
-                "same_ranking": int(same[e, 0]), "same_scores_too": int(same[e, 1]), "queries": len(queries)}
-    return results
-
-
-def table(results: dict[str, Any], ks: list[int], reference: str) -> str:
-    """The results in Markdown."""
-    heads = [f"k={k}: mean / median / p99 ms | ranking / and scores as {reference}" for k in ks]
-    lines = [f"| engine | MB | {' | '.join(heads)} |",
-             "|---|---|" + "---|---|" * len(ks)]
-    for name, result in results.items():
-        cells = []
-        for k in ks:
-            r = result[f"k={k}"]
-            cells.append(f"{r['mean_ms']:.2f} / {r['median_ms']:.2f} / {r['p99_ms']:.2f} | "
-                         f"{r['same_ranking']} / {r['same_scores_too']} of {r['queries']}")
-        lines.append(f"| {name} | {result['bytes'] / 1e6:.0f} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+MODULE = "bmp_plugin.conformance.bench"
+ENGINES = ("lucene", "drop-in", "ours", "ours-bp", "rust", "rust-bp")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command; returns its exit status."""
-    parser = argparse.ArgumentParser("python -m bmp_plugin.conformance.bench", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--vectors", type=Path, required=True, help="folder of JSON vectors")
-    parser.add_argument("--queries", type=Path, required=True, help='JSONL topics: {"qid": ..., "vector": {token: weight}}')
-    parser.add_argument("--work", type=Path, required=True, help="folder for the engines' indexes, which are kept")
-    parser.add_argument("--engines", nargs="+", default=["lucene", "drop-in", "ours", "rust"], metavar="NAME",
-                        help="of lucene, drop-in, ours, ours-bp, rust; the first is the reference (default: %(default)s)")
-    parser.add_argument("--k", nargs="+", type=int, default=[10, 100, 1000], help="default: %(default)s")
-    parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")
-    parser.add_argument("--max-queries", type=int, help="use only so many, chosen at random")
-    parser.add_argument("--json", type=Path, help="write all figures here")
-    options = parser.parse_args(arguments)
+    """The command; returns its exit status: 0 done, 2 unusable input."""
+    given = sys.argv[1:] if arguments is None else arguments
+    options = _parser().parse_args(given)
     try:
-        return _run(options)
+        _run(options, given)
     except (BmpError, ValueError, OSError) as error:
         print(f"bench: error: {error}", file=sys.stderr)
         return 2
-
-
-def _run(options: argparse.Namespace) -> int:
-    from bmp_plugin.topics import read_topics
-
-    queries = [dict(query) for _, query in read_topics(options.queries)]
-    if options.max_queries is not None and options.max_queries < len(queries):
-        queries = [queries[i] for i in np.random.default_rng(0).permutation(len(queries))[:options.max_queries]]
-    options.work.mkdir(parents=True, exist_ok=True)
-    engines: list[peers.Peer] = []
-    for name in options.engines:
-        try:
-            engines += peers.make(name, options.vectors, options.work)
-        except MissingDependencyError as error:
-            print(f"skipped {name}: {error}", file=sys.stderr)
-    if not engines:
-        raise BmpError("none of the engines is installed")
-    results = measure(engines, queries, options.k, options.rounds)
-    print(f"{platform.processor() or platform.machine()}, Python {platform.python_version()}, numpy {np.__version__}, "
-          f"{len(queries)} queries, median of {options.rounds} rounds")
-    print(table(results, options.k, engines[0].name))
-    if options.json:
-        options.json.write_text(json.dumps({"arguments": sys.argv[1:], "results": results}, indent=1) + "\n")
     return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(f"python -m {MODULE}", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--vectors", nargs="+", type=Path, required=True, metavar="PATH",
+                        help="collections: folders of JSON vectors, or .npz files of arrays ptr, terms, imps, ids")
+    parser.add_argument("--vocabulary", type=Path, metavar="FILE", help="the tokens of .npz files' terms, one a line")
+    parser.add_argument("--queries", type=Path, required=True, metavar="FILE",
+                        help='topics: JSONL {"qid": ..., "vector": {token: weight}}, or TSV')
+    parser.add_argument("--work", type=Path, required=True, metavar="DIR", help="folder for indexes, which are kept")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="folder for the results (default: WORK/results)")
+    parser.add_argument("--engines", nargs="+", default=list(ENGINES), metavar="NAME", help="default: %(default)s")
+    parser.add_argument("--k", nargs="+", type=int, default=[10, 100, 1000], help="default: %(default)s")
+    parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")
+    parser.add_argument("--max-queries", type=int, metavar="N", help="use only so many, chosen at random")
+    parser.add_argument("--measure", nargs="+", choices=runner.MEASURES, default=list(runner.MEASURES),
+                        help="default: all of %(choices)s")
+    parser.add_argument("--one-at-a-time", action="store_true",
+                        help="end an engine's process after its turn, where memory does not hold all indexes at once")
+    parser.add_argument("--qrels", type=Path, metavar="FILE", help="TREC qrels, for nDCG@10")
+    parser.add_argument("--passage-delimiter", metavar="TEXT",
+                        help="qrels judge documents, named by docids up to this delimiter; the best passage counts")
+    return parser
+
+
+def _run(options: argparse.Namespace, given: Sequence[str]) -> None:
+    if options.rounds < 1 or min(options.k) < 1 or (options.max_queries is not None and options.max_queries < 1):
+        raise ValueError("--rounds, --k and --max-queries are at least 1")
+    topics = _topics(options.queries, options.max_queries)
+    chosen = runner.available(peers.contestants(options.engines))
+    plan = runner.Plan(chosen, [query for _, query in topics], list(dict.fromkeys(options.k)), options.rounds,
+                       options.measure, options.one_at_a_time)
+    output = options.output or options.work / "results"
+    collections = [Collection(path, options.work / path.resolve().name.removesuffix(".npz"),
+                              options.vocabulary if path.suffix == ".npz" else None) for path in options.vectors]
+    if len({collection.name for collection in collections}) < len(collections):
+        raise ValueError("--vectors: two collections have the same name, which their results would share")
+    for collection in collections:
+        collection.prepare()
+        for name in dict.fromkeys(contestant.peer for contestant in chosen):
+            runner.build(collection, name)
+        agreement = Agreement([qid for qid, _ in topics], options.qrels, options.passage_delimiter)
+        rows = runner.measure(collection, plan, agreement)
+        _write(output, collection, plan, rows, machine.command(MODULE, given))
+    try:
+        plots.draw(output)
+    except MissingDependencyError as error:
+        runner.say(f"no plots: {error}")
+    runner.say(f"results are in {output}")
+
+
+def _topics(path: Path, max_queries: int | None) -> list[tuple[str, peers.Query]]:
+    """Topics with whole weights, as engines take them, and at least one token."""
+    topics = [(qid, {token: int(weight) for token, weight in query.items()}) for qid, query in read_topics(path)]
+    topics = [(qid, query) for qid, query in topics if any(query.values())]
+    if not topics:
+        raise ValueError(f"{path}: holds no topic with a weight above 0")
+    if max_queries is not None and max_queries < len(topics):
+        topics = [topics[i] for i in np.sort(np.random.default_rng(0).permutation(len(topics))[:max_queries])]
+    return list(topics)
+
+
+def _write(output: Path, collection: Collection, plan: runner.Plan, rows: Sequence[runner.Row], command: str) -> None:
+    documents, postings = collection.counts()
+    result: report.Result = {
+        "collection": {"name": collection.name, "documents": documents, "postings": postings},
+        "queries": len(plan.queries), "tokens_a_query": float(np.mean([len(query) for query in plan.queries])),
+        "k": list(plan.ks), "rounds": plan.rounds, "one_at_a_time": plan.one_at_a_time,
+        "reference": rows[0].contestant.label, "date": datetime.date.today().isoformat(), "machine": machine.machine(),
+        "versions": machine.versions(), "command": command,
+        "engines": {row.contestant.label: report.figures(row, postings) for row in rows}}
+    output.mkdir(parents=True, exist_ok=True)
+    text = report.markdown(result)
+    (output / f"{collection.name}.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    (output / f"{collection.name}.md").write_text(text, encoding="utf-8")
+    print(text)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,192 @@
+"""The collections that engines are measured on: a folder of JSON vectors, or arrays in an .npz file.
+
+An .npz file holds a sparse matrix, a document a row: ``ptr`` integer[n + 1], ``terms`` and ``imps`` integer[m], optionally
+``ids`` str[n] (else d0, d1, ...). The column's token is the line of that number in a vocabulary file. An array named
+``delta`` says that the terms of a row are stored as gaps. JSON vectors are converted to arrays once, in the work folder.
+"""
+from __future__ import annotations
+
+import gzip
+import os
+import sys
+from array import array
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, cast
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from bmp_plugin.errors import SourceError
+
+if TYPE_CHECKING:
+    from bmp_plugin.adapters.source import PostingSource
+
+DOCUMENTS_A_FILE = 100_000
+
+
+class Arrays(NamedTuple):
+    """A collection in CSR form: ptr int64[n + 1], terms and impacts integer[m], docids of the rows, tokens of the columns."""
+
+    ptr: NDArray[np.int64]
+    terms: NDArray[Any]
+    impacts: NDArray[Any]
+    docids: list[str]
+    vocabulary: list[str]
+
+
+@dataclass(frozen=True)
+class Collection:
+    """A collection and the folder where what is made of it is kept; picklable, and read when it is needed.
+
+    Attributes
+    ----------
+    path : Path
+        The folder of JSON vectors, or the .npz file.
+    work : Path
+        This collection's work folder.
+    vocabulary_path : Path or None
+        The vocabulary of an .npz file.
+
+    Errors: ``FileNotFoundError``, ``ValueError``, or SourceError naming the file.
+    """
+
+    path: Path
+    work: Path
+    vocabulary_path: Path | None = None
+
+    def __post_init__(self) -> None:
+        if not self.path.exists():
+            raise FileNotFoundError(f"{self.path}: no such collection: give a folder of JSON vectors or an .npz file")
+        if self.path.is_dir() and not self._files():
+            raise SourceError(f"{self.path}: holds no .json, .jsonl or .gz file: give a folder of JSON vectors")
+        if self.path.is_file() and self.path.suffix != ".npz":
+            raise SourceError(f"{self.path}: is neither a folder of JSON vectors nor an .npz file")
+        if self.path.is_file() and self.vocabulary_path is None:
+            raise ValueError(f"{self.path}: its terms are numbers: give their names by --vocabulary, one a line")
+
+    @property
+    def name(self) -> str:
+        """What results are called: the name of the work folder."""
+        return self.work.name
+
+    def prepare(self) -> None:
+        """Make the work folder fit to be used: of this collection, with arrays of JSON vectors.
+
+        Errors: ``ValueError`` if the folder holds the indexes of another collection.
+        """
+        self.work.mkdir(parents=True, exist_ok=True)
+        note = self.work / "collection.json"
+        content = orjson.dumps([[file.name, file.stat().st_size] for file in self._files()])
+        if note.exists() and note.read_bytes() != content:
+            raise ValueError(f"{self.work}: holds the indexes of another collection than {self.path}: give another --work")
+        if self.path.is_dir() and not self._converted.exists():
+            _convert(self._files(), self._converted)
+        note.write_bytes(content)
+
+    @cached_property
+    def arrays(self) -> Arrays:
+        """All of it, in memory."""
+        if self.path.is_dir():
+            with np.load(self._converted) as stored:
+                return Arrays(stored["ptr"], stored["terms"], stored["imps"], orjson.loads(stored["docids"].tobytes()),
+                              orjson.loads(stored["vocabulary"].tobytes()))
+        assert self.vocabulary_path is not None
+        with np.load(self.path) as stored:
+            missing = {"ptr", "terms", "imps"} - set(stored)
+            if missing:
+                raise SourceError(f"{self.path}: has no array {sorted(missing)[0]!r}; it needs ptr, terms and imps")
+            ptr, terms, impacts = stored["ptr"].astype(np.int64), stored["terms"], stored["imps"]
+            docids = stored["ids"].tolist() if "ids" in stored else [f"d{i}" for i in range(len(ptr) - 1)]
+            if "delta" in stored:
+                terms = _from_gaps(ptr, terms)
+        vocabulary = self.vocabulary_path.read_text(encoding="utf-8").split("\n")
+        top = int(terms.max()) + 1 if len(terms) else 0
+        if top > len(vocabulary):
+            raise SourceError(f"{self.vocabulary_path}: has {len(vocabulary)} lines, but {self.path} has term {top - 1}")
+        return Arrays(ptr, terms, impacts, docids, vocabulary[:top])
+
+    def counts(self) -> tuple[int, int]:
+        """Documents and postings, without reading these."""
+        with np.load(self._converted if self.path.is_dir() else self.path) as stored:
+            return len(stored["ptr"]) - 1, int(stored["ptr"][-1])
+
+    def documents(self, order: Iterable[int] | None = None) -> Iterator[tuple[str, dict[str, int]]]:
+        """Documents as (docid, vector), in the order of the collection or of the row numbers given."""
+        ptr, terms, impacts, docids, vocabulary = self.arrays
+        token = vocabulary.__getitem__
+        for row in range(len(docids)) if order is None else order:
+            lo, hi = int(ptr[row]), int(ptr[row + 1])
+            yield docids[row], dict(zip(map(token, terms[lo:hi].tolist()), impacts[lo:hi].tolist(), strict=True))
+
+    def source(self) -> Path | PostingSource:
+        """What ``BmpIndex.build`` takes: the JSON vectors as they are, or the arrays."""
+        if self.path.is_dir():
+            return self.path
+        from bmp_plugin.adapters.arrays import ArraySource
+
+        return ArraySource(*self.arrays)
+
+    def json_folder(self) -> Path:
+        """A folder of JSON vectors, which is written in the work folder if the collection comes as arrays."""
+        if self.path.is_dir():
+            return self.path
+        folder = self.work / "json"
+        if folder.exists():
+            return folder
+        unfinished = self.work / "json.unfinished"
+        unfinished.mkdir(exist_ok=True)
+        documents = self.documents()
+        for number in range(0, len(self.arrays.docids), DOCUMENTS_A_FILE):
+            name = unfinished / f"docs-{number // DOCUMENTS_A_FILE:05d}.jsonl.gz"
+            with gzip.open(name, "wb", compresslevel=1) as file:
+                for _, (docid, vector) in zip(range(DOCUMENTS_A_FILE), documents, strict=False):     # no document is lost
+                    file.write(orjson.dumps({"id": docid, "contents": "", "vector": vector}) + b"\n")
+        os.replace(unfinished, folder)
+        return folder
+
+    @property
+    def _converted(self) -> Path:
+        return self.work / "collection.npz"
+
+    def _files(self) -> list[Path]:
+        if self.path.is_file():
+            return [self.path]
+        return sorted(file for file in self.path.iterdir() if file.suffix in (".json", ".jsonl", ".gz"))
+
+
+def _convert(files: list[Path], output: Path) -> None:
+    numbers: dict[str, int] = {}
+    ptr, terms, impacts, docids = array("q", [0]), array("i"), array("i"), []
+    for file in tqdm(files, desc="reading vectors", unit=" files", disable=None, file=sys.stderr):
+        with cast(IO[bytes], gzip.open(file) if file.suffix == ".gz" else open(file, "rb")) as lines:
+            for number, line in enumerate(lines, 1):
+                try:
+                    document = orjson.loads(line)
+                    docid, vector = document["id"], {token: weight for token, weight in document["vector"].items() if weight}
+                    impacts.extend(vector.values())
+                except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
+                    raise SourceError(f"{file}, line {number}: not a document with id and vector, one a line") from None
+                if vector:
+                    terms.extend([numbers.setdefault(token, len(numbers)) for token in vector])
+                    ptr.append(len(terms))
+                    docids.append(docid)
+    unfinished = output.with_suffix(".unfinished.npz")
+    np.savez(unfinished, ptr=np.array(ptr, np.int64), terms=_narrowed(terms), imps=_narrowed(impacts),
+             docids=np.frombuffer(orjson.dumps(docids), np.uint8),
+             vocabulary=np.frombuffer(orjson.dumps(list(numbers)), np.uint8))
+    os.replace(unfinished, output)
+
+
+def _narrowed(values: array[int]) -> NDArray[Any]:
+    wide = np.frombuffer(values, np.int32) if values else np.empty(0, np.int32)
+    return wide.astype(np.uint16) if len(wide) and wide.max() < 2**16 else wide
+
+
+def _from_gaps(ptr: NDArray[np.int64], gaps: NDArray[Any]) -> NDArray[Any]:
+    sums = np.concatenate([np.zeros(1, np.int64), np.cumsum(gaps, dtype=np.int64)])
+    return (sums[1:] - np.repeat(sums[ptr[:-1]], np.diff(ptr))).astype(gaps.dtype)

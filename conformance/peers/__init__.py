@@ -1,0 +1,63 @@
+"""The engines by name: ours, and what a user could take instead. Each imports what it needs when it is used."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .exhaustive import Exhaustive
+from .lucene import DropIn, Lucene
+from .ours import Ours
+from .peer import Answer, Engine, Peer, Query, Settings
+from .rust import BLOCK_SIZES, Rust
+from .seismic import Seismic
+
+__all__ = ["GROUPS", "PEERS", "Answer", "Contestant", "Engine", "Peer", "Query", "Settings", "contestants"]
+
+PEERS: dict[str, Peer] = {peer.name: peer for peer in (
+    Lucene(), DropIn(), Ours(), Ours("bp"), *(Rust(size) for size in BLOCK_SIZES), *(Rust(size, "bp") for size in BLOCK_SIZES),
+    Seismic(), Exhaustive())}
+
+OUR_CURVE = (*(f"alpha={alpha}" for alpha in (0.95, 0.9, 0.85, 0.8, 0.7, 0.6)), *(f"beta={beta}" for beta in (0.8, 0.6, 0.4)),
+             "alpha=0.9,beta=0.8", "alpha=0.8,beta=0.6")
+
+GROUPS: dict[str, tuple[str, ...]] = {
+    "rust": tuple(f"rust-{size}" for size in BLOCK_SIZES),
+    "rust-bp": tuple(f"rust-bp-{size}" for size in BLOCK_SIZES),
+    "approximate": (*(f"ours:{settings}" for settings in OUR_CURVE), *(f"ours-bp:{settings}" for settings in OUR_CURVE)),
+}
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """An engine at certain settings, a row of the result."""
+
+    peer: str
+    settings: tuple[tuple[str, float], ...] = ()
+
+    @property
+    def label(self) -> str:
+        return " ".join([self.peer, *(f"{name}={value:g}" for name, value in self.settings)])
+
+
+def contestants(words: list[str]) -> list[Contestant]:
+    """What the command line's words name: a peer, a group, or ``peer:setting=number,setting=number``; each once.
+
+    Errors: ``ValueError`` for a name that there is not or a setting that is not a number.
+    """
+    found: list[Contestant] = []
+    for word in (one for given in words for one in GROUPS.get(given, (given,))):
+        name, _, listed = word.partition(":")
+        if name not in PEERS:
+            raise ValueError(f"engine {name!r} is not one of {', '.join([*PEERS, *GROUPS])}")
+        if listed:
+            found.append(Contestant(name, tuple(_setting(part) for part in listed.split(","))))
+        else:
+            found += [Contestant(name, tuple(settings.items())) for settings in PEERS[name].default_settings]
+    return list(dict.fromkeys(found))
+
+
+def _setting(text: str) -> tuple[str, float]:
+    name, _, value = text.partition("=")
+    try:
+        return name, float(value)
+    except ValueError:
+        raise ValueError(f"setting {text!r} is not of the form name=number") from None

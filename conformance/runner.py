@@ -1,0 +1,201 @@
+"""The benchmark's course: build what is missing, ask every engine for answers, then time them in turns, round by round.
+
+Every engine has a process of its own and only one of them is at work at a time; within a round their order is drawn.
+"""
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bmp_plugin.errors import BmpError, MissingDependencyError
+
+from .agreement import Agreement
+from .collection import Collection
+from .peers import PEERS, Contestant, Query
+from .processes import EngineProcess, run_once
+
+MEASURES = ("latency", "kernel", "batch", "start")
+BATCH_THREADS = (1, 2)
+
+
+@dataclass
+class Plan:
+    """What to measure: engines (the first is the reference), queries, depths, rounds.
+
+    Attributes
+    ----------
+    measures : of :data:`MEASURES`
+        latency: one query a call; kernel: the engines' innermost timers; batch: all queries in one call; start: a new
+        process's first query. Kernel and batch are measured without settings only.
+    one_at_a_time : bool
+        End an engine's process after its turn, where memory does not hold all of them at once.
+    """
+
+    contestants: Sequence[Contestant]
+    queries: Sequence[Query]
+    ks: Sequence[int]
+    rounds: int
+    measures: Sequence[str] = MEASURES
+    one_at_a_time: bool = False
+
+
+@dataclass
+class Row:
+    """What was measured of a contestant: times float64[queries] in seconds by k, one array a round, and the rest."""
+
+    contestant: Contestant
+    index_bytes: int
+    build: dict[str, float] | None
+    starts: list[dict[str, float]] = field(default_factory=list)
+    times: dict[int, list[NDArray[np.float64]]] = field(default_factory=dict)
+    agreement: dict[int, dict[str, float]] = field(default_factory=dict)
+    kernel: dict[int, list[float]] = field(default_factory=dict)
+    throughput: dict[int, dict[int, list[float]]] = field(default_factory=dict)
+
+
+def say(text: str) -> None:
+    """A word of progress."""
+    print(f"bench: {text}", file=sys.stderr, flush=True)
+
+
+def available(contestants: Sequence[Contestant]) -> list[Contestant]:
+    """Those whose engines are installed; of others it is said what to install.
+
+    Errors: BmpError if none is.
+    """
+    missing: dict[str, str] = {}
+    for name in dict.fromkeys(contestant.peer for contestant in contestants):
+        try:
+            PEERS[name].require()
+        except MissingDependencyError as error:
+            missing[name] = str(error)
+            say(f"skipped {name}: {error}")
+    found = [contestant for contestant in contestants if contestant.peer not in missing]
+    if not found:
+        raise BmpError("none of the engines is installed")
+    return found
+
+
+def build(collection: Collection, name: str) -> dict[str, float] | None:
+    """Make a peer's index unless it is there, after those that it needs: what it took, or None for one found ready."""
+    for needed in PEERS[name].needs:
+        build(collection, needed)
+    note = collection.work / f"{name}.build.json"
+    log = collection.work / f"{name}.log"
+    if not PEERS[name].index(collection.work).exists():
+        say(f"{collection.name}: building {name} ...")
+        note.write_text(json.dumps(run_once(log, "build", name, collection)) + "\n")
+    return json.loads(note.read_text()) if note.exists() else None
+
+
+def measure(collection: Collection, plan: Plan, agreement: Agreement) -> list[Row]:
+    """Run the plan, over indexes that are built; see the module's text."""
+    run = _Run(collection, plan, agreement)
+    try:
+        run.starts()
+        run.answers()
+        for number in range(plan.rounds):
+            say(f"{collection.name}: round {number + 1} of {plan.rounds}")
+            run.round(number)
+    finally:
+        run.close()
+    return list(run.rows.values())
+
+
+class _Run:
+    def __init__(self, collection: Collection, plan: Plan, agreement: Agreement) -> None:
+        self._collection, self._plan, self._agreement = collection, plan, agreement
+        self._processes: dict[str, EngineProcess] = {}
+        self.rows = {contestant: Row(contestant, PEERS[contestant.peer].size_bytes(collection.work),
+                                     build(collection, contestant.peer)) for contestant in plan.contestants}
+        self._names = list(dict.fromkeys(contestant.peer for contestant in plan.contestants))
+
+    def starts(self) -> None:
+        """Start every engine's process, once more than there are rounds if that is to be measured; the last stays."""
+        for _ in range(self._plan.rounds + 1 if "start" in self._plan.measures else 0):
+            for name in self._names:
+                self.close(name)
+                self._process(name)
+                self._turn_ends(name)
+
+    def answers(self) -> None:
+        """Ask for all answers, compare them with the reference's."""
+        for name in self._names:                           # the reference is of the first engine
+            for contestant in self._of(name):
+                for k in self._plan.ks:
+                    answers = self._process(name).ask("answers", dict(contestant.settings), k)
+                    self.rows[contestant].agreement[k] = self._agreement.compare(answers, k)
+            self._turn_ends(name)
+
+    def round(self, number: int) -> None:
+        """One round of everything that is timed."""
+        order = np.random.default_rng(number).permutation(len(self._names))
+        names = [self._names[i] for i in order]
+        tasks = [task for measure, task in (("latency", self._latency), ("batch", self._batch))
+                 if measure in self._plan.measures]
+        for name, task, k in self._turns(names, tasks):
+            for contestant in self._of(name):
+                task(self.rows[contestant], k)
+        if "kernel" in self._plan.measures:
+            for name in names:
+                self._kernel(name)
+
+    def _turns(self, names: list[str], tasks: list[Callable[[Row, int], None]]) -> Iterator[tuple[str, Any, int]]:
+        """Engines change as often as possible; where each change starts a process, as rarely as possible."""
+        if not self._plan.one_at_a_time:
+            yield from ((name, task, k) for task in tasks for k in self._plan.ks for name in names)
+            return
+        for name in names:
+            yield from ((name, task, k) for task in tasks for k in self._plan.ks)
+            self._turn_ends(name)
+
+    def _latency(self, row: Row, k: int) -> None:
+        times = self._process(row.contestant.peer).ask("latency", dict(row.contestant.settings), k)
+        row.times.setdefault(k, []).append(times)
+
+    def _batch(self, row: Row, k: int) -> None:
+        if row.contestant.settings:
+            return
+        for threads in BATCH_THREADS:
+            rate = self._process(row.contestant.peer).ask("throughput", dict(row.contestant.settings), k, threads)
+            if rate is not None:
+                row.throughput.setdefault(k, {}).setdefault(threads, []).append(rate)
+
+    def _kernel(self, name: str) -> None:
+        row = self.rows.get(Contestant(name))
+        if row is None or not PEERS[name].has_kernel_timer:
+            return
+        log = self._collection.work / f"{name}.log"
+        for k, seconds in run_once(log, "kernel", name, self._collection.work, self._plan.queries, self._plan.ks).items():
+            if seconds is not None:
+                row.kernel.setdefault(k, []).append(seconds)
+
+    def _of(self, name: str) -> list[Contestant]:
+        return [contestant for contestant in self.rows if contestant.peer == name]
+
+    def _process(self, name: str) -> EngineProcess:
+        if name not in self._processes:
+            mine = self._of(name)
+            process = EngineProcess(self._collection.work / f"{name}.log", "serve", name, self._collection.work,
+                                    self._plan.queries, self._plan.ks[0], dict(mine[0].settings))
+            self._processes[name] = process
+            for contestant in mine:
+                self.rows[contestant].starts.append(process.first)
+        return self._processes[name]
+
+    def _turn_ends(self, name: str) -> None:
+        if self._plan.one_at_a_time:
+            self.close(name)
+
+    def close(self, name: str | None = None) -> None:
+        """End an engine's process, or all."""
+        for each in [name] if name is not None else list(self._processes):
+            process = self._processes.pop(each, None)
+            if process is not None:
+                process.close()

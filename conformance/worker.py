@@ -1,0 +1,138 @@
+"""What runs in an engine's process: building its index, or opening it and doing as the runner says, one thing at a time."""
+from __future__ import annotations
+
+import os
+import resource
+import sys
+import time
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import peers
+from .collection import Collection
+
+WARM_UP = 50          # queries asked before a round's are timed: another engine has had the caches meanwhile
+
+
+def run(connection: Connection, log: Path, task: str, *arguments: Any) -> None:
+    """A process's main function: what it prints goes to ``log``, what it returns or raises to the connection."""
+    target = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    os.dup2(target, 1)
+    os.dup2(target, 2)
+    try:
+        if task == "build":
+            connection.send((True, build(*arguments)))
+        elif task == "kernel":
+            connection.send((True, kernel(log, *arguments)))
+        else:
+            Server(*arguments).serve(connection)
+    except Exception as error:
+        connection.send((False, error if _picklable(error) else RuntimeError(f"{type(error).__name__}: {error}")))
+    connection.close()
+    sys.stdout.flush()
+    os._exit(0)               # a JVM takes long to end in good order, and memory is freed anyway
+
+
+def _picklable(error: Exception) -> bool:
+    return type(error).__module__.startswith(("builtins", "bmp_plugin."))
+
+
+def build(name: str, collection: Collection) -> dict[str, float]:
+    """Build a peer's index: seconds, and the largest memory of this process or of a child of it, in bytes."""
+    started = time.perf_counter()
+    peers.PEERS[name].build(collection)
+    return {"seconds": time.perf_counter() - started, "peak_bytes": max(_peak_bytes(), _children_peak_bytes())}
+
+
+def kernel(log: Path, name: str, work: Path, queries: Sequence[peers.Query], ks: Sequence[int]) -> dict[int, float | None]:
+    """Mean seconds a query of a peer's innermost timer, by k."""
+    return {k: peers.PEERS[name].kernel_seconds(work, queries, k, log) for k in ks}
+
+
+def _peak_bytes() -> int:
+    """This process's own: unlike getrusage, it does not begin with the memory of the process that started it."""
+    try:
+        status = Path("/proc/self/status").read_text()
+        return int(status.split("VmHWM:")[1].split()[0]) * 1024
+    except (OSError, IndexError):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _RSS_UNIT
+
+
+def _children_peak_bytes() -> int:
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * _RSS_UNIT
+
+
+_RSS_UNIT = 1 if sys.platform == "darwin" else 1024
+
+
+class Server:
+    """An engine opened in this process, its queries prepared; says at first how long that took.
+
+    Parameters
+    ----------
+    name : str
+        The peer.
+    work : Path
+    queries : sequence of mappings
+    k : int
+        Of the first search, which is timed.
+    settings : mapping
+        The same.
+    """
+
+    def __init__(self, name: str, work: Path, queries: Sequence[peers.Query], k: int, settings: peers.Settings) -> None:
+        peer = peers.PEERS[name]
+        started = time.perf_counter()
+        peer.load()
+        loaded = time.perf_counter()
+        self._engine = peer.open(work)
+        search = self._engine.searching(settings)
+        opened = time.perf_counter()
+        search(self._engine.prepare(queries[0]), k)
+        done = time.perf_counter()
+        self._queries = [self._engine.prepare(query) for query in queries]
+        self._warm: set[tuple[Any, ...]] = set()
+        self._start = {"import_s": loaded - started, "open_s": opened - loaded, "first_query_s": done - opened}
+
+    def serve(self, connection: Connection) -> None:
+        """Answer requests (method, arguments) until there are no more."""
+        connection.send((True, self._start))
+        while True:
+            try:
+                method, arguments = connection.recv()
+            except EOFError:
+                return
+            connection.send((True, getattr(self, method)(*arguments)))
+
+    def answers(self, settings: peers.Settings, k: int) -> list[peers.Answer]:
+        """The answers to all queries."""
+        search = self._engine.searching(settings)
+        self._warm.add((k, *settings.items()))
+        return [self._engine.answer(search(query, k)) for query in self._queries]
+
+    def latency(self, settings: peers.Settings, k: int) -> NDArray[np.float64]:
+        """Seconds of each query, by one call each; float64[queries]. Warmed up before."""
+        search, queries, now = self._engine.searching(settings), self._queries, time.perf_counter
+        key = (k, *settings.items())
+        for query in queries[:WARM_UP] if key in self._warm else queries:
+            search(query, k)
+        self._warm.add(key)
+        times = np.empty(len(queries))
+        for q, query in enumerate(queries):
+            started = now()
+            search(query, k)
+            times[q] = now() - started
+        return times
+
+    def throughput(self, settings: peers.Settings, k: int, threads: int) -> float | None:
+        """Queries a second when all are searched by one call; None if the engine has no such call."""
+        if not self._engine.batch(self._queries[:WARM_UP], k, threads, settings):
+            return None
+        started = time.perf_counter()
+        self._engine.batch(self._queries, k, threads, settings)
+        return len(self._queries) / (time.perf_counter() - started)
