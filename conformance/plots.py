@@ -50,11 +50,15 @@ def _saved(figure: Any, path: Path) -> Path | None:
 
 def _panels(count: int) -> tuple[Any, Sequence[Any]]:
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogFormatter
 
     figure = Figure(figsize=(1.0 + 4.5 * count, 4.0), layout="constrained")
     axes = figure.subplots(1, count, squeeze=False)[0]
     for axis in axes:
         axis.grid(True, which="both", linewidth=0.3)
+        axis.set_yscale("log")
+        axis.yaxis.set_major_formatter("{x:g}")
+        axis.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.7)))
     return figure, axes
 
 
@@ -74,7 +78,7 @@ def _latency(result: Result) -> Any:
         line = axis.plot(ks, [f["mean_ms"] for f in found], marker="o", markersize=3, label=label)[0]
         axis.fill_between(ks, [min(f["round_mean_ms"]) for f in found], [max(f["round_mean_ms"]) for f in found],
                           color=line.get_color(), alpha=0.2, linewidth=0)
-    axis.set(xscale="log", yscale="log", xlabel="k", ylabel="mean ms a query",
+    axis.set(xscale="log", xlabel="k", ylabel="mean ms a query",
              title=f"{result['collection']['name']}: {result['collection']['documents']:,} documents")
     axis.legend(fontsize="x-small", loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
@@ -88,13 +92,25 @@ def _overlap(result: Result) -> Any:
     figure, axes = _panels(len(result["k"]))
     for axis, k in zip(axes, result["k"], strict=True):
         for name in sorted(approximate):
-            points = sorted((engine["k"][str(k)]["overlap"], engine["k"][str(k)]["mean_ms"])
-                            for engine in engines.values() if engine["engine"] == name)
-            axis.plot([x for x, _ in points], [y for _, y in points], marker="o", markersize=3, linewidth=0.7, label=name)
-        axis.set(yscale="log", xlabel=f"overlap with the safe top {k}", ylabel="mean ms a query",
+            points = [(engine["k"][str(k)]["overlap"], engine["k"][str(k)]["mean_ms"])
+                      for engine in engines.values() if engine["engine"] == name]
+            best = _frontier(points)
+            line = axis.step([x for x, _ in best], [y for _, y in best], where="pre", linewidth=0.9, label=name)[0]
+            axis.plot([x for x, _ in points], [y for _, y in points], linestyle="", marker="o", markersize=3,
+                      color=line.get_color())
+        axis.set(xlabel=f"overlap with the safe top {k}", ylabel="mean ms a query",
                  title=f"{result['collection']['name']}, k = {k}")
         axis.legend(fontsize="x-small")
     return figure
+
+
+def _frontier(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Those (overlap, time) that no other beats in both, by overlap: the least time for at least that overlap."""
+    best: list[tuple[float, float]] = []
+    for overlap, time in sorted(points, key=lambda point: (-point[0], point[1])):
+        if not best or time < best[-1][1]:
+            best.append((overlap, time))
+    return best[::-1]
 
 
 def _size(results: Sequence[Result]) -> Any:
@@ -109,7 +125,7 @@ def _size(results: Sequence[Result]) -> Any:
         for label, points in lines.items():
             points.sort()
             axis.plot([x for x, _ in points], [y for _, y in points], marker="o", markersize=3, label=label)
-        axis.set(xscale="log", yscale="log", xlabel="documents", ylabel="mean ms a query", title=f"k = {k}")
+        axis.set(xscale="log", xlabel="documents", ylabel="mean ms a query", title=f"k = {k}")
     axes[-1].legend(fontsize="x-small", loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
 
