@@ -1,8 +1,12 @@
 """The decorator of all kernels: compiled by numba on first use, without the interpreter's lock, and kept for next time.
 
-Numba keeps compiled code by the time stamp of the one file that a function stands in, and would go on using it after a
-change of a function that it calls elsewhere. Here the folder's name is a digest of all kernels' sources, so that code of
-another version is never run. It lies in the user's cache, or below ``NUMBA_CACHE_DIR`` where that is set.
+Numba keeps compiled code by the one file that a function stands in, and would go on using it after a change of a function
+that it calls elsewhere. Here the folder's name is a digest of all kernels' sources, of the processor and of the versions
+that compile, so that code of another version is never run. The folder lies in the user's cache, or below
+``NUMBA_CACHE_DIR`` where that is set; where it cannot be written, every process compiles for itself.
+
+Numba also makes ready to compile, which takes four times as long as loading what is compiled, before it looks whether it
+has to. Here it looks first: see :class:`_Kept`.
 """
 from __future__ import annotations
 
@@ -10,57 +14,141 @@ import functools
 import hashlib
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+import llvmlite
+import llvmlite.binding
 import numba
 import numba.core.config
+import numpy as np
+from numba.core import caching, event, sigutils
+from numba.core.runtime import rtsys
 from platformdirs import user_cache_path
 
 config: Any = numba.core.config          # its names are set when it is loaded, out of a type checker's sight
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-_compiling = threading.Lock()
+PATIENCE = 1.0
+"""Seconds of compiling after which a word is said."""
+
+
+def kernel(function: Function) -> Function:
+    """``function`` compiled by numba."""
+    compiled: Any = numba.njit(function, nogil=True)
+    compiled._cache = _Kept(function)
+    return cast(Function, compiled)
 
 
 @functools.cache
 def cache_folder() -> Path:
     """Where compiled kernels are kept."""
-    digest = hashlib.sha256()
     package = Path(__file__).parent
-    for path in sorted([*package.glob("index/*.py"), *package.glob("query/*.py")]):
-        digest.update(path.read_bytes())
+    adapters = Path(import_module("bmp_plugin.adapters").__path__[0])
+    digest = hashlib.sha256()
+    for compiler in (numba.__version__, llvmlite.__version__, np.__version__, llvmlite.binding.get_host_cpu_name()):
+        digest.update(compiler.encode() + b"\0")
+    for folder in (package / "index", package / "query", adapters):
+        for path in sorted(folder.glob("*.py")):
+            digest.update(path.read_bytes())
+    digest.update(Path(__file__).read_bytes())
     base = Path(config.CACHE_DIR) if config.CACHE_DIR else user_cache_path("bmp-plugin")
     return base / f"kernels-{digest.hexdigest()[:16]}"
 
 
-def kernel(function: Function) -> Function:
-    """``function`` compiled by numba."""
-    with _compiling:
-        before = config.CACHE_DIR
-        config.CACHE_DIR = str(cache_folder())        # read by numba when a function is decorated; others keep theirs
+class _Place(caching._CacheLocator):
+    """A function's folder, one for every module. The folder's name says how fresh it is."""
+
+    def __init__(self, function: Any) -> None:
+        self._function = function
+
+    def get_cache_path(self) -> str:
+        return str(cache_folder() / self._function.__module__)
+
+    def get_source_stamp(self) -> str:
+        return cache_folder().name
+
+    def get_disambiguator(self) -> str:
+        return str(self._function.__code__.co_firstlineno)
+
+
+class _Format(caching.CompileResultCacheImpl):
+    """Numba's own, but for the place, which no setting of the environment moves."""
+
+    def __init__(self, function: Any) -> None:
+        self._lineno = function.__code__.co_firstlineno
+        self._locator = _Place(function)
+        self._filename_base = self.get_filename_base(function.__qualname__, sys.abiflags)
+
+
+class _Kept(caching.FunctionCache):
+    """Compiled code of one function on disk. What goes wrong with it costs time, and nothing else."""
+
+    _impl_class = _Format
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        # numba's own calls target_context.refresh(), which loads all that a compiler knows (of arrays, linear algebra,
+        # ...) and which compiling calls again; running needs no more than numba's memory manager
+        rtsys.initialize(target_context)
         try:
-            compiled: Any = numba.njit(function, cache=True, nogil=True)
-        except RuntimeError:                          # no folder that can be written: compiled in every process
-            compiled = numba.njit(function, nogil=True)
-        finally:
-            config.CACHE_DIR = before
-    return cast(Function, compiled)
+            found = self._load_overload(sig, target_context)
+        except Exception:                    # damaged: compiled and written anew
+            with suppress(OSError):
+                self.flush()
+            return None
+        # two processes that save different signatures at once may give them one number
+        return found if found and tuple(found.signature.args) == tuple(sigutils.normalize_signature(sig)[0]) else None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        with suppress(OSError):              # no folder that can be written, or no room
+            self._save_overload(sig, data)
+
+
+class _Word(event.Listener):
+    """After a second of compiling, a line on standard error says what takes so long, once."""
+
+    def __init__(self) -> None:
+        self._depth = 0                      # only one thread compiles at a time; a kernel's compiling starts others'
+        self._began = 0.0
+        self._spent = 0.0
+        self._timer: threading.Timer | None = None
+
+    def on_start(self, event: Any) -> None:
+        if not _is_kernel(event):
+            return
+        self._depth += 1
+        if self._depth == 1 and self._spent < PATIENCE:
+            self._began = time.perf_counter()
+            self._timer = threading.Timer(PATIENCE - self._spent, _say)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def on_end(self, event: Any) -> None:
+        if not _is_kernel(event):
+            return
+        self._depth -= 1
+        if self._depth == 0 and self._timer:
+            self._timer.cancel()
+            self._timer = None
+            self._spent += time.perf_counter() - self._began
 
 
 @contextmanager
 def saying_so_when_slow(compiled: Any) -> Iterator[None]:
-    """Around a call that may compile: after a second of it, a line on standard error says what takes so long."""
-    if compiled.overloads:
-        yield
-        return
-    word = threading.Timer(1.0, lambda: print("bmp-plugin: compiling the search kernels, which are kept for next time ...",
-                                              file=sys.stderr, flush=True))
-    word.daemon = True
-    word.start()
-    try:
-        yield
-    finally:
-        word.cancel()
+    """Nothing any more: compiling says so itself. To go with its last caller."""
+    yield
+
+
+def _is_kernel(event: Any) -> bool:
+    return isinstance(event.data["dispatcher"]._cache, _Kept)
+
+
+def _say() -> None:
+    print("bmp-plugin: compiling kernels, which are kept for next time ...", file=sys.stderr, flush=True)
+
+
+event.register("numba:compile", _Word())

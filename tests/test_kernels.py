@@ -1,5 +1,12 @@
 """Kernels are compiled once for each version of their sources, and run even where nothing can be kept."""
-import numba
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numba.core import event
 
 from bmp_plugin import kernels
 
@@ -8,37 +15,156 @@ def successor(x):
     return x + 1
 
 
-def test_without_a_folder_for_compiled_code(monkeypatch):
-    njit = numba.njit
-
-    def refuses_to_cache(function, cache=False, **options):
-        if cache:
-            raise RuntimeError("cannot cache function: no locator available")
-        return njit(function, **options)
-
-    monkeypatch.setattr(numba, "njit", refuses_to_cache)
-    assert kernels.kernel(successor)(1) == 2
+def twice_successor(x):
+    return compiled_successor(x) * 2
 
 
-def test_the_folder_of_others_is_left_alone():
-    before = kernels.config.CACHE_DIR
-    kernels.kernel(successor)
-    assert before == kernels.config.CACHE_DIR
+compiled_successor = None
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(kernels, "cache_folder", lambda: tmp_path / "kernels")
+    return tmp_path / "kernels"
 
 
-def test_slow_compiling_is_said(capsys, monkeypatch):
-    import threading
-
-    said = threading.Event()
-    monkeypatch.setattr(kernels.sys.stderr, "flush", said.set, raising=False)
-    with kernels.saying_so_when_slow(numba.njit(successor)):
-        assert said.wait(10)
-    assert "compiling" in capsys.readouterr().err
+def counts(compiled):
+    return sum(compiled.stats.cache_hits.values()), sum(compiled.stats.cache_misses.values())
 
 
-def test_nothing_is_said_of_compiled_code(capsys):
-    compiled = numba.njit(successor)
-    compiled(1)
-    with kernels.saying_so_when_slow(compiled):
-        pass
+def test_compiled_once(folder):
+    first, again = kernels.kernel(successor), kernels.kernel(successor)
+    assert first(1) == again(1) == 2
+    assert counts(first) == (0, 1)
+    assert counts(again) == (1, 0)
+    assert again(1.5) == 2.5                                # another signature
+    assert counts(again) == (1, 1)
+
+
+def test_loaded_code_can_be_called_by_what_is_compiled_later(folder, monkeypatch):
+    kernels.kernel(successor)(1)
+    loaded = kernels.kernel(successor)
+    monkeypatch.setattr(sys.modules[__name__], "compiled_successor", loaded)
+    assert loaded(1) == 2
+    assert kernels.kernel(twice_successor)(1) == 4
+    assert counts(loaded) == (1, 0)
+
+
+@pytest.mark.parametrize("suffix", ["nbi", "nbc"])
+@pytest.mark.parametrize("content", [b"", b"not a pickle"])
+def test_damaged_files_are_written_anew(folder, suffix, content):
+    kernels.kernel(successor)(1)
+    for path in folder.rglob(f"*.{suffix}"):
+        path.write_bytes(content)
+    mender, again = kernels.kernel(successor), kernels.kernel(successor)
+    assert mender(1) == again(1) == 2
+    assert (counts(mender), counts(again)) == ((0, 1), (1, 0))
+
+
+def test_code_of_another_signature_is_not_run(folder):
+    """Two processes that compile different signatures at the same time may write to the same file."""
+    kernels.kernel(successor)(1)
+    [whole] = folder.rglob("*.nbc")
+    for_integers = whole.read_bytes()
+    kernels.kernel(successor)(1.5)
+    [other] = set(folder.rglob("*.nbc")) - {whole}
+    other.write_bytes(for_integers)
+    assert kernels.kernel(successor)(1.5) == 2.5
+
+
+def test_without_a_folder_for_compiled_code(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(kernels, "cache_folder", lambda: tmp_path / "file" / "kernels")
+    for _ in range(2):
+        compiled = kernels.kernel(successor)
+        assert compiled(1) == 2
+        assert counts(compiled) == (0, 1)
+
+
+def test_processes_at_once(tmp_path):
+    (tmp_path / "mine.py").write_text("""
+from bmp_plugin.kernels import cache_folder, kernel
+@kernel
+def add(a, b):
+    return a + b
+@kernel
+def total(values):
+    sum = values[0] - values[0]
+    for value in values:
+        sum = add(sum, value)
+    return sum
+""")
+    code = "import numpy, mine; print([mine.total(numpy.ones(5, kind)) for kind in {}])"
+    orders = ["'int32', 'float64', 'uint8'", "'uint8', 'int32', 'float64'"]
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache"),
+                                "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    running = [subprocess.Popen([sys.executable, "-c", code.format(f"({order})")], env=environment, stdout=subprocess.PIPE,
+                                text=True) for order in orders]
+    for process, order in zip(running, orders, strict=True):
+        out, _ = process.communicate(timeout=120)
+        assert process.returncode == 0
+        assert out.strip() == f"[{', '.join('5.0' if 'float' in kind else '5' for kind in order.split(','))}]"
+
+
+def test_the_folder_is_that_of_the_sources_and_of_what_compiles_them(monkeypatch):
+    read: set[str] = set()
+    read_bytes = Path.read_bytes
+
+    def noted(path):
+        read.add(f"{path.parent.name}/{path.name}")
+        return read_bytes(path)
+
+    monkeypatch.setattr(kernels.Path, "read_bytes", noted)
+    name_folder = kernels.cache_folder.__wrapped__
+    now = name_folder()
+    assert {"index/layout.py", "index/encode.py", "query/search.py", "adapters/inversion.py",
+            "bmp_plugin/kernels.py"} <= {f"{Path(name).parent.name}/{Path(name).name}" for name in read}
+    assert now == kernels.cache_folder()
+    for module, attribute, other in ((kernels.numba, "__version__", "0"), (kernels.llvmlite, "__version__", "0"),
+                                     (np, "__version__", "0"),
+                                     (kernels.llvmlite.binding, "get_host_cpu_name", lambda: "8086")):
+        with monkeypatch.context() as changed:
+            changed.setattr(module, attribute, other)
+            assert name_folder() != now
+    with monkeypatch.context() as changed:
+        changed.setattr(kernels.Path, "read_bytes", lambda path: read_bytes(path) + b"#")
+        assert name_folder() != now
+
+
+def test_where_numba_is_told_to_keep_its_own(monkeypatch, tmp_path):
+    monkeypatch.setattr(kernels.config, "CACHE_DIR", str(tmp_path))
+    assert kernels.cache_folder.__wrapped__().parent == tmp_path
+
+
+@pytest.fixture
+def word(monkeypatch):
+    """A word that is said at once, in place of the one that may have been said already."""
+    mine = kernels._Word()
+    monkeypatch.setattr(kernels, "PATIENCE", 0.001)
+    event.register("numba:compile", mine)
+    yield mine
+    event.unregister("numba:compile", mine)
+
+
+def test_slow_compiling_is_said_once(folder, word, capsys):
+    for value in (1, 1.5, True):                            # three signatures
+        kernels.kernel(successor)(value)
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "compiling" in said
+
+
+def test_compiling_of_others_is_not_said(folder, word, capsys):
+    kernels.numba.njit(successor)(1)
+    assert capsys.readouterr().err == ""
+
+
+def test_nothing_is_said_of_compiled_code(folder, capsys):
+    kernels.kernel(successor)(1)
+    mine = kernels._Word()
+    event.register("numba:compile", mine)
+    try:
+        kernels.kernel(successor)(1)
+    finally:
+        event.unregister("numba:compile", mine)
+    assert mine._spent == 0
     assert capsys.readouterr().err == ""

@@ -1,0 +1,112 @@
+"""``bmp-plugin warmup``: compile now what would be compiled at first use."""
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from . import interrupts
+from .arguments import add_command, add_quiet, say
+
+NUM_DOCS = 5000
+"""Enough for reordering to split parts of both sizes that it treats differently."""
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command."""
+    parser = add_command(
+        commands,
+        "warmup",
+        "compile all kernels and keep them, so that nothing else has to wait for it",
+        "NUMBA_CACHE_DIR=/srv/kernels bmp-plugin warmup",
+        "They are kept in the user's cache folder, or below NUMBA_CACHE_DIR where that is set; once for every version"
+        " of bmp-plugin, numba and Python, and for every kind of processor.",
+    )
+    add_quiet(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Build and search tiny indexes; returns the exit status."""
+    from bmp_plugin.kernels import cache_folder
+
+    folder = cache_folder()
+    _demand_writable(folder)
+    started = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="bmp-plugin-") as temporary:
+        for source in _sources(Path(temporary)):
+            for reorder in ("none", "bp"):
+                interrupts.check()
+                _use(source, Path(temporary) / "index", reorder)
+    say(args, f"{folder}: has all kernels, {time.perf_counter() - started:.1f} s")
+    return 0
+
+
+def _demand_writable(folder: Path) -> None:
+    from bmp_plugin.errors import BmpError
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise BmpError(f"{folder}: kernels cannot be kept there ({error.strerror}): set NUMBA_CACHE_DIR to a folder that"
+                       " can be written") from error
+
+
+def _sources(folder: Path) -> Iterator[Path]:
+    """The same small collection in every format that is decoded by kernels. Terms of every kind: dense, frequent, rare,
+    and impacts of 8, 16 and 32 bits."""
+    postings = {
+        f"{share}.{largest}": {doc: 1 + doc * largest // NUM_DOCS for doc in range(0, NUM_DOCS, share)}
+        for share in (1, 20, 500)
+        for largest in (2**8 - 2, 2**16 - 2, 2**24)
+    }
+    path = folder / "vectors.jsonl"
+    path.write_text("".join(
+        json.dumps({"id": str(doc), "vector": {term: docs[doc] for term, docs in postings.items() if doc in docs}}) + "\n"
+        for doc in range(NUM_DOCS)
+    ))
+    yield path
+    from bmp_plugin.errors import MissingDependencyError
+
+    try:
+        from bmp_plugin.adapters.ciff_messages import messages
+
+        kinds = messages()
+    except MissingDependencyError:
+        return
+    path = folder / "lists.ciff"
+    written = [kinds.Header(version=1, num_postings_lists=len(postings), num_docs=NUM_DOCS)]
+    for term, docs in sorted(postings.items()):
+        gaps = [doc - before for before, doc in zip([0, *docs], docs, strict=False)]
+        written.append(kinds.PostingsList(term=term, df=len(docs), postings=[
+            kinds.Posting(docid=gap, tf=impact) for gap, impact in zip(gaps, docs.values(), strict=True)]))
+    written += [kinds.DocRecord(docid=doc, collection_docid=str(doc)) for doc in range(NUM_DOCS)]
+    path.write_bytes(b"".join(map(_delimited, written)))
+    yield path
+
+
+def _delimited(message: Any) -> bytes:
+    data: bytes = message.SerializeToString()
+    length, prefix = len(data), bytearray()
+    while length > 127:
+        prefix.append(length & 127 | 128)
+        length >>= 7
+    return bytes([*prefix, length]) + data
+
+
+def _use(source: Path, index: Path, reorder: str) -> None:
+    """Build, verify, and search in every way that there is."""
+    from bmp_plugin import BmpIndex, BmpSearcher
+
+    with BmpSearcher(BmpIndex.build(source, index, reorder=reorder, progress=False)) as searcher:
+        searcher.index.verify()
+        terms = searcher.index.terms()
+        searcher.search(dict.fromkeys(terms, 3))
+        searcher.search(dict.fromkeys(terms, 3), k=1000, alpha=0.9, beta=0.5)
+        searcher.search({terms[0]: 2**31 - 1})                   # beyond the fast kernels' integers
+        searcher.search({terms[0]: 1, terms[1]: 0}, k=NUM_DOCS)
