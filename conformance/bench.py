@@ -84,7 +84,7 @@ def _run(options: argparse.Namespace, given: Sequence[str]) -> None:
     plan = runner.Plan(chosen, [query for _, query in topics], list(dict.fromkeys(options.k)), options.rounds,
                        options.measure, options.one_at_a_time)
     output = options.output or options.work / "results"
-    collections = [Collection(path, options.work / path.resolve().name.removesuffix(".npz"),
+    collections = [Collection(path, options.work / path.absolute().name.removesuffix(".npz"),
                               options.vocabulary if path.suffix == ".npz" else None) for path in options.vectors]
     if len({collection.name for collection in collections}) < len(collections):
         raise ValueError("--vectors: two collections have the same name, which their results would share")

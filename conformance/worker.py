@@ -34,8 +34,9 @@ def run(connection: Connection, log: Path, task: str, *arguments: Any) -> None:
     except Exception as error:
         connection.send((False, error if _picklable(error) else RuntimeError(f"{type(error).__name__}: {error}")))
     connection.close()
-    sys.stdout.flush()
-    os._exit(0)               # a JVM takes long to end in good order, and memory is freed anyway
+    if task == "serve":
+        sys.stdout.flush()
+        os._exit(0)           # a JVM takes long to end in good order
 
 
 def _picklable(error: Exception) -> bool:
