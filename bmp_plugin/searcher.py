@@ -14,16 +14,11 @@ from numpy.typing import NDArray
 
 from .hits import Hit, make_hits
 from .index.index import BmpIndex
-from .kernels import saying_so_when_slow
 from .query.batch import adjust_ties, search_many
 from .query.exhaustive import add_terms
+from .query.lists import Index
 
 Query = Mapping[str, float]
-
-KERNEL_ARRAYS = (
-    "term_count", "term_max", "term_kind", "term_width", "term_docs", "term_impacts", "term_entry",
-    "term_entries", "entry_window", "entry_start", "rare_docs", "window_start", "superblock_start", "frequent_docs",
-    "block_max", "dense_impacts", "impacts8", "impacts16", "impacts32", "doc_rank", "rank_doc")
 
 LARGEST_WEIGHT = 2**31 - 1
 EXACT_PRODUCT = 2**24        # integers below are their own float32
@@ -64,7 +59,7 @@ class BmpSearcher:
         source = self.index.manifest["source"]
         self._source_docs: int = source["num_docs"]
         self._adjust: bool = source["ties_by_docid"]
-        self._arrays = tuple(self.index.arrays[name] for name in KERNEL_ARRAYS)
+        self._arrays = Index(*(self.index.arrays[name] for name in Index._fields))
         self._geometry = np.array([geometry.num_docs, geometry.num_superblocks, geometry.block_shift,
                                    geometry.num_windows], np.int64)
 
@@ -131,17 +126,16 @@ class BmpSearcher:
         k = min(int(k), self.index.num_docs)
         n = len(encoded)
         starts = np.zeros(n + 1, np.int64)
-        np.cumsum([len(query.terms) * query.small for query in encoded], out=starts[1:])
-        fast = [query for query in encoded if query.small]
-        terms = np.concatenate([query.terms for query in fast]) if fast else np.empty(0, np.int32)
-        weights = np.concatenate([query.weights for query in fast]) if fast else np.empty(0, np.int64)
+        fast = [self._lists(query) for query in encoded]
+        np.cumsum([len(lists) for lists, _ in fast], out=starts[1:])
+        lists = np.concatenate([lists for lists, _ in fast])
+        weights = np.concatenate([weights for _, weights in fast])
         docs = np.empty((n, k), np.int32)
         scores = np.empty((n, k), np.float32)
         found = np.zeros(n, np.int64)
         statistics = np.zeros((n, 2), np.int64)
-        with saying_so_when_slow(search_many):
-            search_many(starts, terms, weights, k, float(alpha), _first_tier(k), self._geometry, self._arrays, docs,
-                        scores, found, statistics)
+        search_many(starts, lists, weights, k, float(alpha), _first_tier(k), self._geometry, self._arrays, docs,
+                    scores, found, statistics)
         return [self._hits(encoded[q], k, docs[q], scores[q], int(found[q])) for q in range(n)]
 
     def _hits(self, query: _Terms, k: int, docs: NDArray[np.int32], scores: NDArray[np.float32], found: int) -> list[Hit]:
@@ -186,6 +180,16 @@ class BmpSearcher:
         small = not len(terms) or (int(products.max()) < EXACT_PRODUCT and float(products.sum(dtype=np.float64)) < EXACT_SUM)
         return _Terms(terms, weights, zeros, small)
 
+    def _lists(self, query: _Terms) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """Posting lists and weights for the fast kernels; none if the query does not fit them."""
+        if not query.small:
+            return query.terms[:0], query.weights[:0]
+        excess = self.index.arrays["term_excess"][query.terms]
+        more = excess >= 0
+        if not more.any():
+            return query.terms, query.weights
+        return np.concatenate([query.terms, excess[more]]), np.concatenate([query.weights, query.weights[more]])
+
     def _exhaustive(self, query: _Terms, k: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         sums, matched = self._sums(query.terms, query.weights)
         self._sums(query.zeros, np.zeros(len(query.zeros), np.int64), sums, matched)
@@ -207,7 +211,7 @@ class BmpSearcher:
               matched: NDArray[np.bool_] | None = None) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         if sums is None or matched is None:
             sums, matched = np.zeros(self.index.num_docs), np.zeros(self.index.num_docs, np.bool_)
-        add_terms(terms, weights.astype(np.float32), self._geometry, self._arrays, sums, matched)
+        add_terms(terms, self.index.arrays["term_excess"][terms], weights.astype(np.float32), self._arrays, sums, matched)
         return sums, matched
 
 

@@ -55,12 +55,12 @@ def test_damage_is_found(copy, name):
         BmpIndex.open(copy)
 
 
-@pytest.mark.parametrize("name", ["term_docs", "term_impacts", "term_entry", "term_count", "term_kind", "term_width",
-                                  "term_end"])
+@pytest.mark.parametrize("name", ["list_docs", "list_impacts", "list_entry", "list_count", "list_kind", "list_width",
+                                  "term_end", "term_excess", "term_max"])
 def test_wild_pointers_are_refused_on_open(copy, name):
     path = copy / f"{name}.bin"
     values = np.fromfile(path, ARRAYS[name].dtype)
-    rare = int(np.argmin(np.fromfile(copy / "term_kind.bin", np.uint8)))       # dense terms leave some pointers unused
+    rare = int(np.argmin(np.fromfile(copy / "list_kind.bin", np.uint8)))       # dense terms leave some pointers unused
     for wild in (np.iinfo(values.dtype).max, np.iinfo(values.dtype).min if values.dtype.kind == "i" else 77):
         damaged = values.copy()
         damaged[rare] = wild

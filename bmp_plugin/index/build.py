@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from ..errors import SourceError
 from . import encode
-from .layout import ARRAYS, DENSE, DENSE_SHARE, FORMAT, FREQUENT, RARE, ROW_SHARE, VERSION, Geometry, check_block_size
+from .layout import ARRAYS, DENSE, DENSE_SHARE, EXCESS_SHARE, FORMAT, FREQUENT, RARE, ROW_SHARE, VERSION, Geometry, check_block_size
 from .store import ArrayWriter, staging, write_manifest
 from .strings import gather
 
@@ -77,15 +77,19 @@ def docid_ranks(documents: Documents, by_docid: bool) -> NDArray[np.int32]:
 
 @dataclass
 class _Terms:
-    """What is kept of every term until they are sorted."""
+    """What is kept of every term and of every posting list until terms are sorted."""
 
     names: list[bytes] = field(default_factory=list)
-    columns: dict[str, list[NDArray[Any]]] = field(default_factory=dict)
+    columns: dict[str, list[NDArray[Any]]] = field(default_factory=dict)       # a value a term
+    excess: dict[str, list[NDArray[Any]]] = field(default_factory=dict)        # a value an excess
 
     def add(self, names: list[bytes], **columns: NDArray[Any]) -> None:
+        """Columns of lists are longer than ``names`` where excesses follow the terms' own lists."""
         self.names += names
         for name, values in columns.items():
-            self.columns.setdefault(name, []).append(values)
+            self.columns.setdefault(name, []).append(values[:len(names)])
+            if name.startswith("list_"):
+                self.excess.setdefault(name, []).append(values[len(names):])
 
 
 class _Build:
@@ -94,7 +98,7 @@ class _Build:
     def __init__(self, folder: Path, geometry: Geometry) -> None:
         self.geometry = geometry
         self.terms = _Terms()
-        self.free: dict[str, int] = {"num_rows": 0, "num_dense": 0}
+        self.free: dict[str, int] = {"num_rows": 0, "num_dense": 0, "num_excesses": 0}
         self.num_postings = 0
         self.writers = {name: ArrayWriter(folder, name) for name in ARRAYS}
 
@@ -132,12 +136,10 @@ class _Build:
                 bar.update(len(batch.docs))
 
     def _encode(self, source: PostingSource, batch: PostingBatch, top: int, position_of: Order | None) -> None:
-        geo, n = self.geometry, len(batch.terms)
         starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(batch.counts)])
         docs = np.array(batch.docs, np.int32) if position_of is not None else np.ascontiguousarray(batch.docs, np.int32)
-        impacts = np.array(batch.impacts, np.int32) if position_of is not None \
-            else np.ascontiguousarray(batch.impacts, np.int32)
-        maxima = np.empty(n, np.int32)
+        impacts = np.array(batch.impacts, np.int32)
+        maxima = np.empty(len(batch.terms), np.int32)
         bad = encode.check_postings(starts, docs, impacts, top, maxima)
         if bad >= 0:
             term = batch.terms[int(np.searchsorted(starts, bad, "right")) - 1].decode("utf-8", "replace")
@@ -145,47 +147,58 @@ class _Build:
                               f"impact {impacts[bad]}, which is not positive")
         if position_of is not None:
             encode.to_positions(starts, docs, impacts, position_of)
+        self.num_postings += len(docs)
+        self._encode_lists(batch, maxima, *_with_excess(starts, docs, impacts, maxima))
+
+    def _encode_lists(self, batch: PostingBatch, term_max: NDArray[np.int32], starts: NDArray[np.int64],
+                      docs: NDArray[np.int32], impacts: NDArray[np.int32], maxima: NDArray[np.int32],
+                      has_excess: NDArray[np.bool_]) -> None:
+        """Encode the terms' own lists and the excesses that follow them."""
+        geo, terms, n = self.geometry, len(batch.terms), len(maxima)
         counts = np.diff(starts)
         widths = np.where(maxima < 2**8, 1, np.where(maxima < 2**16, 2, 4)).astype(np.uint8)
         kinds = np.where(counts * ROW_SHARE >= geo.num_docs, FREQUENT, RARE).astype(np.uint8)
         kinds[counts == 0] = RARE
+        kinds[terms:] = RARE
         kinds[(kinds == FREQUENT) & (counts * DENSE_SHARE >= geo.num_docs) & (widths == 1)] = DENSE
         rare, frequent, dense = (kinds == k for k in (RARE, FREQUENT, DENSE))
         entries = np.empty(n, np.int64)
         encode.count_entries(starts, docs, kinds, entries)
-        entry_ptr, rare_ptr, frequent_ptr = (_offsets(x) for x in (entries, counts * rare, counts * frequent))
+        sizes = counts * frequent * (1 + widths.astype(np.int64))
+        entry_ptr, rare_ptr, frequent_ptr = (_offsets(x) for x in (entries, counts * rare, sizes))
         row_of, dense_of = _offsets(~rare), _offsets(dense)
         num_rows, num_dense = int((~rare).sum()), int(dense.sum())
         out = {
             "entry_window": np.empty(entries.sum(), np.uint16), "entry_start": np.empty(entries.sum(), np.uint32),
             "rare_docs": np.empty((counts * rare).sum(), np.uint16),
-            "frequent_docs": np.empty((counts * frequent).sum(), np.uint8),
+            "frequent": np.empty(sizes.sum(), np.uint8),
             "window_start": np.zeros((num_rows, geo.num_windows + 1), np.uint32),
             "superblock_start": np.zeros((num_rows, geo.num_superblocks), np.uint16),
-            "block_max": np.zeros((num_rows, geo.num_block_pairs), np.uint8),
+            "block_max": np.zeros((num_rows, geo.counts()["num_row_bytes"]), np.uint8),
             "dense_impacts": np.zeros((num_dense, geo.num_positions), np.uint8),
         }
-        encode.encode_batch(starts, docs, impacts, kinds, maxima, geo.block_shift, entry_ptr, out["entry_window"],
-                            out["entry_start"], rare_ptr, out["rare_docs"], frequent_ptr, out["frequent_docs"], row_of,
+        encode.encode_batch(starts, docs, impacts, kinds, widths, maxima, geo.block_shift, entry_ptr, out["entry_window"],
+                            out["entry_start"], rare_ptr, out["rare_docs"], frequent_ptr, out["frequent"], row_of,
                             dense_of, out["window_start"], out["superblock_start"], out["block_max"],
                             out["dense_impacts"])
-        term_impacts = np.zeros(n, np.int64)
+        list_impacts = np.zeros(n, np.int64)
         for width, name in ((1, "impacts8"), (2, "impacts16"), (4, "impacts32")):
-            mine = (widths == width) & ~dense
-            term_impacts[mine] = self.writers[name].length + _offsets(counts * mine)[mine]
+            mine = (widths == width) & rare
+            list_impacts[mine] = self.writers[name].length + _offsets(counts * mine)[mine]
             self.writers[name].append(impacts[np.repeat(mine, counts)])
         w = self.writers
+        excess = np.where(has_excess, self.free["num_excesses"] + _offsets(has_excess), -1)
         self.terms.add(
-            batch.terms, term_df=batch.dfs, term_count=counts, term_max=maxima, term_kind=kinds, term_width=widths,
-            term_impacts=term_impacts,
-            term_docs=np.where(rare, w["rare_docs"].length + rare_ptr, w["frequent_docs"].length + frequent_ptr),
-            term_entry=np.where(rare, w["entry_window"].length + entry_ptr, self.free["num_rows"] + row_of),
-            term_entries=np.where(dense, self.free["num_dense"] + dense_of, entries))
+            batch.terms, term_df=batch.dfs, term_max=term_max, term_excess=excess, list_count=counts, list_max=maxima,
+            list_kind=kinds, list_width=widths, list_impacts=list_impacts,
+            list_docs=np.where(rare, w["rare_docs"].length + rare_ptr, w["frequent"].length + frequent_ptr),
+            list_entry=np.where(rare, w["entry_window"].length + entry_ptr, self.free["num_rows"] + row_of),
+            list_entries=np.where(dense, self.free["num_dense"] + dense_of, entries))
         for name, values in out.items():
             w[name].append(values)
         self.free["num_rows"] += num_rows
         self.free["num_dense"] += num_dense
-        self.num_postings += len(docs)
+        self.free["num_excesses"] += n - terms
 
     def finish(self) -> dict[str, Any]:
         """Write the term table in term order and close every file; returns the manifest's part about the arrays."""
@@ -197,12 +210,19 @@ class _Build:
         self.writers["term_bytes"].append(np.frombuffer(b"".join(names[i] for i in order), np.uint8))
         self.writers["term_end"].append(np.cumsum([len(names[i]) for i in order], dtype=np.int64))
         for name, parts in self.terms.columns.items():
-            self.writers[name].append(np.concatenate(parts)[order])
+            column = np.concatenate(parts)[order]
+            if name == "term_excess":
+                column[column >= 0] += len(names)
+            self.writers[name].append(column)
+        for name, parts in self.terms.excess.items():
+            self.writers[name].append(np.concatenate(parts))
         length = {name: writer.length for name, writer in self.writers.items()}
+        excesses = self.free.pop("num_excesses")
         counts = self.free | {
-            "num_docs": self.geometry.num_docs, "num_terms": len(names), "docid_bytes": length["docid_bytes"],
+            "num_docs": self.geometry.num_docs, "num_terms": len(names), "num_lists": len(names) + excesses,
+            "docid_bytes": length["docid_bytes"],
             "term_bytes": length["term_bytes"], "num_entries": length["entry_window"],
-            "num_rare_postings": length["rare_docs"], "num_frequent_postings": length["frequent_docs"],
+            "num_rare_postings": length["rare_docs"], "num_frequent_bytes": length["frequent"],
             "num_impacts8": length["impacts8"], "num_impacts16": length["impacts16"],
             "num_impacts32": length["impacts32"]}
         return {"format": FORMAT, "version": VERSION, "num_docs": self.geometry.num_docs, "num_terms": len(names),
@@ -214,6 +234,23 @@ class _Build:
             writer.abandon()
 
 
+def _with_excess(starts: NDArray[np.int64], docs: NDArray[np.int32], impacts: NDArray[np.int32], maxima: NDArray[np.int32]
+                 ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32], NDArray[np.int32], NDArray[np.bool_]]:
+    """Lists of the terms, then their excesses: starts, docs, impacts and maxima of all; and which terms have an excess.
+
+    ``impacts`` is changed in place.
+    """
+    large = np.zeros(len(maxima), np.int64)
+    if len(maxima) and maxima.max() > 255:
+        encode.count_large(starts, impacts, large)
+    split = (large > 0) & (large * EXCESS_SHARE <= np.diff(starts))
+    if not split.any():
+        return starts, docs, impacts, maxima, split
+    excess_docs, excess_impacts = np.empty(large[split].sum(), np.int32), np.empty(large[split].sum(), np.int32)
+    encode.split_excess(starts, split, docs, impacts, excess_docs, excess_impacts)
+    return (np.concatenate([starts, starts[-1] + np.cumsum(large[split])]), np.concatenate([docs, excess_docs]),
+            np.concatenate([impacts, excess_impacts]), np.concatenate([np.where(split, 255, maxima), maxima[split] - 255]),
+            split)
 
 
 def _offsets(sizes: NDArray[Any]) -> NDArray[np.int64]:

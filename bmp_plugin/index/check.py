@@ -20,18 +20,24 @@ Arrays = dict[str, NDArray[Any]]
 
 
 def check_tables(folder: Path, arrays: Arrays, geometry: Geometry) -> None:
-    """Raise :class:`DamagedIndexError`, naming the file, unless every pointer of the term table stays in its array."""
+    """Raise :class:`DamagedIndexError`, naming the file, unless every pointer of the tables stays in its array."""
     a = arrays
     demand = partial(_demand, folder)
     _check_ends(demand, a["term_end"], len(a["term_bytes"]), "term_end")
-    kind, width, count = a["term_kind"], a["term_width"], a["term_count"]
+    kind, width, count = a["list_kind"], a["list_width"], a["list_count"]
     rare, frequent, dense = (kind == k for k in (RARE, FREQUENT, DENSE))
-    demand(np.all(kind <= DENSE), "term_kind", "has a kind that there is not")
-    demand(np.all((width == 1) | (width == 2) | (width == 4)) and np.all(width[dense] == 1), "term_width",
+    demand(np.all(kind <= DENSE), "list_kind", "has a kind that there is not")
+    demand(np.all((width == 1) | (width == 2) | (width == 4)) and np.all(width[dense] == 1), "list_width",
            "has a width that there is not")
-    demand(np.all((count >= 0) & (count <= geometry.num_docs)), "term_count", "has a count out of range")
+    demand(np.all((count >= 0) & (count <= geometry.num_docs)), "list_count", "has a count out of range")
     demand(np.all(a["term_df"] >= 0), "term_df", "has a negative document frequency")
-    demand(np.all((a["term_max"] >= 0) & ((a["term_max"] > 0) == (count > 0))), "term_max", "has a maximum out of range")
+    terms, lists = len(a["term_df"]), len(kind)
+    demand(lists >= terms, "list_kind", "has fewer lists than there are terms")
+    demand(np.all((a["list_max"] >= 0) & ((a["list_max"] > 0) == (count > 0))), "list_max", "has a maximum out of range")
+    excess = a["term_excess"]
+    demand(np.all((excess == -1) | ((excess >= terms) & (excess < lists))), "term_excess", "names a list that is no excess")
+    demand(np.all(a["term_max"] == a["list_max"][:terms] + np.where(excess < 0, 0, a["list_max"][excess])), "term_max",
+           "has a maximum that its lists do not have")
 
     def within(name: str, mine: NDArray[np.bool_], sizes: NDArray[Any] | int, length: int) -> None:
         first = a[name][mine].astype(np.int64)
@@ -40,13 +46,13 @@ def check_tables(folder: Path, arrays: Arrays, geometry: Geometry) -> None:
         demand(np.all((first >= 0) & (top >= 0) & (top <= length)) and np.all(first <= length - top), name,
                "points outside of its array")
 
-    within("term_docs", rare, count, len(a["rare_docs"]))
-    within("term_docs", frequent, count, len(a["frequent_docs"]))
+    within("list_docs", rare, count, len(a["rare_docs"]))
+    within("list_docs", frequent, count * (1 + width.astype(np.int64)), len(a["frequent"]))
     for bytes_, name in ((1, "impacts8"), (2, "impacts16"), (4, "impacts32")):
-        within("term_impacts", (width == bytes_) & ~dense, count, len(a[name]))
-    within("term_entry", rare, a["term_entries"], len(a["entry_window"]))
-    within("term_entry", ~rare, 1, len(a["block_max"]))
-    within("term_entries", dense, 1, len(a["dense_impacts"]))
+        within("list_impacts", (width == bytes_) & rare, count, len(a[name]))
+    within("list_entry", rare, a["list_entries"], len(a["entry_window"]))
+    within("list_entry", ~rare, 1, len(a["block_max"]))
+    within("list_entries", dense, 1, len(a["dense_impacts"]))
 
 
 def _demand(folder: Path, holds: bool | np.bool_, name: str, what: str) -> None:
@@ -70,17 +76,17 @@ def check_content(folder: Path, arrays: Arrays, geometry: Geometry) -> None:
     demand(np.all((docs >= 0) & (docs < n)) and np.array_equal(docs[ranks], np.arange(n)), "rank_doc",
            "is not the inverse of doc_rank")
     demand(np.all(a["doc_number"] >= 0), "doc_number", "has a negative number")
-    bad = check_postings(a["term_kind"], a["term_count"], a["term_docs"], a["term_entry"], a["term_entries"],
+    bad = check_postings(a["list_kind"], a["list_count"], a["list_width"], a["list_docs"], a["list_entry"], a["list_entries"],
                          a["entry_window"], a["entry_start"], a["rare_docs"], a["window_start"], a["superblock_start"],
-                         a["frequent_docs"], n)
-    demand(bad < 0, "entry_start" if bad >= 0 and a["term_kind"][bad] == RARE else "superblock_start",
-           f"does not describe the postings of term {bad}")
+                         a["frequent"], n)
+    demand(bad < 0, "entry_start" if bad >= 0 and a["list_kind"][bad] == RARE else "superblock_start",
+           f"does not describe the postings of list {bad}")
 
 
 @kernel
-def check_postings(kind, count, first_doc, entry, entries, entry_window, entry_start, rare_docs, window_start,
-                   superblock_start, frequent_docs, num_docs):
-    """The first term whose starts do not ascend or whose documents are out of order or range, or -1."""
+def check_postings(kind, count, width, first_doc, entry, entries, entry_window, entry_start, rare_docs, window_start,
+                   superblock_start, frequent, num_docs):
+    """The first list whose starts do not ascend or whose documents are out of order or range, or -1."""
     for t in range(len(kind)):
         if kind[t] == RARE:
             if (count[t] == 0) != (entries[t] == 0):
@@ -113,8 +119,9 @@ def check_postings(kind, count, first_doc, entry, entries, entry_window, entry_s
                 if (s & 255 == 0 and superblock_start[row, s] != 0) or begin > end or end > count[t]:
                     return t
                 last = np.int64(-1)
-                for j in range(first_doc[t] + begin, first_doc[t] + end):
-                    doc = np.int64(frequent_docs[j])
+                at = first_doc[t] + begin * (1 + np.int64(width[t]))
+                for j in range(at, at + end - begin):
+                    doc = np.int64(frequent[j])
                     if doc <= last or s * SUPERBLOCK + doc >= num_docs:
                         return t
                     last = doc

@@ -52,7 +52,7 @@ def check_postings(starts, docs, impacts, num_numbers, maxima):
 
 @kernel
 def count_entries(starts, docs, kinds, out):
-    """Windows in which each rare term occurs, into out int64[n]; 0 for the others."""
+    """Windows in which each rare list has postings, into out int64[n]; 0 for the others."""
     for i in range(len(starts) - 1):
         out[i] = 0
         if kinds[i] == RARE:
@@ -66,7 +66,7 @@ def count_entries(starts, docs, kinds, out):
 
 @kernel
 def encode_rare(lo, hi, docs, out_docs, entry_window, entry_start):
-    """One rare term's postings docs[lo:hi] into out_docs uint16[hi - lo] and its entries."""
+    """One rare list's postings docs[lo:hi] into out_docs uint16[hi - lo] and its entries."""
     last = -1
     e = 0
     for j in range(lo, hi):
@@ -80,34 +80,42 @@ def encode_rare(lo, hi, docs, out_docs, entry_window, entry_start):
 
 
 @kernel
-def encode_starts(lo, hi, docs, out_docs, window_start, superblock_start):
-    """One frequent term's offsets uint8[hi - lo], window_start uint32[windows + 1], superblock_start uint16[superblocks].
+def encode_frequent(lo, hi, docs, impacts, width, out, window_start, superblock_start):
+    """One frequent list's bytes uint8[(hi - lo) * (1 + width)], window_start uint32[windows + 1], superblock_start
+    uint16[superblocks].
 
     A start inside a window is at most 65,536 - 256, since the superblock itself comes after it: 16 bits hold it.
     """
     j = lo
     base = lo
+    at = 0
     for s in range(len(superblock_start)):
         if s % SUPERBLOCKS_PER_WINDOW == 0:
             base = j
             window_start[s // SUPERBLOCKS_PER_WINDOW] = j - lo
         superblock_start[s] = j - base
         end = np.int64(s + 1) * SUPERBLOCK
+        first = j
         while j < hi and docs[j] < end:
-            out_docs[j - lo] = np.uint8(docs[j] & 0xFF)
+            out[at] = np.uint8(docs[j] & 0xFF)
+            at += 1
             j += 1
+        for x in range(first, j):
+            for b in range(width):
+                out[at] = np.uint8((impacts[x] >> (8 * b)) & 0xFF)
+                at += 1
     window_start[len(window_start) - 1] = hi - lo
 
 
 @kernel
-def maximum_unit(term_max):
-    """The unit of a term's block maxima, an int64: the least by which its largest impact comes to at most 15, rounded up."""
-    return max(np.int64(1), (np.int64(term_max) + LARGEST_MAXIMUM - 1) // LARGEST_MAXIMUM)
+def maximum_unit(list_max):
+    """The unit of a list's block maxima, an int64: the least by which its largest impact comes to at most 15, rounded up."""
+    return max(np.int64(1), (np.int64(list_max) + LARGEST_MAXIMUM - 1) // LARGEST_MAXIMUM)
 
 
 @kernel
 def encode_maxima(lo, hi, docs, impacts, block_shift, unit, row):
-    """Block maxima of one term into row uint8[block pairs], which comes as zeros; rounded up, so that they stay bounds."""
+    """Block maxima of one list into row uint8[row bytes], which comes as zeros; rounded up, so that they stay bounds."""
     block = np.int64(-1)
     top = np.int64(0)
     for j in range(lo, hi):
@@ -123,21 +131,21 @@ def encode_maxima(lo, hi, docs, impacts, block_shift, unit, row):
 def put_maximum(row, block, top, unit):
     """The maximum of one block, at most 15 units, into its half of a byte."""
     if block >= 0:
-        row[block >> 1] |= np.uint8(((top + unit - 1) // unit) << (4 * (block & 1)))
+        row[(block >> 7 << 6) + (block & 63)] |= np.uint8(((top + unit - 1) // unit) << (4 * ((block >> 6) & 1)))
 
 
 @kernel
 def encode_dense(lo, hi, docs, impacts, row):
-    """Impacts of one dense term into row uint8[positions], which comes as zeros; all are at most 255."""
+    """Impacts of one dense list into row uint8[positions], which comes as zeros; all are at most 255."""
     for j in range(lo, hi):
         row[docs[j]] = np.uint8(impacts[j])
 
 
 @kernel
-def encode_batch(starts, docs, impacts, kinds, maxima, block_shift, entry_ptr, entry_window, entry_start,
-                 rare_ptr, rare_docs, frequent_ptr, frequent_docs, row_of, dense_of,
+def encode_batch(starts, docs, impacts, kinds, widths, maxima, block_shift, entry_ptr, entry_window, entry_start,
+                 rare_ptr, rare_docs, frequent_ptr, frequent, row_of, dense_of,
                  window_start, superblock_start, block_max, dense_impacts):
-    """Every term of a batch into the arrays of its kind; pointers int64[n] say where each term's part begins."""
+    """Every list of a batch into the arrays of its kind; pointers int64[n] say where each list's part begins."""
     for i in range(len(starts) - 1):
         lo, hi = starts[i], starts[i + 1]
         if kinds[i] == RARE:
@@ -146,6 +154,30 @@ def encode_batch(starts, docs, impacts, kinds, maxima, block_shift, entry_ptr, e
         row = row_of[i]
         encode_maxima(lo, hi, docs, impacts, block_shift, maximum_unit(maxima[i]), block_max[row])
         if kinds[i] == FREQUENT:
-            encode_starts(lo, hi, docs, frequent_docs[frequent_ptr[i]:], window_start[row], superblock_start[row])
+            encode_frequent(lo, hi, docs, impacts, widths[i], frequent[frequent_ptr[i]:], window_start[row],
+                            superblock_start[row])
         if kinds[i] == DENSE:
             encode_dense(lo, hi, docs, impacts, dense_impacts[dense_of[i]])
+
+
+@kernel
+def count_large(starts, impacts, out):
+    """How many impacts of each list are above 255, into out int64[n]."""
+    for i in range(len(starts) - 1):
+        out[i] = 0
+        for j in range(starts[i], starts[i + 1]):
+            out[i] += impacts[j] > 255
+
+
+@kernel
+def split_excess(starts, split, docs, impacts, excess_docs, excess_impacts):
+    """Cut the impacts of the lists that bool[n] ``split`` names at 255, in place; the rest into the excess's arrays."""
+    at = 0
+    for i in range(len(starts) - 1):
+        if split[i]:
+            for j in range(starts[i], starts[i + 1]):
+                if impacts[j] > 255:
+                    excess_docs[at] = docs[j]
+                    excess_impacts[at] = impacts[j] - 255
+                    impacts[j] = 255
+                    at += 1

@@ -7,16 +7,22 @@ the index stores them. Three units divide the positions:
 - a *superblock* of 256 documents is what is scored at once: its documents need 8 bits each, its scores fit the L1 cache;
 - a *window* of 65,536 documents is what upper bounds are computed for at once: its documents need 16 bits each.
 
-A term is stored in one of three ways, by its number of postings:
+A posting list is stored in one of three ways, by its number of postings:
 
 - *rare*: a list of 16-bit offsets in the window, found through the entries of the windows in which it occurs. Its block
   maxima are taken from the postings themselves at query time;
-- *frequent* (at least one document in ``ROW_SHARE``): 8-bit offsets in the superblock, a start for every superblock and
-  a row with the maximum of every block, in 4 bits: units of a fifteenth of the term's largest impact, rounded up;
+- *frequent* (at least one document in ``ROW_SHARE``): for every superblock the 8-bit offsets in it and after them the
+  impacts, so that both are read together; a start for every superblock; and a row with the maximum of every block, in
+  4 bits: units of a fifteenth of the list's largest impact, rounded up;
 - *dense* (at least one document in ``DENSE_SHARE``, impacts up to 255): a row with the impact of every document, 0 where
   there is none, and a row of block maxima.
 
-Impacts are stored exactly, in the narrowest of 8, 16 or 32 bits that holds the term's largest.
+Impacts are stored exactly, in the narrowest of 8, 16 or 32 bits that holds the list's largest. A term has one posting
+list, or two: where few of its impacts are above 255, its own list has 255 for them, and what is missing stands in a
+second, rare list, the term's *excess*. A score is a sum, so a query takes both with the same weight.
+
+A row of block maxima comes in chunks of 64 bytes, a cache line each, that hold the maxima of 128 blocks: the first 64
+blocks' in the low, the next 64 blocks' in the high 4 bits.
 """
 from __future__ import annotations
 
@@ -25,18 +31,21 @@ from dataclasses import dataclass
 import numpy as np
 
 FORMAT = "bmp-plugin block-max index"
-VERSION = 2
+VERSION = 3
 
 SUPERBLOCK = 256
 WINDOW = 65_536
 SUPERBLOCKS_PER_WINDOW = WINDOW // SUPERBLOCK
 BLOCK_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
-DEFAULT_BLOCK_SIZE = 8
-ROW_SHARE = 64
+DEFAULT_BLOCK_SIZE = 4
+ROW_SHARE = 32
 DENSE_SHARE = 4
 
 RARE, FREQUENT, DENSE = 0, 1, 2
 LARGEST_MAXIMUM = 15
+EXCESS_SHARE = 8      # at most one posting in so many may be above 255 for them to stand in a list of their own
+BLOCKS_PER_CHUNK = 128
+BYTES_PER_CHUNK = 64
 
 
 @dataclass(frozen=True)
@@ -59,28 +68,30 @@ ARRAYS: dict[str, ArraySpec] = {
     "term_bytes": ArraySpec("|u1", ("term_bytes",), "terms, UTF-8"),
     "term_end": ArraySpec("<i8", ("num_terms",), "where each term ends in term_bytes"),
     "term_df": ArraySpec("<i8", ("num_terms",), "document frequency as the source reports it, for min_idf"),
-    "term_count": ArraySpec("<i8", ("num_terms",), "postings"),
     "term_max": ArraySpec("<i4", ("num_terms",), "largest impact, 0 without postings"),
-    "term_kind": ArraySpec("|u1", ("num_terms",), "0 rare, 1 frequent, 2 dense"),
-    "term_width": ArraySpec("|u1", ("num_terms",), "bytes of an impact: 1, 2 or 4"),
-    "term_docs": ArraySpec("<i8", ("num_terms",), "first posting in rare_docs or frequent_docs"),
-    "term_impacts": ArraySpec("<i8", ("num_terms",), "first impact in impacts8, impacts16 or impacts32"),
-    "term_entry": ArraySpec("<i8", ("num_terms",), "rare: first entry; else: its row of block_max"),
-    "term_entries": ArraySpec("<i4", ("num_terms",), "rare: number of entries; dense: its row of dense_impacts"),
-    # rare terms
-    "entry_window": ArraySpec("<u2", ("num_entries",), "a window in which the term occurs, ascending"),
-    "entry_start": ArraySpec("<u4", ("num_entries",), "first posting there, counted from the term's first"),
+    "term_excess": ArraySpec("<i4", ("num_terms",), "the list of what its impacts are above 255, or -1"),
+    # posting lists: list i of the first num_terms is term i's, the others are excesses
+    "list_count": ArraySpec("<i8", ("num_lists",), "postings"),
+    "list_max": ArraySpec("<i4", ("num_lists",), "largest impact, 0 without postings"),
+    "list_kind": ArraySpec("|u1", ("num_lists",), "0 rare, 1 frequent, 2 dense"),
+    "list_width": ArraySpec("|u1", ("num_lists",), "bytes of an impact: 1, 2 or 4"),
+    "list_docs": ArraySpec("<i8", ("num_lists",), "rare: first posting in rare_docs; frequent: first byte in frequent"),
+    "list_impacts": ArraySpec("<i8", ("num_lists",), "rare: first impact in impacts8, impacts16 or impacts32"),
+    "list_entry": ArraySpec("<i8", ("num_lists",), "rare: first entry; else: its row of block_max"),
+    "list_entries": ArraySpec("<i4", ("num_lists",), "rare: number of entries; dense: its row of dense_impacts"),
+    # rare lists
+    "entry_window": ArraySpec("<u2", ("num_entries",), "a window in which the list has postings, ascending"),
+    "entry_start": ArraySpec("<u4", ("num_entries",), "first posting there, counted from the list's first"),
     "rare_docs": ArraySpec("<u2", ("num_rare_postings",), "offset in the window, ascending"),
-    # frequent terms; rows are shared with dense terms, which leave their starts at 0
-    "window_start": ArraySpec("<u4", ("num_rows", "num_windows_1"), "first posting of the window, from the term's first"),
+    # frequent lists; rows are shared with dense ones, which leave their starts at 0
+    "window_start": ArraySpec("<u4", ("num_rows", "num_windows_1"), "first posting of the window, from the list's first"),
     "superblock_start": ArraySpec("<u2", ("num_rows", "num_superblocks"), "first posting there, from the window's first"),
-    "frequent_docs": ArraySpec("|u1", ("num_frequent_postings",), "offset in the superblock, ascending"),
-    "block_max": ArraySpec("|u1", ("num_rows", "num_block_pairs"), "maxima of blocks 2i and 2i + 1 in byte i's low and high "
-                           "4 bits, in units of maximum_unit(term_max), rounded up"),
+    "frequent": ArraySpec("|u1", ("num_frequent_bytes",), "a superblock's offsets, ascending, then its impacts, little-endian"),
+    "block_max": ArraySpec("|u1", ("num_rows", "num_row_bytes"), "block maxima in units of maximum_unit(list_max), rounded up"),
     "dense_impacts": ArraySpec("|u1", ("num_dense", "num_positions"), "impact of every document, 0 for none"),
-    # impacts of rare and frequent terms
-    "impacts8": ArraySpec("|u1", ("num_impacts8",), "impacts of terms whose largest is below 2^8"),
-    "impacts16": ArraySpec("<u2", ("num_impacts16",), "impacts of terms whose largest is below 2^16"),
+    # impacts of rare lists
+    "impacts8": ArraySpec("|u1", ("num_impacts8",), "impacts of lists whose largest is below 2^8"),
+    "impacts16": ArraySpec("<u2", ("num_impacts16",), "impacts of lists whose largest is below 2^16"),
     "impacts32": ArraySpec("<u4", ("num_impacts32",), "impacts of the others"),
 }
 
@@ -114,13 +125,13 @@ class Geometry:
         return self.num_positions // self.block_size
 
     @property
-    def num_block_pairs(self) -> int:
-        return (self.num_blocks + 1) // 2
+    def num_chunks(self) -> int:
+        return -(-self.num_blocks // BLOCKS_PER_CHUNK)
 
     def counts(self) -> dict[str, int]:
         return {"num_docs": self.num_docs, "num_windows": self.num_windows, "num_windows_1": self.num_windows + 1,
                 "num_superblocks": self.num_superblocks, "num_positions": self.num_positions,
-                "num_block_pairs": self.num_block_pairs}
+                "num_row_bytes": self.num_chunks * BYTES_PER_CHUNK}
 
 
 def check_block_size(block_size: int) -> None:

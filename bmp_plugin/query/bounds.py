@@ -1,7 +1,7 @@
-"""Upper bounds: for every superblock the largest upper bound of its blocks, in 16 bits.
+"""Upper bounds: for every block, in 16 bits, and for every superblock the largest of its blocks'.
 
-A block's upper bound is the sum over the query's terms of weight times block maximum. Weights are scaled such that the
-sum of the terms' largest parts fits 16 bits, and every part is rounded up: a document's sum times the scale is never
+A block's upper bound is the sum over the query's lists of weight times block maximum. Weights are scaled such that the
+sum of the lists' largest parts fits 16 bits, and every part is rounded up: a document's sum times the scale is never
 above the bound of its block.
 """
 from __future__ import annotations
@@ -11,47 +11,48 @@ import math
 import numpy as np
 
 from ..index.encode import maximum_unit
-from ..index.layout import LARGEST_MAXIMUM, RARE, SUPERBLOCKS_PER_WINDOW
+from ..index.layout import BLOCKS_PER_CHUNK, BYTES_PER_CHUNK, LARGEST_MAXIMUM, RARE, SUPERBLOCKS_PER_WINDOW
 from ..kernels import kernel
-from .instructions import add_product
-from .terms import enter_entries
+from .instructions import add_product, touch
 
 LARGEST = 65_535
-FRACTION = 16            # fractional bits of a rare term's scaled weight
+FRACTION = 16            # fractional bits of a rare list's scaled weight
+NOWHERE = np.uint32(0xFFFFFFFF)      # no posting: a window has fewer
+ROW_CHUNKS = 64          # chunks of all rows that are added up before the next: their sums stay in the L1 cache
 
 
 @kernel
-def scale_weights(terms, weights, term_max, term_kind, scaled):
+def scale_weights(lists, weights, list_max, list_kind, scaled):
     """Scaled weights into scaled int64[n]; returns the scale (float64), or 0.0 if the query does not fit 16 bits.
 
-    terms int32[n], weights int64[n] >= 1. A term with a row gets the part of one unit of its block maxima, a whole
+    lists int32[n], weights int64[n] >= 1. A list with a row gets the part of one unit of its block maxima, a whole
     number below 2^16; a rare one the part of an impact of 1, with 16 fractional bits.
     """
     total = 0.0
     reserve = 0.0                    # what rounding up adds at most
-    for i in range(len(terms)):
-        t = terms[i]
-        if term_kind[t] == RARE:
-            total += np.float64(weights[i]) * np.float64(term_max[t])
-            reserve += 1.0 + np.float64(term_max[t]) / 65536.0
+    for i in range(len(lists)):
+        t = lists[i]
+        if list_kind[t] == RARE:
+            total += np.float64(weights[i]) * np.float64(list_max[t])
+            reserve += 1.0 + np.float64(list_max[t]) / 65536.0
         else:
-            total += np.float64(weights[i]) * np.float64(maximum_unit(term_max[t]) * LARGEST_MAXIMUM)
+            total += np.float64(weights[i]) * np.float64(maximum_unit(list_max[t]) * LARGEST_MAXIMUM)
             reserve += LARGEST_MAXIMUM
     if total == 0.0 or reserve > LARGEST / 2:
         return 0.0
     scale = (LARGEST - 1.0 - reserve) / total
-    for i in range(len(terms)):
+    for i in range(len(lists)):
         part = np.float64(weights[i]) * scale
-        if term_kind[terms[i]] == RARE:
+        if list_kind[lists[i]] == RARE:
             scaled[i] = np.int64(math.ceil(part * 65536.0))
         else:
-            scaled[i] = np.int64(math.ceil(part * np.float64(maximum_unit(term_max[terms[i]]))))
+            scaled[i] = np.int64(math.ceil(part * np.float64(maximum_unit(list_max[lists[i]]))))
     return scale
 
 
 @kernel
 def lowest_bound(lowest_sum, scale, alpha):
-    """The largest bound (int64) of a superblock in which no sum can reach ``lowest_sum``, given as int64.
+    """The largest bound (int64) of a block in which no sum can reach ``lowest_sum``, given as int64.
 
     The margin is far above the rounding of float64 and far below 1, so that a bound that is equal is not skipped.
     """
@@ -59,83 +60,117 @@ def lowest_bound(lowest_sum, scale, alpha):
 
 
 @kernel
-def add_row(acc, rows, row, base, num_pairs, weight):
-    """Add a term's block maxima, from pair ``base`` on, to acc uint16[2, >= num_pairs]: even blocks, odd blocks.
+def add_rows(acc, rows, a, b, weight_a, weight_b, chunk, end, next_a, next_b, next_chunk):
+    """Add the block maxima of rows a and b, chunks ``chunk`` to before ``end``, to acc uint16[blocks].
 
+    Two rows at once, since reading and writing acc is half of the work. On the way the rows that are next are fetched,
+    from ``next_chunk`` on: rows come from memory, and lie too far apart for the processor to guess the next one.
     Sums fit 16 bits by the choice of the scale.
     """
-    r, at = np.uint64(row), np.uint64(base)
-    w = np.uint16(weight)
-    for p in range(np.uint64(num_pairs)):
-        pair = np.uint16(rows[r, at + p])
-        acc[0, p] = add_product(acc[0, p], pair & np.uint16(15), w)
-        acc[1, p] = add_product(acc[1, p], pair >> np.uint16(4), w)
+    ra, rb = np.uint64(a), np.uint64(b)
+    wa, wb = np.uint16(weight_a), np.uint16(weight_b)
+    at_a = next_a * rows.shape[1] + next_chunk * BYTES_PER_CHUNK
+    at_b = next_b * rows.shape[1] + next_chunk * BYTES_PER_CHUNK
+    for c in range(np.uint64(chunk), np.uint64(end)):
+        touch(rows, at_a)
+        touch(rows, at_b)
+        at_a += BYTES_PER_CHUNK
+        at_b += BYTES_PER_CHUNK
+        byte = c * np.uint64(BYTES_PER_CHUNK)
+        low = c * np.uint64(BLOCKS_PER_CHUNK)
+        high = low + np.uint64(BYTES_PER_CHUNK)
+        for q in range(np.uint64(BYTES_PER_CHUNK)):
+            x, y = np.uint16(rows[ra, byte + q]), np.uint16(rows[rb, byte + q])
+            acc[low + q] = add_product(add_product(acc[low + q], x & np.uint16(15), wa), y & np.uint16(15), wb)
+            acc[high + q] = add_product(add_product(acc[high + q], x >> np.uint16(4), wa), y >> np.uint16(4), wb)
 
 
 @kernel
-def add_rare(acc, docs, impacts, lo, hi, to_impacts, block_shift, weight):
-    """The same for a rare term's postings lo to hi, all of one window; block maxima are taken on the way.
+def add_all_rows(acc, rows, query, chunk, end):
+    """Add the rows of all lists that have one, chunks ``chunk`` to before ``end``, to acc uint16[blocks]."""
+    n = query.groups[4]
+    for begin in range(chunk, end, ROW_CHUNKS):
+        stop = min(begin + ROW_CHUNKS, end)
+        for i in range(0, n, 2):
+            other = i + 1 if i + 1 < n else i
+            weight = query.scaled[other] if other > i else np.int64(0)
+            after, next_chunk = i + 2, begin
+            if after >= n:
+                after, next_chunk = 0, stop
+            add_rows(acc, rows, query.row[i], query.row[other], query.scaled[i], weight, begin, stop,
+                     query.row[after], query.row[min(after + 1, n - 1)], next_chunk)
 
-    docs uint16, impacts uint; posting j has impact j + to_impacts. An impact below 2^31 times a scaled weight stays below
-    2^63, since it is the term's part of at most 2^16, times 2^16, and the rounding's of an impact.
+
+@kernel
+def add_rare(acc, where, row, docs, impacts, lo, hi, to_impacts, block_shift, block, superblock, weight):
+    """The same for a rare list's postings lo to hi, all of one window; block maxima are taken on the way.
+
+    acc uint16[blocks], the window's first being ``block``; docs uint16, impacts uint; posting j has impact j +
+    to_impacts. where uint32[rare lists, superblocks] receives in its ``row`` each superblock's last posting, counted from
+    lo, the window's first superblock being ``superblock``; superblocks without a posting are left as they are.
+
+    An impact below 2^31 times a scaled weight stays below 2^63, since it is the list's part of at most 2^16, times 2^16,
+    and the rounding's of an impact.
     """
-    to = np.uint64(to_impacts)
-    last = np.int64(-1)
-    had = np.int64(0)
+    to, shift, block = np.uint64(to_impacts), np.uint64(block_shift), np.uint64(block)
+    superblock, row = np.uint64(superblock), np.uint64(row)
+    factor = np.uint64(weight)
+    last = np.uint64(0xFFFFFFFFFFFFFFFF)
+    before = np.uint16(0)                                  # the block's bound without this list
     for j in range(np.uint64(lo), np.uint64(hi)):
-        block = np.int64(docs[j]) >> block_shift
-        part = (np.int64(impacts[j + to]) * weight + 65535) >> FRACTION
-        # in the block of the posting before, only what exceeds that one's part
-        part_before = had if block == last else np.int64(0)
-        part = max(part, part_before)
-        acc[block & 1, np.uint64(block >> 1)] += np.uint16(part - part_before)
-        last = block
-        had = part
+        doc = np.uint64(docs[j])
+        mine = block + (doc >> shift)
+        part = np.uint16((np.uint64(impacts[j + to]) * factor + np.uint64(65535)) >> np.uint64(FRACTION))
+        now = acc[mine]
+        before = before if mine == last else now
+        acc[mine] = max(now, np.uint16(before + part))
+        where[row, superblock + (doc >> np.uint64(8))] = np.uint32(j - np.uint64(lo))
+        last = mine
 
 
 @kernel
 def best_blocks(acc, per_superblock, out, s0, s1):
     """The largest bound among each superblock's blocks into out[s0:s1], uint16."""
-    if per_superblock == 1:
-        for s in range(s0, s1):
-            out[s] = acc[s & 1, (s - s0) >> 1]
-        return
-    pairs = per_superblock >> 1
-    for s in range(s0, s1):
+    per = np.uint64(per_superblock)
+    for s in range(np.uint64(s0), np.uint64(s1)):
         top = np.uint16(0)
-        for p in range((s - s0) * pairs, (s - s0 + 1) * pairs):
-            top = max(top, max(acc[0, p], acc[1, p]))
+        for p in range(s * per, (s + np.uint64(1)) * per):
+            top = max(top, acc[p])
         out[s] = top
 
 
 @kernel
-def superblock_bounds(groups, scaled, row, count, docs_at, to_impacts, geometry, entry_window, entry_start, rare_docs,
-                      impacts8, impacts16, impacts32, block_max, cursor, first, last, acc, out):
-    """Bounds of all superblocks into out uint16[num_superblocks].
+def upper_bounds(query, geometry, index, acc, where, out):
+    """Bounds of all blocks into acc uint16[blocks, rounded up to whole chunks], of superblocks into out uint16.
 
-    Per term, in the order of groups (see :mod:`.terms`): scaled int64[n], row int64[n] of block_max or the first entry,
-    count, docs_at, to_impacts. geometry int64[4]: documents, superblocks, block_shift, windows. acc is a workspace
-    uint16[2, block pairs of a window]; cursor int64[n] comes as zeros.
+    query is :class:`.lists.Lists`, index :class:`.lists.Index`; geometry int64[4]: documents, superblocks, block_shift,
+    windows. where uint32[rare lists, superblocks] receives what :func:`add_rare` says, or NOWHERE.
     """
+    groups = query.groups
     num_superblocks, block_shift = geometry[1], geometry[2]
     per_superblock = np.int64(256) >> block_shift
+    num_chunks = len(acc) // BLOCKS_PER_CHUNK
     for window in range(geometry[3]):
         s0 = window * SUPERBLOCKS_PER_WINDOW
         s1 = min(s0 + SUPERBLOCKS_PER_WINDOW, num_superblocks)
-        num_pairs = ((s1 - s0) * per_superblock + 1) >> 1
-        for p in range(np.uint64(num_pairs)):         # a slice of two rows would be cleared element by element
-            acc[0, p] = np.uint16(0)
-            acc[1, p] = np.uint16(0)
-        for i in range(groups[4]):
-            add_row(acc, block_max, row[i], (s0 * per_superblock) >> 1, num_pairs, scaled[i])
-        enter_entries(window, groups, row, count, docs_at, entry_window, entry_start, cursor, first, last)
+        chunk = s0 * per_superblock // BLOCKS_PER_CHUNK
+        end = min((s0 + SUPERBLOCKS_PER_WINDOW) * per_superblock // BLOCKS_PER_CHUNK, num_chunks)
+        for p in range(np.uint64(chunk * BLOCKS_PER_CHUNK), np.uint64(end * BLOCKS_PER_CHUNK)):
+            acc[p] = np.uint16(0)
+        add_all_rows(acc, index.block_max, query, chunk, end)
+        block = s0 * per_superblock
         for i in range(groups[4], groups[7]):
-            if first[i] == last[i]:
+            row = i - groups[4]
+            for s in range(np.uint64(s0), np.uint64(s1)):
+                where[np.uint64(row), s] = NOWHERE
+            lo, hi = query.first[window, i], query.last[window, i]
+            if lo == hi:
                 continue
+            to, weight = query.to_impacts[i], query.scaled[i]
             if i < groups[5]:
-                add_rare(acc, rare_docs, impacts8, first[i], last[i], to_impacts[i], block_shift, scaled[i])
+                add_rare(acc, where, row, index.rare_docs, index.impacts8, lo, hi, to, block_shift, block, s0, weight)
             elif i < groups[6]:
-                add_rare(acc, rare_docs, impacts16, first[i], last[i], to_impacts[i], block_shift, scaled[i])
+                add_rare(acc, where, row, index.rare_docs, index.impacts16, lo, hi, to, block_shift, block, s0, weight)
             else:
-                add_rare(acc, rare_docs, impacts32, first[i], last[i], to_impacts[i], block_shift, scaled[i])
+                add_rare(acc, where, row, index.rare_docs, index.impacts32, lo, hi, to, block_shift, block, s0, weight)
         best_blocks(acc, per_superblock, out, s0, s1)

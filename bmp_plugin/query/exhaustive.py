@@ -3,55 +3,76 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..index.layout import DENSE, RARE
+from ..index.layout import DENSE, FREQUENT
 from ..kernels import kernel
+from .scores import read_impact
 
 
 @kernel
-def add_term(t, weight, geometry, index, sums, matched):
-    """Add one term to all its documents: sums float64[documents], matched bool[documents].
-
-    Lucene multiplies impact and weight in float32 and adds in float64. weight is a float32, 0 allowed.
-    """
-    (term_count, _, term_kind, term_width, term_docs, term_impacts, term_entry, term_entries, entry_window,
-     entry_start, rare_docs, window_start, superblock_start, frequent_docs, _, dense_impacts, impacts8, impacts16,
-     impacts32, _, _) = index
-    if term_kind[t] == DENSE:
-        for d in range(geometry[0]):
-            impact = dense_impacts[term_entries[t], d]
-            if impact > 0:
-                sums[d] += np.float64(np.float32(impact) * weight)
-                matched[d] = True
-        return
-    superblock = np.int64(-1)
+def read_list(t, index, docs, impacts):
+    """The postings of list t, all of it: positions into docs int32[>= n] and impacts int64[>= n], ascending; returns n."""
+    if index.list_kind[t] == DENSE:
+        n = 0
+        row = index.list_entries[t]
+        for d in range(index.dense_impacts.shape[1]):
+            if index.dense_impacts[row, d] > 0:
+                docs[n] = d
+                impacts[n] = index.dense_impacts[row, d]
+                n += 1
+        return n
+    first = index.list_docs[t]
+    row = index.list_entry[t]
+    width = np.int64(index.list_width[t])
+    if index.list_kind[t] == FREQUENT:
+        n = np.int64(0)
+        at = first
+        superblocks = index.superblock_start.shape[1]
+        for s in range(superblocks):
+            end = np.int64(index.window_start[row, (s >> 8) + 1])
+            if s + 1 < superblocks and (s + 1) & 255 != 0:
+                end = np.int64(index.window_start[row, s >> 8]) + np.int64(index.superblock_start[row, s + 1])
+            here = end - n
+            for j in range(here):
+                docs[n + j] = (s << 8) | np.int64(index.frequent[at + j])
+                impacts[n + j] = read_impact(index.frequent, at + here + j * width, width)
+            n += here
+            at += here * (1 + width)
+        return n
     e = np.int64(-1)
-    for j in range(term_count[t]):
-        if term_kind[t] == RARE:
-            while e + 1 < term_entries[t] and np.int64(entry_start[term_entry[t] + e + 1]) <= j:
-                e += 1
-            d = (np.int64(entry_window[term_entry[t] + e]) << 16) | np.int64(rare_docs[term_docs[t] + j])
+    for j in range(index.list_count[t]):
+        while e + 1 < index.list_entries[t] and np.int64(index.entry_start[row + e + 1]) <= j:
+            e += 1
+        docs[j] = (np.int64(index.entry_window[row + e]) << 16) | np.int64(index.rare_docs[first + j])
+        a = index.list_impacts[t] + j
+        if width == 1:
+            impacts[j] = index.impacts8[a]
+        elif width == 2:
+            impacts[j] = index.impacts16[a]
         else:
-            row = term_entry[t]
-            while superblock + 1 < superblock_start.shape[1]:
-                after = superblock + 1
-                start = np.int64(window_start[row, after >> 8]) + np.int64(superblock_start[row, after])
-                if start > j:
-                    break
-                superblock = after
-            d = (superblock << 8) | np.int64(frequent_docs[term_docs[t] + j])
-        a = term_impacts[t] + j
-        if term_width[t] == 1:
-            impact32 = np.float32(impacts8[a])
-        elif term_width[t] == 2:
-            impact32 = np.float32(impacts16[a])
-        else:
-            impact32 = np.float32(impacts32[a])
-        sums[d] += np.float64(impact32 * weight)
-        matched[d] = True
+            impacts[j] = index.impacts32[a]
+    return index.list_count[t]
 
 
 @kernel
-def add_terms(terms, weights, geometry, index, sums, matched):
-    """All terms int32[n] of a query with weights float32[n]; see :func:`add_term`."""
+def add_terms(terms, excess, weights, index, sums, matched):
+    """Add terms int32[n] of weights float32[n], 0 allowed, to all their documents: sums float64[documents], matched bool.
+
+    excess int32[n] names the list of what a term's impacts are above 255, or is -1. Lucene multiplies the whole impact and
+    the weight in float32 and adds in float64.
+    """
+    docs = np.empty(len(sums), np.int32)
+    impacts = np.empty(len(sums), np.int64)
+    more_docs = np.empty(len(sums), np.int32)
+    more_impacts = np.empty(len(sums), np.int64)
     for i in range(len(terms)):
-        add_term(terms[i], weights[i], geometry, index, sums, matched)
+        n = read_list(terms[i], index, docs, impacts)
+        more = read_list(excess[i], index, more_docs, more_impacts) if excess[i] >= 0 else np.int64(0)
+        x = 0
+        for j in range(n):
+            impact = impacts[j]
+            while x < more and more_docs[x] < docs[j]:
+                x += 1
+            if x < more and more_docs[x] == docs[j]:
+                impact += more_impacts[x]
+            sums[docs[j]] += np.float64(np.float32(impact) * weights[i])
+            matched[docs[j]] = True

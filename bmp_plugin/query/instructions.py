@@ -1,7 +1,4 @@
-"""Instructions that numba has no words for, and the prefetching that uses one of them.
-
-Superblocks lie far apart: waiting for their memory one by one would be a good part of a search.
-"""
+"""Instructions that numba has no words for."""
 from __future__ import annotations
 
 from typing import Any
@@ -10,9 +7,6 @@ import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
-
-from ..kernels import kernel
-
 
 @intrinsic
 def touch(typing_context: Any, array: Any, index: Any) -> Any:
@@ -62,25 +56,3 @@ def float_of(typing_context: Any, bits: Any) -> Any:
         return builder.bitcast(arguments[0], ir.FloatType())
 
     return types.float32(types.uint32), generate
-
-
-@kernel
-def touch_starts(superblock, groups, row, superblock_start):
-    """Prefetch where the frequent terms' postings of a superblock begin."""
-    columns = superblock_start.shape[1]
-    for i in range(groups[1], groups[4]):
-        touch(superblock_start, row[i] * columns + superblock)
-
-
-@kernel
-def touch_postings(superblock, groups, row, to_impacts, first, superblock_start, frequent_docs, impacts8, dense_impacts):
-    """Prefetch the postings of a superblock of the window that was entered; the arguments are those of scoring."""
-    columns = dense_impacts.shape[1]
-    for i in range(groups[0], groups[1]):
-        at = row[i] * columns + (superblock << 8)
-        for line in range(0, 256, 64):
-            touch(dense_impacts, at + line)
-    for i in range(groups[1], groups[2]):
-        at = first[i] + np.int64(superblock_start[row[i], superblock])
-        touch(frequent_docs, at)
-        touch(impacts8, at + to_impacts[i])

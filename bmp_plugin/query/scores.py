@@ -1,4 +1,4 @@
-"""Scoring one superblock: the postings that the query's terms have there, added up in 256 integers.
+"""Scoring one superblock: the postings that the chosen lists have there, added up in 256 integers.
 
 Loops index whole arrays instead of slicing them: a slice costs a reference count, which is more than a short list.
 Indices are unsigned: for a signed one the compiler allows for counting from the end, and no longer vectorizes.
@@ -8,6 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..kernels import kernel
+
+FEW = 12         # blocks up to which a dense list's impacts are taken block by block
 
 
 @kernel
@@ -19,66 +21,81 @@ def add_dense(acc, rows, row, base, weight):
 
 
 @kernel
-def add_frequent(acc, docs, impacts, lo, hi, to_impacts, weight):
-    """acc[docs[j]] += weight * impact for lo <= j < hi; acc int32[256], docs uint8; posting j has impact j + to_impacts."""
-    to = np.uint64(to_impacts)                              # may be negative: unsigned sums wrap around as signed ones
-    for j in range(np.uint64(lo), np.uint64(hi)):
-        acc[docs[j]] += np.int32(weight * np.int32(impacts[j + to]))
+def add_dense_blocks(acc, rows, row, base, weight, blocks, v, num_blocks, block_shift):
+    """The same for the documents of some blocks only, blocks uint8[visits, 256]."""
+    r, b = np.uint64(row), np.uint64(base)
+    shift = np.uint64(block_shift)
+    for x in range(num_blocks):
+        first = np.uint64(blocks[v, x]) << shift
+        for d in range(first, first + (np.uint64(1) << shift)):
+            acc[d] += np.int32(weight * np.int32(rows[r, b + d]))
 
 
 @kernel
-def add_rare(acc, docs, impacts, j, end, low, to_impacts, weight):
-    """Add a rare term's postings in [low, low + 256) of its window; returns the first posting after them.
-
-    docs uint16; j is a posting at or before the first one there, end the first of the next window.
-    """
-    j, end, one = np.uint64(j), np.uint64(end), np.uint64(1)
-    to = np.uint64(to_impacts)
-    low = np.uint16(low)
-    if j < end and docs[j] < low:                          # gallop over superblocks that were not scored
-        step = one
-        while j + step < end and docs[j + step] < low:
-            j += step
-            step <<= one
-        while step > 0:
-            if j + step < end and docs[j + step] < low:
-                j += step
-            step >>= one
-        j += one
-    high = np.int32(low) + 256
-    while j < end and np.int32(docs[j]) < high:
-        acc[np.uint8(docs[j])] += np.int32(weight * np.int32(impacts[j + to]))      # low is a multiple of 256
-        j += one
-    return np.int64(j)
+def add_frequent(acc, frequent, at, n, weight):
+    """acc[doc] += weight * impact for the n postings whose bytes begin at ``at``: n documents, then n impacts of 8 bits."""
+    a, count = np.uint64(at), np.uint64(n)
+    for j in range(a, a + count):
+        acc[frequent[j]] += np.int32(weight * np.int32(frequent[j + count]))
 
 
 @kernel
-def score_superblock(superblock, groups, weights, row, to_impacts, first, last, rare_docs, impacts8, impacts16, impacts32,
-                     superblock_start, frequent_docs, dense_impacts, acc):
-    """Sums of all documents of a superblock into acc int32[256].
+def add_frequent_wide(acc, frequent, at, n, width, weight):
+    """The same for impacts of ``width`` bytes."""
+    for j in range(n):
+        acc[frequent[at + j]] += np.int32(weight * np.int32(read_impact(frequent, at + n + j * width, width)))
 
-    Per term, in the order of groups: weights int32[n], row int64[n] (of dense_impacts for dense terms), to_impacts
-    int64[n] (from a posting's index to its impact's), first and last from :mod:`.terms`.
+
+@kernel
+def read_impact(frequent, at, width):
+    """The impact, int64, of ``width`` bytes at ``at``."""
+    impact = np.int64(0)
+    for b in range(width):
+        impact |= np.int64(frequent[at + b]) << (8 * b)
+    return impact
+
+
+@kernel
+def add_rare(acc, docs, impacts, first, j, high_byte, to_impacts, weight):
+    """The same for a rare list: the postings of the superblock, backwards from j, its last; docs uint16.
+
+    ``first`` is the window's first posting; high_byte the superblock's number in the window.
     """
+    to, one, first, j = np.uint64(to_impacts), np.uint64(1), np.uint64(first), np.uint64(j)
+    mine = np.uint16(high_byte)
+    while docs[j] >> np.uint16(8) == mine:
+        acc[np.uint8(docs[j])] += np.int32(weight * np.int32(impacts[j + to]))
+        if j == first:
+            break
+        j -= one
+
+
+@kernel
+def score_superblock(superblock, query, index, block_shift, visits, v, acc):
+    """Sums of a superblock's documents, as visit v found them, into acc int32[256].
+
+    In blocks that were chosen they are whole; in others they may lack parts, and are never above the whole.
+    """
+    groups, weights = query.groups, query.weights
     acc[:] = 0
+    base = superblock << 8
     for i in range(groups[0], groups[1]):
-        add_dense(acc, dense_impacts, row[i], superblock << 8, weights[i])
-    ends_window = superblock & 255 == 255 or superblock + 1 == superblock_start.shape[1]
-    for i in range(groups[1], groups[4]):
-        lo = first[i] + np.int64(superblock_start[row[i], superblock])
-        hi = last[i] if ends_window else first[i] + np.int64(superblock_start[row[i], superblock + 1])
-        if i < groups[2]:
-            add_frequent(acc, frequent_docs, impacts8, lo, hi, to_impacts[i], weights[i])
-        elif i < groups[3]:
-            add_frequent(acc, frequent_docs, impacts16, lo, hi, to_impacts[i], weights[i])
+        if visits.num_blocks[v] <= FEW:
+            add_dense_blocks(acc, index.dense_impacts, query.dense_row[i], base, weights[i], visits.blocks, v,
+                             visits.num_blocks[v], block_shift)
         else:
-            add_frequent(acc, frequent_docs, impacts32, lo, hi, to_impacts[i], weights[i])
-    low = (superblock & 255) << 8
-    for i in range(groups[4], groups[7]):
-        if first[i] < last[i]:
-            if i < groups[5]:
-                first[i] = add_rare(acc, rare_docs, impacts8, first[i], last[i], low, to_impacts[i], weights[i])
-            elif i < groups[6]:
-                first[i] = add_rare(acc, rare_docs, impacts16, first[i], last[i], low, to_impacts[i], weights[i])
-            else:
-                first[i] = add_rare(acc, rare_docs, impacts32, first[i], last[i], low, to_impacts[i], weights[i])
+            add_dense(acc, index.dense_impacts, query.dense_row[i], base, weights[i])
+    for i in range(groups[1], groups[2]):
+        add_frequent(acc, index.frequent, visits.at[v, i], visits.count[v, i], weights[i])
+    for i in range(groups[2], groups[4]):
+        add_frequent_wide(acc, index.frequent, visits.at[v, i], visits.count[v, i], query.width[i], weights[i])
+    high_byte, window = superblock & 255, superblock >> 8
+    for x in range(visits.num_rare[v]):
+        i = visits.rare[v, x]
+        at, to, first = visits.at[v, i], query.to_impacts[i], query.first[window, i]
+        if i < groups[5]:
+            add_rare(acc, index.rare_docs, index.impacts8, first, at, high_byte, to, weights[i])
+        elif i < groups[6]:
+            add_rare(acc, index.rare_docs, index.impacts16, first, at, high_byte, to, weights[i])
+        else:
+            add_rare(acc, index.rare_docs, index.impacts32, first, at, high_byte, to, weights[i])

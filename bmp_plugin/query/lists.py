@@ -1,0 +1,138 @@
+"""A query's posting lists in the order in which kernels take them, and where their postings lie in every window."""
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..index.layout import DENSE, RARE
+from ..kernels import kernel
+
+NUM_GROUPS = 7      # dense, then frequent with impacts of 1, 2, 4 bytes, then rare with 1, 2, 4
+
+Array = NDArray[Any]
+
+
+class Index(NamedTuple):
+    """The arrays of an index that kernels use; their meaning is :data:`bmp_plugin.index.layout.ARRAYS`'s."""
+
+    list_count: Array
+    list_max: Array
+    list_kind: Array
+    list_width: Array
+    list_docs: Array
+    list_impacts: Array
+    list_entry: Array
+    list_entries: Array
+    entry_window: Array
+    entry_start: Array
+    rare_docs: Array
+    window_start: Array
+    superblock_start: Array
+    frequent: Array
+    block_max: Array
+    dense_impacts: Array
+    impacts8: Array
+    impacts16: Array
+    impacts32: Array
+    doc_rank: Array
+    rank_doc: Array
+
+
+class Lists(NamedTuple):
+    """A query's lists in the order of groups.
+
+    Attributes
+    ----------
+    groups : int64[NUM_GROUPS + 1]
+        Where each group begins.
+    weights : int32[n]
+    scaled : int64[n]
+        Weights as upper bounds take them; see :func:`.bounds.scale_weights`.
+    row : int64[n]
+        Row of block_max; for rare lists, the first entry.
+    dense_row : int64[n]
+        Row of dense_impacts, for dense lists.
+    docs : int64[n]
+        Where the list begins: in frequent for frequent lists, in rare_docs for rare ones.
+    to_impacts : int64[n]
+        For rare lists, from a posting's index in rare_docs to its impact's.
+    width : int64[n]
+        Bytes of an impact.
+    first : int64[windows, n]
+    last : int64[windows, n]
+        The window's postings are those from first to before last, counted from the list's first for frequent lists,
+        indices into rare_docs for rare ones.
+    """
+
+    groups: Array
+    weights: Array
+    scaled: Array
+    row: Array
+    dense_row: Array
+    docs: Array
+    to_impacts: Array
+    width: Array
+    first: Array
+    last: Array
+
+
+@kernel
+def order_lists(lists, weights, scaled, index, num_windows):
+    """The query's lists int32[n] with weights int64[n] and scaled weights int64[n] as :class:`Lists`.
+
+    Those stored alike follow one another, so that kernels need not ask.
+    """
+    n = len(lists)
+    groups = np.zeros(NUM_GROUPS + 1, np.int64)
+    for i in range(n):
+        groups[_group(index.list_kind[lists[i]], index.list_width[lists[i]]) + 1] += 1
+    for g in range(NUM_GROUPS):
+        groups[g + 1] += groups[g]
+    at = groups[:NUM_GROUPS].copy()
+    weights32 = np.empty(n, np.int32)
+    scaled_by_group = np.empty(n, np.int64)
+    row = np.empty(n, np.int64)
+    dense_row = np.empty(n, np.int64)
+    docs = np.empty(n, np.int64)
+    to_impacts = np.empty(n, np.int64)
+    width = np.empty(n, np.int64)
+    first = np.zeros((num_windows, n), np.int64)
+    last = np.zeros((num_windows, n), np.int64)
+    for x in range(n):
+        t = lists[x]
+        g = _group(index.list_kind[t], index.list_width[t])
+        i = at[g]
+        at[g] += 1
+        weights32[i] = weights[x]
+        scaled_by_group[i] = scaled[x]
+        row[i] = index.list_entry[t]
+        dense_row[i] = index.list_entries[t]
+        docs[i] = index.list_docs[t]
+        to_impacts[i] = index.list_impacts[t] - index.list_docs[t]
+        width[i] = index.list_width[t]
+        if g == 0:
+            continue
+        if g < 4:
+            for w in range(num_windows):
+                first[w, i] = np.int64(index.window_start[row[i], w])
+                last[w, i] = np.int64(index.window_start[row[i], w + 1])
+            continue
+        for e in range(index.list_entries[t]):
+            w = np.int64(index.entry_window[row[i] + e])
+            if w < num_windows:                                # which the file may not keep to
+                end = index.list_count[t]
+                if e + 1 < index.list_entries[t]:
+                    end = np.int64(index.entry_start[row[i] + e + 1])
+                first[w, i] = index.list_docs[t] + np.int64(index.entry_start[row[i] + e])
+                last[w, i] = index.list_docs[t] + end
+    return Lists(groups, weights32, scaled_by_group, row, dense_row, docs, to_impacts, width, first, last)
+
+
+@kernel
+def _group(kind, width):
+    if kind == DENSE:
+        return 0
+    by_width = 0 if width == 1 else (1 if width == 2 else 2)
+    return (4 if kind == RARE else 1) + by_width
