@@ -117,6 +117,8 @@ def test_rust_in_both_orders(result):
         assert found["mean_ms"] > 0
         assert len(found["kernel_ms"]) == 2
         assert result["engines"][engine]["index_bytes"] > 0
+    # the order is another, and with it what blocks hold
+    assert result["engines"]["rust-8"]["index_bytes"] != result["engines"]["rust-bp-8"]["index_bytes"]
 
 
 @needs("seismic")
