@@ -1,11 +1,12 @@
 """The heaviest postings of every document, in a temporary file: what reordering looks at.
 
-A block's bound is a sum of maxima, and light postings are seldom a maximum. Leaving out the lightest seven of ten takes a
-third of the time and memory, and measures as good as or better than keeping all (enwiki200k, superblocks scored at k = 10:
-10.2 % against 10.9 %).
+A block's bound is a sum of maxima, and light postings are seldom a maximum. Looking at the heaviest three of ten takes a
+third of the time and memory, and gives a better order than looking at all (enwiki200k: 9.7 % of the superblocks are scored
+at k = 10 instead of 10.3 %, 27.7 % instead of 28.6 % at k = 100).
 
 A posting is an uint32: the number of its term from bit 8 up, and its weight below. The weight is the impact divided by the
-term's idf: how much a maximum costs depends on how large it is and on how many queries have the term.
+term's idf: a maximum costs the more, the larger it is and the more queries have the term (dividing by idf: 67.0 % instead
+of 70.8 % at k = 1000; weighting by impact alone: 10.0 % instead of 10.3 % at k = 10).
 """
 from __future__ import annotations
 
@@ -34,7 +35,7 @@ A_DOCUMENT = 32              # ... or this many a document on average, whichever
 LARGEST_CLASS = 2**16 - 1    # impacts from here up are not told apart when the lightest are left out
 MAX_TERMS = 2**24            # that 24 bits number
 SMALLEST_IDF = 0.5           # so that terms of nearly every document do not outweigh all others
-TYPICAL_WEIGHT = 64          # of the lightest posting of a term of average idf
+TYPICAL_WEIGHT = 16          # of the lightest posting of a term of average idf
 
 
 @dataclass
