@@ -15,8 +15,9 @@ One setting: ours:alpha=0.9,beta=0.8 or seismic:query_cut=5,heap_factor=0.8. Eng
 
 The first engine is the reference that answers are compared with. A collection's indexes are kept in WORK/NAME, where NAME is
 that of the folder or file, and an index that is there already is used: lucene/, lucene.bmp/ (drop-in), ours.bmp/,
-ours-bp.bmp/, rust-8.bmp-index, rust-bp-8.bmp-index, seismic.index.seismic, exhaustive/. Results are NAME.json, NAME.md and
-plots; those of several collections in one output folder also become a plot of time against size.
+ours-bp.bmp/, rust-8.bmp-index, rust-bp-8.bmp-index, seismic.index.seismic, exhaustive/. They are not compared with today's
+code: after a change of the layout or of the order of ours-bp, delete what it made (rust-bp-* have that order too). Results
+are NAME.json, NAME.md and plots; those of several collections in one output folder also become a plot of time against size.
 """
 from __future__ import annotations
 

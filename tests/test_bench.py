@@ -2,11 +2,13 @@
 import importlib.util
 import json
 import os
+import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from bmp_plugin import BmpIndex
 from bmp_plugin.conformance import bench, plots, report, runner
 from bmp_plugin.conformance.agreement import Agreement
 from bmp_plugin.conformance.collection import Collection
@@ -117,6 +119,17 @@ def test_rust_in_both_orders(result):
         assert found["mean_ms"] > 0
         assert len(found["kernel_ms"]) == 2
         assert result["engines"][engine]["index_bytes"] > 0
+
+
+@needs("bmp")
+def test_rust_gets_our_order(folder, result):
+    work = folder / "work" / "vectors"
+    ours = BmpIndex.open(work / "ours-bp.bmp")
+    ordered = ours.docids(np.arange(ours.num_docs, dtype=np.int32))
+    assert ordered != [docid for docid, _ in Collection(folder / "vectors", work).documents()]
+    stored = b"".join(struct.pack("<Q", len(docid)) + docid.encode() for docid in ordered)     # as Rust writes strings
+    assert stored in (work / "rust-bp-8.bmp-index").read_bytes()
+    assert stored not in (work / "rust-8.bmp-index").read_bytes()
 
 
 @needs("seismic")

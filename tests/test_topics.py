@@ -6,9 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from bmp_plugin.errors import SourceError
-from bmp_plugin.topics import read_topics
+from bmp_plugin.topics import count_tokens, read_topics
 
 SAME_AS_PYSERINI = {
     "spaces": b"10\ta b a \n 2 \t x y\n007\tz\n",
@@ -38,6 +40,28 @@ def test_tsv_as_pyserini_reads_it(tmp_path: Path, name: str) -> None:
     encode = TokFreqQueryEncoder().encode
     expected = [(str(qid), encode(text)) for qid, text in DefaultQueryIterator.from_topics(str(path))]
     assert read_topics(path) == expected
+
+
+WORDS = st.text("ab\u00e9\u200b\U0001F600", min_size=1, max_size=3)
+BLANKS = st.sampled_from([" "] * 6 + ["  ", "\t", "\u00a0", "\u3000", "\x1c", "\x85 "])
+
+
+@given(st.lists(st.tuples(WORDS, st.integers(1, 70), BLANKS)))
+@example([("ing", 3, " "), ("ings", 2, " "), ("ing", 1, " ")])
+@example([("a", 40, " "), ("aa", 40, " "), ("a", 1, ""), ("b", 1, "")])
+@example([(word, 1, " ") for word in "abcdefghijklmnop"] + [("a", 70, " ")])
+def test_tokens_are_those_of_split(runs: list[tuple[str, int, str]]) -> None:
+    text = "".join(" ".join([word] * times) + blank for word, times, blank in runs)
+    expected: dict[str, int] = {}
+    for token in text.split():
+        expected[token] = expected.get(token, 0) + 1
+    assert list(count_tokens(text).items()) == list(expected.items())
+
+
+def test_every_blank_of_split_divides_tokens() -> None:
+    for character in map(chr, range(0x10000)):
+        text = f"a a{character}a a a"
+        assert sum(count_tokens(text).values()) == len(text.split()), ascii(character)
 
 
 def test_jsonl_and_tsv_are_the_same_topics(tmp_path: Path) -> None:

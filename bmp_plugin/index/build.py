@@ -42,7 +42,7 @@ def build_index(source: PostingSource, output: Path, *, block_size: int, reorder
         if reorder == "bp":
             from .reorder import bisection_order
 
-            order = bisection_order(source, documents, threads=threads, progress=progress)
+            order = bisection_order(source, documents, folder, threads=threads, progress=progress)
         build = _Build(folder, Geometry(len(documents.numbers), block_size))
         try:
             build.documents(documents, order, source.info.ties_by_docid)

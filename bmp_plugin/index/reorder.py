@@ -1,192 +1,181 @@
-"""Document reordering by recursive graph bisection: documents that share terms come to lie in the same blocks.
+"""Document reordering by recursive graph bisection: documents that share heavy terms come to lie in the same blocks.
 
 After Dhulipala, Kabiljo, Karrer, Ottaviano, Pupyrev and Shalita, "Compressing Graphs and Indexes with Recursive Graph
 Bisection", KDD 2016: split the documents in two halves, move those to the other half that lower the cost of coding the
-gaps of their terms, and go on within each half. A document's gain is the sum of its terms' gains, which are computed once
-a term and round. Exchanging only documents whose gains add up to more than 0 is from Mackenzie, Mallia, Petri, Culpepper
-and Suel, "Compressing Inverted Indexes with Recursive Graph Bisection", ECIR 2019.
+gaps of their terms, and go on within each half. Exchanging only documents whose gains add up to more than 0 is from
+Mackenzie, Mallia, Petri, Culpepper and Suel, "Compressing Inverted Indexes with Recursive Graph Bisection", ECIR 2019;
+cutting at the median instead of sorting from Mackenzie, Petri and Moffat, "Faster Index Reordering with Bipartite Graph
+Partitioning", SIGIR 2021.
+
+Other than there, what is coded does not count here, but upper bounds: only the heaviest postings are looked at, weighted
+by their impacts (see :mod:`.forward`), and parts are split where superblocks and blocks begin.
 """
 from __future__ import annotations
 
 import sys
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from ..kernels import kernel
+from . import bisection
+from .forward import Forward, forward_index
 
 if TYPE_CHECKING:
     from bmp_plugin.adapters.source import Documents, PostingSource
 
-LEAF = 16          # documents that are not split further: below a block, order does not matter
-ROUNDS = 12        # exchanges a split; most stop earlier
-ALONE = 4096       # a part this small is finished by the thread that has it
+ROUNDS = 20            # exchanges a split; 12 leave 1 % more superblocks to score, 40 save 1 %
+ALONE = 4096           # documents of a part that one thread finishes: at least, ...
+ALONE_LARGEST = 65536  # ... at most, so that progress shows and an interruption is heeded, ...
+SHARES = 64            # ... and in between such that there are about so many parts to share out
 
 
-def bisection_order(source: PostingSource, documents: Documents, *, threads: int = 1,
+def bisection_order(source: PostingSource, documents: Documents, folder: Path, *, threads: int = 1,
                     progress: bool = False) -> NDArray[np.int32]:
     """The documents in their new order: int32[num_docs], indices into ``documents``.
 
-    The order is the same for every number of threads. Needs about 6 bytes a posting of memory.
+    The order is the same for every number of threads. Reads the source three times. Needs about 60 bytes of memory a
+    document, and room for temporary files in ``folder``: 8 bytes for every posting looked at (see :mod:`.forward`).
+    Errors: those of the source, and ``OSError`` where ``folder`` has no room.
     """
     num_docs = len(documents.numbers)
-    order = np.arange(num_docs, dtype=np.int32)
-    if num_docs <= LEAF:
-        return order
-    ptr, terms, num_terms = _forward_index(source, documents)
-    logs = np.log2(np.arange(num_docs + 3).clip(1)).astype(np.float32)
-    total = sum(num_docs for _ in range(_depth(num_docs)))
-    with tqdm(total=total, unit=" documents", unit_scale=True, desc="reordering", file=sys.stderr,
-              disable=None if progress else True) as bar, ThreadPoolExecutor(threads) as pool:
-        _run(pool, order, ptr, terms, num_terms, logs, bar)
-    return order
+    if num_docs <= bisection.BLOCK:
+        return np.arange(num_docs, dtype=np.int32)
+    hint = source.num_postings_hint()
+    hidden = None if progress else True
+    stop = np.zeros(1, np.uint8)
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            with tqdm(total=3 * hint if hint else None, unit=" postings", unit_scale=True, desc="reading to reorder",
+                      disable=hidden, file=sys.stderr) as reading, \
+                    forward_index(source, documents, folder, pool, threads, reading) as forward:
+                reading.close()
+                with tqdm(total=num_docs * _depth(num_docs), unit=" documents", unit_scale=True, desc="reordering",
+                          disable=hidden, file=sys.stderr) as bar:
+                    return _Bisection(forward, pool, threads, stop, bar).run()
+        except BaseException:
+            stop[0] = 1
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def _depth(num_docs: int) -> int:
+    """How often parts are split, at most."""
     depth = 0
-    while num_docs > LEAF:
-        num_docs = (num_docs + 1) // 2
+    while num_docs > bisection.BLOCK:
+        num_docs = max(left := int(bisection.left_half(num_docs)), num_docs - left)
         depth += 1
     return depth
 
 
-def _forward_index(source: PostingSource, documents: Documents) -> tuple[NDArray[np.int64], NDArray[np.int32], int]:
-    """Terms of each document, two passes over the source: ptr int64[num_docs + 1], terms int32[postings]."""
-    num_docs = len(documents.numbers)
-    at_number = np.full(int(documents.numbers[-1]) + 1, -1, np.int32)
-    at_number[documents.numbers] = np.arange(num_docs, dtype=np.int32)
-    lengths = np.zeros(num_docs, np.int64)
-    for batch in source.batches():
-        lengths += np.bincount(at_number[batch.docs], minlength=num_docs)
-    ptr = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
-    terms = np.empty(int(ptr[-1]), np.int32)
-    fill = ptr[:-1].copy()
-    num_terms = 0
-    for batch in source.batches():
-        _append(np.asarray(batch.counts, np.int64), np.asarray(batch.docs, np.int32), at_number, num_terms, fill, terms)
-        num_terms += len(batch.terms)
-    return ptr, terms, num_terms
+@dataclass
+class _Part:
+    """Documents at lo to hi of the order; their postings from ``first`` on, in the spare array if ``swapped``."""
+
+    lo: int
+    hi: int
+    first: int
+    num_terms: int
+    swapped: bool
+    level: int
 
 
-@kernel
-def _append(counts, docs, at_number, first_term, fill, terms):
-    j = 0
-    for i in range(len(counts)):
-        for _ in range(counts[i]):
-            d = at_number[docs[j]]
-            terms[fill[d]] = first_term + i
-            fill[d] += 1
-            j += 1
+class _Bisection:
+    """One run: large parts that all threads split together, then smaller ones that each thread finishes alone."""
 
+    def __init__(self, forward: Forward, pool: ThreadPoolExecutor, threads: int, stop: NDArray[np.uint8],
+                 bar: tqdm[Any]) -> None:
+        self._forward = forward
+        self._num_docs = len(forward.lengths)
+        self._order = np.arange(self._num_docs, dtype=np.int32)
+        self._slopes = bisection.log_slopes(self._num_docs)
+        self._pool, self._threads, self._stop, self._bar = pool, threads, stop, bar
 
-def _run(pool: ThreadPoolExecutor, order: NDArray[np.int32], ptr: NDArray[np.int64], terms: NDArray[np.int32],
-         num_terms: int, logs: NDArray[np.float32], bar: tqdm[None]) -> None:
-    """Split part after part; the parts are disjoint, so threads share nothing that they write."""
-    free: list[tuple[NDArray[np.int32], NDArray[np.float32]]] = []
+    def run(self) -> NDArray[np.int32]:
+        self._number_by_frequency()
+        alone = min(ALONE_LARGEST, max(ALONE, self._num_docs // SHARES))
+        large = [_Part(0, self._num_docs, 0, self._forward.num_terms, False, 0)]
+        small: list[_Part] = []
+        while large:
+            part = large.pop()
+            if part.hi - part.lo <= alone or part.num_terms == 0:
+                small.append(part)
+            else:
+                large += self._split(part)
+        depth = _depth(self._num_docs)
+        running: dict[Future[None], _Part] = {self._pool.submit(self._finish, part): part for part in small}
+        for future in as_completed(running):
+            future.result()
+            part = running[future]
+            self._bar.update((part.hi - part.lo) * (depth - part.level))
+        return self._order
 
-    def work(lo: int, hi: int) -> tuple[int, int]:
-        degrees, gains = free.pop() if free else (np.zeros((2, num_terms), np.int32), np.empty((2, num_terms), np.float32))
-        if hi - lo <= ALONE:
-            split_all(order, lo, hi, ptr, terms, degrees, gains, logs, LEAF, ROUNDS)
-        else:
-            split(order, lo, hi, ptr, terms, degrees, gains, logs, ROUNDS)
-        free.append((degrees, gains))
-        return lo, hi
+    def _each(self, work: Callable[[int, int, int], None], n: int) -> None:
+        """Call ``work(thread, lo, hi)`` for as many ranges of n as there are threads, and wait."""
+        bounds = [n * i // self._threads for i in range(self._threads + 1)]
+        list(self._pool.map(work, range(self._threads), bounds[:-1], bounds[1:]))
 
-    running: set[Future[tuple[int, int]]] = {pool.submit(work, 0, len(order))}
-    while running:
-        done, running = wait(running, return_when=FIRST_COMPLETED)
-        for future in done:
-            lo, hi = future.result()
-            if hi - lo <= ALONE:
-                bar.update((hi - lo) * _depth(hi - lo))
-                continue
-            bar.update(hi - lo)
-            mid = (lo + hi) >> 1
-            running |= {pool.submit(work, lo, mid), pool.submit(work, mid, hi)}
-    bar.update(bar.total - bar.n)
+    def _number_by_frequency(self) -> None:
+        """Let the most frequent terms have the smallest numbers, so that their gains share cache lines."""
+        postings, num_terms = self._forward.postings, self._forward.num_terms
+        counts = np.zeros((self._threads, num_terms), np.int32)
+        self._each(lambda thread, lo, hi: bisection.count_terms(lo, hi, postings, counts[thread]), len(postings))
+        names = np.empty(num_terms, np.int32)
+        names[np.argsort(-counts.sum(axis=0), kind="stable")] = np.arange(num_terms, dtype=np.int32)
+        self._each(lambda _, lo, hi: bisection.rename_terms(lo, hi, postings, names), len(postings))
 
+    def _arrays(self, part: _Part) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+        """Where the part's postings are, and where they go next."""
+        postings, spare = self._forward.postings, self._forward.spare
+        return (spare, postings) if part.swapped else (postings, spare)
 
-@kernel
-def split_all(order, lo, hi, ptr, terms, degrees, gains, logs, leaf, rounds):
-    """Split order[lo:hi] and its halves down to parts of at most ``leaf`` documents."""
-    stack = [(lo, hi)]
-    while len(stack) > 0:
-        a, b = stack.pop()
-        if b - a <= leaf:
-            continue
-        split(order, a, b, ptr, terms, degrees, gains, logs, rounds)
-        mid = (a + b) >> 1
-        stack.append((a, mid))
-        stack.append((mid, b))
-
-
-@kernel
-def split(order, lo, hi, ptr, terms, degrees, gains, logs, rounds):
-    """Exchange documents between order[lo:mid] and order[mid:hi] until no exchange gains, at most ``rounds`` times.
-
-    degrees int32[2, num_terms] comes and is left as zeros; gains float32[2, num_terms] is a workspace; logs
-    float32[num_docs + 3] holds the binary logarithms.
-    """
-    mid = (lo + hi) >> 1
-    for i in range(lo, hi):
-        side = 0 if i < mid else 1
-        for j in range(ptr[order[i]], ptr[order[i] + 1]):
-            degrees[side, terms[j]] += 1
-    gain = np.empty(hi - lo, np.float32)
-    for _ in range(rounds):
-        document_gains(order, lo, mid, hi, ptr, terms, degrees, gains, logs, gain)
-        left = np.argsort(-gain[:mid - lo])
-        right = np.argsort(-gain[mid - lo:])
-        swapped = 0
-        for x in range(min(len(left), len(right))):
-            p, q = lo + left[x], mid + right[x]
-            if gain[p - lo] + gain[q - lo] <= 0:
+    def _split(self, part: _Part) -> list[_Part]:
+        """The two halves of a part, by all threads together: as ``finish_part`` does it."""
+        n, terms = part.hi - part.lo, part.num_terms
+        left = int(bisection.left_half(n))
+        here, there = self._arrays(part)
+        order, lengths = self._order[part.lo:part.hi], self._forward.lengths[part.lo:part.hi]
+        starts = np.empty(n + 1, np.int64)
+        side, moves = np.empty(n, np.uint8), np.empty(n, np.uint8)
+        gain, workspace = np.empty(n, np.int64), np.empty(n, np.int64)
+        degrees = np.zeros((self._threads, 2, terms), np.int32)
+        gains, numbers = np.empty((2, terms), np.int32), np.empty((2, terms), np.int32)
+        bisection.begin_part(lengths, part.first, left, starts, side)
+        self._each(lambda i, lo, hi: bisection.count_degrees(lo, hi, starts, side, here, degrees[i]), n)
+        for _ in range(ROUNDS):
+            bisection.term_gains(degrees, terms, self._slopes, left, n - left, gains)
+            self._each(lambda _, lo, hi: bisection.document_gains(lo, hi, starts, side, here, gains, gain), n)
+            if bisection.choose_exchanges(n, left, gain, side, moves, workspace) == 0:
                 break
-            for j in range(ptr[order[p]], ptr[order[p] + 1]):
-                degrees[0, terms[j]] -= 1
-                degrees[1, terms[j]] += 1
-            for j in range(ptr[order[q]], ptr[order[q] + 1]):
-                degrees[1, terms[j]] -= 1
-                degrees[0, terms[j]] += 1
-            order[p], order[q] = order[q], order[p]
-            swapped += 1
-        if swapped == 0:
-            break
-    for i in range(lo, hi):
-        for j in range(ptr[order[i]], ptr[order[i] + 1]):
-            degrees[0, terms[j]] = 0
-            degrees[1, terms[j]] = 0
+            self._each(lambda i, lo, hi: bisection.exchange(lo, hi, starts, moves, here, side, degrees[i]), n)
+        kept = np.empty((self._threads, 2), np.int64)
+        left_terms, right_terms = bisection.number_terms(degrees, terms, left, n - left, numbers, kept)
+        right_first = part.first + int(kept[:, 0].sum())
+        to_posting = np.cumsum(kept, axis=0) - kept + np.array([part.first, right_first])
+        to_document = self._left_and_right_before(side) + np.array([0, left])
+        new_order, new_lengths = np.empty(n, np.int32), np.empty(n, np.int32)
+        self._each(lambda i, lo, hi: bisection.part_documents(
+            lo, hi, starts, side, here, numbers, order, lengths, to_posting[i], to_document[i], there, new_order,
+            new_lengths), n)
+        order[:], lengths[:] = new_order, new_lengths
+        self._bar.update(n)
+        mid = part.lo + left
+        return [_Part(mid, part.hi, right_first, int(right_terms), not part.swapped, part.level + 1),
+                _Part(part.lo, mid, part.first, int(left_terms), not part.swapped, part.level + 1)]
 
+    def _left_and_right_before(self, side: NDArray[np.uint8]) -> NDArray[np.int64]:
+        """How many documents of each side come before each thread's range: int64[threads, 2]."""
+        n = len(side)
+        before = np.array([n * i // self._threads for i in range(self._threads)])
+        right = np.array([np.count_nonzero(side[:i]) for i in before])
+        return np.stack([before - right, right], axis=1)
 
-@kernel
-def document_gains(order, lo, mid, hi, ptr, terms, degrees, gains, logs, gain):
-    """What moving each document to the other half gains, in bits: gain float32[hi - lo].
-
-    A term with x of n documents in one half costs about x * log2(n / (x + 1)) bits there.
-    """
-    for i in range(lo, hi):
-        for j in range(ptr[order[i]], ptr[order[i] + 1]):
-            gains[0, terms[j]] = np.float32(np.inf)          # not computed yet
-            gains[1, terms[j]] = np.float32(np.inf)
-    size_l, size_r = logs[mid - lo], logs[hi - mid]
-    for i in range(lo, hi):
-        side = 0 if i < mid else 1
-        total = np.float32(0)
-        for j in range(ptr[order[i]], ptr[order[i] + 1]):
-            t = terms[j]
-            g = gains[side, t]
-            if g == np.float32(np.inf):
-                x, y = degrees[0, t], degrees[1, t]
-                now = x * (size_l - logs[x + 1]) + y * (size_r - logs[y + 1])
-                if side == 0:
-                    then = (x - 1) * (size_l - logs[x]) + (y + 1) * (size_r - logs[y + 2])
-                else:
-                    then = (x + 1) * (size_l - logs[x + 2]) + (y - 1) * (size_r - logs[y])
-                g = np.float32(now - then)
-                gains[side, t] = g
-            total += g
-        gain[i - lo] = total
+    def _finish(self, part: _Part) -> None:
+        here, there = self._arrays(part)
+        bisection.finish_part(self._order[part.lo:part.hi], self._forward.lengths[part.lo:part.hi], part.first,
+                              part.num_terms, here, there, self._slopes, ROUNDS, self._stop)

@@ -58,6 +58,6 @@ def contestants(words: list[str]) -> list[Contestant]:
 def _setting(text: str) -> tuple[str, float]:
     name, _, value = text.partition("=")
     try:
-        return name, float(value)
+        return name, int(value) if value.isdecimal() else float(value)
     except ValueError:
         raise ValueError(f"setting {text!r} is not of the form name=number") from None

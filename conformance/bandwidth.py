@@ -1,0 +1,55 @@
+"""What this machine's memory gives one core: bytes a second in order, and cache lines out of order."""
+from __future__ import annotations
+
+import time
+from typing import NamedTuple
+
+import numba
+import numpy as np
+
+WORDS = 2**25                # 256 MiB: more than caches hold
+CACHE_LINE = 64
+WORDS_A_LINE = CACHE_LINE // 8
+LINES = 2**20
+
+
+class Bandwidth(NamedTuple):
+    """``bytes_a_second`` read in order; ``line_seconds`` for one of many independent reads of cache lines anywhere."""
+
+    bytes_a_second: float
+    line_seconds: float
+
+
+def measure() -> Bandwidth:
+    """The best of three passes over 256 MiB, each way."""
+    words = np.ones(WORDS, np.uint64)
+    lines = np.random.default_rng(0).integers(0, WORDS // WORDS_A_LINE, LINES)
+    stream(words[:8])
+    gather(words, lines[:8])
+    in_order = min(_seconds(stream, words) for _ in range(3))
+    anywhere = min(_seconds(gather, words, lines) for _ in range(3))
+    return Bandwidth(words.nbytes / in_order, anywhere / LINES)
+
+
+def _seconds(function, *arguments) -> float:  # type: ignore[no-untyped-def]
+    started = time.perf_counter()
+    function(*arguments)
+    return time.perf_counter() - started
+
+
+@numba.njit         # not kept, as kernels of the package are
+def stream(words):
+    """The sum of words uint64[n]."""
+    total = np.uint64(0)
+    for i in range(np.uint64(len(words))):
+        total += words[i]
+    return total
+
+
+@numba.njit         # not kept, as kernels of the package are
+def gather(words, lines):
+    """The sum of one word of each of the cache lines int64[m]."""
+    total = np.uint64(0)
+    for i in range(np.uint64(len(lines))):
+        total += words[np.uint64(lines[i]) * np.uint64(WORDS_A_LINE)]
+    return total

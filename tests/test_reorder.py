@@ -1,0 +1,205 @@
+"""Reordering: a permutation, the same for every number of threads, that brings like documents together and leaves nothing."""
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tqdm import tqdm
+
+from bmp_plugin import BmpIndex, BmpSearcher
+from bmp_plugin.adapters.arrays import ArraySource
+from bmp_plugin.errors import SourceError
+from bmp_plugin.index import bisection, forward, reorder
+from bmp_plugin.index.bisection import BLOCK, SUPERBLOCK
+from bmp_plugin.run_file import RunWriter
+
+
+def source_of(documents, num_terms):
+    """A source of documents given as {term number: impact}."""
+    ptr = np.cumsum([0] + [len(document) for document in documents])
+    terms = np.array([t for document in documents for t in document], np.int64)
+    impacts = np.array([x for document in documents for x in document.values()], np.int64)
+    return ArraySource(ptr, terms, impacts, [f"d{i * 7919 % 10_007}" for i in range(len(documents))],
+                       [f"t{t}" for t in range(num_terms)])
+
+
+def random_documents(num_docs, num_terms, seed=0):
+    """Some with no term, terms of very different frequency, many equal documents."""
+    rng = np.random.default_rng(seed)
+    kinds = [{int(t): int(rng.integers(1, 400)) for t in rng.zipf(1.3, rng.integers(0, 25)) if t < num_terms}
+             for _ in range(max(1, num_docs // 3))]
+    return [kinds[rng.integers(len(kinds))] for _ in range(num_docs)]
+
+
+def order_of(source, folder, threads=1):
+    return reorder.bisection_order(source, source.documents(), Path(folder), threads=threads)
+
+
+@pytest.mark.parametrize("num_docs", [0, 1, 7, 8, 9, 15, 16, 17, 100, 255, 256, 257, 511, 512, 513, 1000, 6000])
+def test_every_document_once_whatever_the_threads(num_docs, tmp_path, monkeypatch):
+    source = source_of(random_documents(num_docs, 300), 300)
+    order = order_of(source, tmp_path)
+    assert order.dtype == np.int32
+    assert sorted(order.tolist()) == list(range(num_docs))
+    for threads in (2, 3, 8):
+        assert np.array_equal(order_of(source, tmp_path, threads), order)
+    monkeypatch.setattr(reorder, "ALONE", 16)             # nearly all parts are split by all threads together
+    monkeypatch.setattr(reorder, "ALONE_LARGEST", 16)
+    for threads in (1, 3):
+        assert np.array_equal(order_of(source, tmp_path, threads), order)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("documents", [
+    [{} for _ in range(100)],
+    [{0: 5} for _ in range(100)],
+    [{i: 5} for i in range(100)],
+    [{0: 2**31 - 1, 1 + i % 2: 1} for i in range(100)],
+], ids=["no postings", "one term everywhere", "nothing shared", "large impacts"])
+def test_collections_without_a_better_order(documents, tmp_path):
+    assert sorted(order_of(source_of(documents, 101), tmp_path).tolist()) == list(range(100))
+
+
+def test_like_documents_come_to_lie_in_the_same_blocks(tmp_path):
+    rng = np.random.default_rng(3)
+    topics = rng.permutation(np.repeat(np.arange(128), 2 * BLOCK))
+    documents = []
+    for topic in topics:
+        mine = 20 * topic + rng.permutation(20)[:12]
+        noise = 2560 + rng.permutation(400)[:12]
+        documents.append({int(t): int(rng.integers(80, 120)) for t in mine} | {int(t): int(rng.integers(1, 20)) for t in noise})
+    order = order_of(source_of(documents, 2960), tmp_path, 2)
+    topics_of_block = [len(set(block)) for block in topics[order].reshape(-1, BLOCK).tolist()]
+    assert np.mean(topics_of_block) < 1.1                # 7.7 in random order
+
+
+def test_runs_stay_byte_for_byte(tmp_path):
+    """Five distinct vectors only: at every k, hundreds of documents tie at the cut."""
+    kinds = [{0: 5}, {0: 5, 1: 2}, {1: 2}, {1: 2, 2: 300}, {}]
+    rng = np.random.default_rng(1)
+    documents = [kinds[i] for i in rng.integers(0, 5, 1500)]
+    runs = {"none": [], "bp": []}
+    for name in runs:
+        index = BmpIndex.build(source_of(documents, 3), tmp_path / name, reorder=name, progress=False, threads=2)
+        queries = [{"t0": 3}, {"t0": 1, "t1": 1}, {"t2": 2, "t1": 0}, {"t0": 2, "t1": 5, "t2": 1}]
+        with BmpSearcher(index) as searcher:
+            for k in (1, 10, 700, 2000):
+                answers = searcher.batch_search(queries, [str(q) for q in range(4)], k=k)
+                with RunWriter(tmp_path / "run.txt") as writer:
+                    for qid, hits in answers.items():
+                        writer.write(qid, hits)
+                runs[name].append((tmp_path / "run.txt").read_bytes())
+    assert runs["none"] == runs["bp"]
+
+
+def test_deleted_documents_leave_gaps_in_the_numbers(tmp_path):
+    documents = random_documents(700, 80)
+    plain = source_of(documents, 80)
+
+    class Gaps(ArraySource):
+        def documents(self):
+            found = super().documents()
+            found.numbers = found.numbers * 3 + 5
+            return found
+
+        def batches(self):
+            for batch in super().batches():
+                batch.docs = batch.docs * 3 + 5
+                yield batch
+
+    with_gaps = source_of(documents, 80)
+    with_gaps.__class__ = Gaps
+    for threads in (1, 4):
+        assert np.array_equal(order_of(with_gaps, tmp_path, threads), order_of(plain, tmp_path, threads))
+
+
+def test_only_the_heaviest_postings_are_looked_at(tmp_path, monkeypatch):
+    monkeypatch.setattr(forward, "A_DOCUMENT", 2)
+    rng = np.random.default_rng(5)
+    documents = [{int(t): int(rng.integers(1, 1000)) for t in rng.permutation(50)[:20]} | {60: 1000} for _ in range(400)]
+    documents[7][61] = 1000
+    source = source_of(documents, 62)
+    with ThreadPoolExecutor(3) as pool, \
+            forward.forward_index(source, source.documents(), tmp_path, pool, 3, tqdm(disable=True)) as found:
+        lengths, postings = found.lengths.copy(), found.postings.copy()
+        assert len(found.spare) == len(postings)
+    impacts = np.sort([x for document in documents for x in document.values()])[::-1]
+    lightest = impacts[int(forward.SHARE * len(impacts)) - 1]
+    # neither the term of every document nor that of one says which documents belong together
+    expected = [{t for t, x in document.items() if x >= lightest and t < 60} for document in documents]
+    assert lengths.tolist() == [len(terms) for terms in expected]
+    split = np.split(postings, np.cumsum(lengths)[:-1])
+    assert [set((part >> 8).tolist()) for part in split] == expected
+    weights = {x: set() for x in (lightest, 999)}
+    for document, part in zip(documents, split, strict=True):
+        for posting in part.tolist():
+            assert posting & 255 > 0
+            weights.setdefault(document[posting >> 8], set()).add(posting & 255)
+    assert max(weights[lightest]) < min(weights[999])     # all of these terms have nearly the same idf
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_the_median_cut_exchanges_the_pairs_that_gain(data):
+    n = data.draw(st.integers(2, 2 * bisection.DAMPED))
+    left = data.draw(st.integers(1, n - 1))
+    gain = np.array(data.draw(st.lists(st.integers(-4, 4), min_size=n, max_size=n)), np.int64)
+    side = np.ones(n, np.uint8)
+    side[data.draw(st.permutations(range(n)))[:left]] = 0
+    moves = np.empty(n, np.uint8)
+    pairs = bisection.choose_exchanges(n, left, gain, side, moves, np.empty(n, np.int64))
+    best = zip(sorted(gain[side == 0])[::-1], sorted(gain[side == 1]), strict=False)
+    gaining = [(x, y) for x, y in best if x > y]
+    if n <= bisection.DAMPED:                             # only the better half of them
+        gaining = gaining[:(len(gaining) + 1) // 2]
+    assert pairs == len(gaining)
+    assert sorted(gain[(side == 0) & (moves == 1)].tolist()) == sorted(x for x, _ in gaining)
+    assert sorted(gain[(side == 1) & (moves == 1)].tolist()) == sorted(y for _, y in gaining)
+
+
+@given(st.integers(BLOCK + 1, 10**7))
+def test_parts_are_split_where_superblocks_or_blocks_begin(n):
+    left = bisection.left_half(n)
+    assert 0 < left < n
+    unit = SUPERBLOCK if n > SUPERBLOCK else BLOCK
+    assert left % unit == 0
+    assert abs(left - (n - left)) <= unit
+
+
+def test_nothing_is_left_when_reading_fails(tmp_path):
+    class Failing(ArraySource):
+        passes = 0
+
+        def batches(self):
+            self.passes += 1
+            yield from super().batches()
+            if self.passes == self.fails_in:
+                raise KeyboardInterrupt
+
+    for fails_in in (1, 2, 3):
+        source = source_of(random_documents(300, 50), 50)
+        source.__class__, source.fails_in = Failing, fails_in
+        with pytest.raises(KeyboardInterrupt):
+            BmpIndex.build(source, tmp_path / "i.bmp", reorder="bp", threads=2, progress=False)
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_a_source_that_changes_meanwhile_is_refused(tmp_path):
+    class Changing(ArraySource):
+        passes = 0
+
+        def batches(self):
+            self.passes += 1
+            for batch in super().batches():
+                if self.passes == 3:
+                    batch.docs = np.sort(self.change(batch.docs))
+                yield batch
+
+    for change in (lambda docs: docs // 2, lambda docs: (docs + 1) % 300):
+        source = source_of(random_documents(300, 50), 50)
+        source.__class__, source.change = Changing, staticmethod(change)
+        with pytest.raises(SourceError, match="changed while it was being read"):
+            order_of(source, tmp_path, 2)
+        assert list(tmp_path.iterdir()) == []
