@@ -15,8 +15,8 @@ import hashlib
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -135,12 +135,6 @@ class _Word(event.Listener):
             self._timer.cancel()
             self._timer = None
             self._spent += time.perf_counter() - self._began
-
-
-@contextmanager
-def saying_so_when_slow(compiled: Any) -> Iterator[None]:
-    """Nothing any more: compiling says so itself. To go with its last caller."""
-    yield
 
 
 def _is_kernel(event: Any) -> bool:

@@ -60,6 +60,9 @@ class BmpSearcher:
         self._source_docs: int = source["num_docs"]
         self._adjust: bool = source["ties_by_docid"]
         self._arrays = Index(*(self.index.arrays[name] for name in Index._fields))
+        self._excess = excess = self.index.arrays["term_excess"]
+        largest = self.index.arrays["list_max"].astype(np.int64)
+        self._term_max = largest[:len(excess)] + np.where(excess < 0, 0, largest[excess])
         self._geometry = np.array([geometry.num_docs, geometry.num_superblocks, geometry.block_shift,
                                    geometry.num_windows], np.int64)
 
@@ -72,7 +75,8 @@ class BmpSearcher:
     def close(self) -> None:
         """Nothing to do: the maps go with the index. Callers of other searchers expect it."""
 
-    def search(self, query: Query, k: int = 10, alpha: float = 1.0, beta: float = 1.0) -> list[Hit]:
+    def search(self, query: Query, k: int = 10, alpha: float = 1.0, beta: float = 1.0,
+               budget: int | None = None) -> list[Hit]:
         """The k best documents for a query.
 
         Parameters
@@ -82,11 +86,16 @@ class BmpSearcher:
         k : int
             How many hits, at least 1; fewer come where fewer documents match.
         alpha : float in (0, 1]
-            Upper bounds are multiplied by it, so superblocks are skipped that could still hold one of the k best. 1 is
-            safe; lower is faster and may lose documents, but every score that is returned stays exact.
+            Upper bounds are multiplied by it, so blocks are skipped that could still hold one of the k best. 1 is safe;
+            lower is faster and may lose documents.
         beta : float in (0, 1]
-            The share of the query's tokens to keep, heaviest weights first (at least one). 1 is safe; lower is faster,
-            and scores then are those of the shortened query.
+            The share of the query's tokens that upper bounds are made of, those first that can add most to a score (at
+            least one); the others count for scores only. 1 is safe; lower is faster and may lose documents.
+        budget : int, optional
+            Stop after so many superblocks of 256 documents, the most promising ones: bounds the time of the longest
+            queries. None is safe.
+
+        Whatever is skipped, every score that is returned is the document's own.
 
         Returns
         -------
@@ -95,13 +104,14 @@ class BmpSearcher:
 
         Errors
         ------
-        ValueError for a negative weight, a weight that is not a number or above 2^31 - 1, k < 1, alpha or beta out of range.
+        ValueError for a negative weight, a weight that is not a number or above 2^31 - 1, and for k < 1 or an alpha, beta
+        or budget out of range.
         """
-        _check_options(k, 1, alpha, beta)
-        return self._answer([query], k, alpha, beta)[0]
+        _check_options(k, 1, alpha, beta, budget)
+        return self._answer([query], k, alpha, beta, budget)[0]
 
     def batch_search(self, queries: Sequence[Query], qids: Sequence[str], k: int = 10, threads: int = 1,
-                     alpha: float = 1.0, beta: float = 1.0) -> dict[str, list[Hit]]:
+                     alpha: float = 1.0, beta: float = 1.0, budget: int | None = None) -> dict[str, list[Hit]]:
         """Search many queries, in threads that do not wait for the interpreter while they search.
 
         Returns the hits by qid, in the order of ``qids``; of queries with the same qid the last one counts. Parameters
@@ -109,47 +119,50 @@ class BmpSearcher:
         """
         if len(queries) != len(qids):
             raise ValueError(f"{len(queries)} queries come with {len(qids)} qids; give one qid a query")
-        _check_options(k, threads, alpha, beta)
+        _check_options(k, threads, alpha, beta, budget)
         turns = [queries[first:first + QUERIES_A_TURN] for first in range(0, len(queries), QUERIES_A_TURN)]
         if threads == 1 or len(turns) == 1:
-            answers = [self._answer(turn, k, alpha, beta) for turn in turns]
+            answers = [self._answer(turn, k, alpha, beta, budget) for turn in turns]
         else:
             with ThreadPoolExecutor(threads) as pool:
-                answers = list(pool.map(lambda turn: self._answer(turn, k, alpha, beta), turns))
+                answers = list(pool.map(lambda turn: self._answer(turn, k, alpha, beta, budget), turns))
         return dict(zip(qids, itertools.chain.from_iterable(answers), strict=True))
 
-    def _answer(self, queries: Sequence[Query], k: int, alpha: float, beta: float) -> list[list[Hit]]:
+    def _answer(self, queries: Sequence[Query], k: int, alpha: float, beta: float,
+                budget: int | None) -> list[list[Hit]]:
         """One turn: queries to hits, by one call of the kernels."""
-        encoded = [self._encode(query, beta) for query in queries]
+        encoded = [self._encode(query) for query in queries]
         if self.index.num_docs == 0:
             return [[] for _ in queries]
         k = min(int(k), self.index.num_docs)
         n = len(encoded)
         starts = np.zeros(n + 1, np.int64)
-        fast = [self._lists(query) for query in encoded]
-        np.cumsum([len(lists) for lists, _ in fast], out=starts[1:])
-        lists = np.concatenate([lists for lists, _ in fast])
-        weights = np.concatenate([weights for _, weights in fast])
+        fast = [self._lists(query, beta) for query in encoded]
+        np.cumsum([len(lists) for lists, _, _ in fast], out=starts[1:])
+        lists, weights, bounded = (np.concatenate(part) for part in zip(*fast, strict=True))
+        whole = budget is None
+        budget = self.index.geometry.num_superblocks if budget is None else budget
         docs = np.empty((n, k), np.int32)
         scores = np.empty((n, k), np.float32)
         found = np.zeros(n, np.int64)
         statistics = np.zeros((n, 2), np.int64)
-        search_many(starts, lists, weights, k, float(alpha), _first_tier(k), self._geometry, self._arrays, docs,
-                    scores, found, statistics)
-        return [self._hits(encoded[q], k, docs[q], scores[q], int(found[q])) for q in range(n)]
+        search_many(starts, lists, weights, bounded, k, float(alpha), int(budget), _first_tier(k), self._geometry, self._arrays,
+                    docs, scores, found, statistics)
+        return [self._hits(encoded[q], k, docs[q], scores[q], int(found[q]), whole) for q in range(n)]
 
-    def _hits(self, query: _Terms, k: int, docs: NDArray[np.int32], scores: NDArray[np.float32], found: int) -> list[Hit]:
+    def _hits(self, query: _Terms, k: int, docs: NDArray[np.int32], scores: NDArray[np.float32], found: int,
+              whole: bool) -> list[Hit]:
         if found < 0 or not query.small:
             docs, scores = self._exhaustive(query, k)
             found = len(docs)
-        elif found < k and len(query.zeros):
+        elif found < k and len(query.zeros) and whole:       # else documents may be missing that score more than 0
             docs, scores = self._with_zeros(query, k, docs[:found], scores[:found])
             found = len(docs)
         if self._adjust:
             adjust_ties(scores, found)
         return make_hits(self.index, docs[:found], scores[:found], self.hit_type)
 
-    def _encode(self, query: Query, beta: float) -> _Terms:
+    def _encode(self, query: Query) -> _Terms:
         known: list[int] = []
         values: list[int] = []
         term_id = self.index.term_id
@@ -173,22 +186,26 @@ class BmpSearcher:
         zeros = terms[~positive]
         if len(zeros):
             terms, weights = terms[positive], weights[positive]
-        if beta < 1.0 and len(terms):
-            heaviest = np.argsort(-weights, kind="stable")[:max(1, math.ceil(beta * len(terms)))]
-            terms, weights = terms[heaviest], weights[heaviest]
-        products = weights * self.index.arrays["term_max"][terms]         # below 2^62
+        products = weights * self._term_max[terms]         # below 2^62
         small = not len(terms) or (int(products.max()) < EXACT_PRODUCT and float(products.sum(dtype=np.float64)) < EXACT_SUM)
         return _Terms(terms, weights, zeros, small)
 
-    def _lists(self, query: _Terms) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-        """Posting lists and weights for the fast kernels; none if the query does not fit them."""
-        if not query.small:
-            return query.terms[:0], query.weights[:0]
-        excess = self.index.arrays["term_excess"][query.terms]
+    def _lists(self, query: _Terms, beta: float) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.bool_]]:
+        """Posting lists for the fast kernels, their weights, and which of them bounds are made of.
+
+        None of them if the query does not fit the kernels.
+        """
+        terms, weights = (query.terms, query.weights) if query.small else (query.terms[:0], query.weights[:0])
+        bounded = np.ones(len(terms), np.bool_)
+        if beta < 1.0 and len(terms):
+            most = np.argsort(-weights * self._term_max[terms], kind="stable")
+            bounded[most[max(1, math.ceil(beta * len(terms))):]] = False
+        excess = self._excess[terms]
         more = excess >= 0
-        if not more.any():
-            return query.terms, query.weights
-        return np.concatenate([query.terms, excess[more]]), np.concatenate([query.weights, query.weights[more]])
+        if more.any():
+            terms, weights, bounded = (np.concatenate([own, extra]) for own, extra in (
+                (terms, excess[more]), (weights, weights[more]), (bounded, bounded[more])))
+        return terms, weights, bounded
 
     def _exhaustive(self, query: _Terms, k: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         sums, matched = self._sums(query.terms, query.weights)
@@ -211,7 +228,7 @@ class BmpSearcher:
               matched: NDArray[np.bool_] | None = None) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         if sums is None or matched is None:
             sums, matched = np.zeros(self.index.num_docs), np.zeros(self.index.num_docs, np.bool_)
-        add_terms(terms, self.index.arrays["term_excess"][terms], weights.astype(np.float32), self._arrays, sums, matched)
+        add_terms(terms, self._excess[terms], weights.astype(np.float32), self._arrays, sums, matched)
         return sums, matched
 
 
@@ -236,7 +253,7 @@ def _java_int(token: str, weight: Any) -> int:
     return value
 
 
-def _check_options(k: int, threads: int, alpha: float, beta: float) -> None:
+def _check_options(k: int, threads: int, alpha: float, beta: float, budget: int | None) -> None:
     if not isinstance(k, numbers.Integral) or k < 1:
         raise ValueError(f"k={k!r} is not a whole number of at least 1")
     if not isinstance(threads, numbers.Integral) or threads < 1:
@@ -244,3 +261,5 @@ def _check_options(k: int, threads: int, alpha: float, beta: float) -> None:
     for name, value in (("alpha", alpha), ("beta", beta)):
         if not 0.0 < value <= 1.0:
             raise ValueError(f"{name}={value!r} is not above 0 and at most 1")
+    if budget is not None and (not isinstance(budget, numbers.Integral) or budget < 1):
+        raise ValueError(f"budget={budget!r} is not a whole number of at least 1, or None")

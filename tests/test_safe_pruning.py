@@ -141,13 +141,38 @@ def test_threads_and_batches_give_the_answers_of_single_searches(larger, tmp_pat
         assert [[(hit.docid, hit.score, hit.lucene_docid) for hit in runs[qid]] for qid in qids] == single
 
 
-def test_alpha_and_beta_lose_documents_but_no_score(larger, tmp_path):
+@pytest.mark.parametrize("options", [{"alpha": 0.5}, {"beta": 0.5}, {"beta": 0.01}, {"budget": 3},
+                                     {"alpha": 0.8, "beta": 0.6, "budget": 20}])
+@pytest.mark.parametrize("k", [10, 1000])
+def test_approximate_search_loses_documents_but_no_score(larger, tmp_path, options, k):
     source, _, _ = larger
     searcher = BmpSearcher(BmpIndex.build(source, tmp_path / "i.bmp", progress=False))
     query = {f"t{t}": 1 + t for t in range(20)}
     safe = {hit.docid: round(hit.score) for hit in searcher.search(query, 70_000)}
-    found = searcher.search(query, 100, alpha=0.5)
-    assert len(found) == 100
+    found = searcher.search(query, k, **options)
+    assert len(found) == k or len(found) <= options["budget"] * 256
     assert all(safe[hit.docid] == round(hit.score) for hit in found)
-    shorter = dict(sorted(query.items(), key=lambda item: -item[1])[:10])
-    assert [(h.docid, h.score) for h in searcher.search(query, 100, beta=0.5)] == answers(searcher, shorter, 100)
+    assert [hit.score for hit in found] == sorted((hit.score for hit in found), reverse=True)
+
+
+def test_a_budget_of_all_superblocks_is_safe_and_a_smaller_one_scores_no_more(larger, tmp_path):
+    source, _, _ = larger
+    searcher = BmpSearcher(BmpIndex.build(source, tmp_path / "i.bmp", progress=False))
+    query = {f"t{t}": 1 + t for t in range(20)}
+    assert [(h.docid, h.score) for h in searcher.search(query, 50, budget=10**6)] == answers(searcher, query, 50)
+    overlaps = []
+    for budget in (1, 4, 16, 64, 300):
+        found = {hit.docid for hit in searcher.search(query, 50, budget=budget)}
+        overlaps.append(len(found & {docid for docid, _ in answers(searcher, query, 50)}))
+    assert overlaps == sorted(overlaps)
+    assert overlaps[0] < overlaps[-1] == 50
+
+
+def test_tokens_of_weight_0_do_not_hide_documents_that_a_budget_leaves_out(tmp_path):
+    vectors = [{"a": 1, "z": 1} for _ in range(600)]
+    docids = [f"d{i:03}" for i in range(600)]
+    searcher = BmpSearcher(BmpIndex.build(source_of([*vectors, {"other": 1}], [*docids, "x"]), tmp_path / "i.bmp",
+                                          progress=False))
+    found = searcher.search({"a": 5, "z": 0}, 600, budget=1)
+    assert len(found) == 256
+    assert {round(hit.score) for hit in found} == {5}

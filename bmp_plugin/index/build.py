@@ -15,7 +15,19 @@ from tqdm import tqdm
 
 from ..errors import SourceError
 from . import encode
-from .layout import ARRAYS, DENSE, DENSE_SHARE, EXCESS_SHARE, FORMAT, FREQUENT, RARE, ROW_SHARE, VERSION, Geometry, check_block_size
+from .layout import (
+    ARRAYS,
+    DENSE,
+    DENSE_SHARE,
+    EXCESS_SHARE,
+    FORMAT,
+    FREQUENT,
+    RARE,
+    ROW_SHARE,
+    VERSION,
+    Geometry,
+    check_block_size,
+)
 from .store import ArrayWriter, staging, write_manifest
 from .strings import gather
 
@@ -148,11 +160,10 @@ class _Build:
         if position_of is not None:
             encode.to_positions(starts, docs, impacts, position_of)
         self.num_postings += len(docs)
-        self._encode_lists(batch, maxima, *_with_excess(starts, docs, impacts, maxima))
+        self._encode_lists(batch, *_with_excess(starts, docs, impacts, maxima))
 
-    def _encode_lists(self, batch: PostingBatch, term_max: NDArray[np.int32], starts: NDArray[np.int64],
-                      docs: NDArray[np.int32], impacts: NDArray[np.int32], maxima: NDArray[np.int32],
-                      has_excess: NDArray[np.bool_]) -> None:
+    def _encode_lists(self, batch: PostingBatch, starts: NDArray[np.int64], docs: NDArray[np.int32],
+                      impacts: NDArray[np.int32], maxima: NDArray[np.int32], has_excess: NDArray[np.bool_]) -> None:
         """Encode the terms' own lists and the excesses that follow them."""
         geo, terms, n = self.geometry, len(batch.terms), len(maxima)
         counts = np.diff(starts)
@@ -189,7 +200,7 @@ class _Build:
         w = self.writers
         excess = np.where(has_excess, self.free["num_excesses"] + _offsets(has_excess), -1)
         self.terms.add(
-            batch.terms, term_df=batch.dfs, term_max=term_max, term_excess=excess, list_count=counts, list_max=maxima,
+            batch.terms, term_df=batch.dfs, term_excess=excess, list_count=counts, list_max=maxima,
             list_kind=kinds, list_width=widths, list_impacts=list_impacts,
             list_docs=np.where(rare, w["rare_docs"].length + rare_ptr, w["frequent"].length + frequent_ptr),
             list_entry=np.where(rare, w["entry_window"].length + entry_ptr, self.free["num_rows"] + row_of),

@@ -36,8 +36,6 @@ def check_tables(folder: Path, arrays: Arrays, geometry: Geometry) -> None:
     demand(np.all((a["list_max"] >= 0) & ((a["list_max"] > 0) == (count > 0))), "list_max", "has a maximum out of range")
     excess = a["term_excess"]
     demand(np.all((excess == -1) | ((excess >= terms) & (excess < lists))), "term_excess", "names a list that is no excess")
-    demand(np.all(a["term_max"] == a["list_max"][:terms] + np.where(excess < 0, 0, a["list_max"][excess])), "term_max",
-           "has a maximum that its lists do not have")
 
     def within(name: str, mine: NDArray[np.bool_], sizes: NDArray[Any] | int, length: int) -> None:
         first = a[name][mine].astype(np.int64)

@@ -68,7 +68,6 @@ ARRAYS: dict[str, ArraySpec] = {
     "term_bytes": ArraySpec("|u1", ("term_bytes",), "terms, UTF-8"),
     "term_end": ArraySpec("<i8", ("num_terms",), "where each term ends in term_bytes"),
     "term_df": ArraySpec("<i8", ("num_terms",), "document frequency as the source reports it, for min_idf"),
-    "term_max": ArraySpec("<i4", ("num_terms",), "largest impact, 0 without postings"),
     "term_excess": ArraySpec("<i4", ("num_terms",), "the list of what its impacts are above 255, or -1"),
     # posting lists: list i of the first num_terms is term i's, the others are excesses
     "list_count": ArraySpec("<i8", ("num_lists",), "postings"),

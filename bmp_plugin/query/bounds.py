@@ -22,16 +22,19 @@ ROW_CHUNKS = 64          # chunks of all rows that are added up before the next:
 
 
 @kernel
-def scale_weights(lists, weights, list_max, list_kind, scaled):
+def scale_weights(lists, weights, bounded, list_max, list_kind, scaled):
     """Scaled weights into scaled int64[n]; returns the scale (float64), or 0.0 if the query does not fit 16 bits.
 
-    lists int32[n], weights int64[n] >= 1. A list with a row gets the part of one unit of its block maxima, a whole
+    lists int32[n], weights int64[n] >= 1; bounded bool[n], at least one, says which lists bounds are made of: safe search
+    needs them all. The others get 0. A list with a row gets the part of one unit of its block maxima, a whole
     number below 2^16; a rare one the part of an impact of 1, with 16 fractional bits.
     """
     total = 0.0
     reserve = 0.0                    # what rounding up adds at most
     for i in range(len(lists)):
         t = lists[i]
+        if not bounded[i]:
+            continue
         if list_kind[t] == RARE:
             total += np.float64(weights[i]) * np.float64(list_max[t])
             reserve += 1.0 + np.float64(list_max[t]) / 65536.0
@@ -43,7 +46,9 @@ def scale_weights(lists, weights, list_max, list_kind, scaled):
     scale = (LARGEST - 1.0 - reserve) / total
     for i in range(len(lists)):
         part = np.float64(weights[i]) * scale
-        if list_kind[lists[i]] == RARE:
+        if not bounded[i]:
+            scaled[i] = 0
+        elif list_kind[lists[i]] == RARE:
             scaled[i] = np.int64(math.ceil(part * 65536.0))
         else:
             scaled[i] = np.int64(math.ceil(part * np.float64(maximum_unit(list_max[lists[i]]))))
@@ -86,19 +91,33 @@ def add_rows(acc, rows, a, b, weight_a, weight_b, chunk, end, next_a, next_b, ne
 
 
 @kernel
-def add_all_rows(acc, rows, query, chunk, end):
-    """Add the rows of all lists that have one, chunks ``chunk`` to before ``end``, to acc uint16[blocks]."""
-    n = query.groups[4]
+def lists_with_rows(query):
+    """The lists of a query, as indices int64[m], whose rows are part of bounds."""
+    lists = np.empty(query.groups[4], np.int64)
+    n = 0
+    for i in range(query.groups[4]):
+        if query.scaled[i] > 0:
+            lists[n] = i
+            n += 1
+    return lists[:n]
+
+
+@kernel
+def add_all_rows(acc, block_max, query, lists, chunk, end):
+    """Add the rows of ``lists`` int64[m], indices into the query's, chunks ``chunk`` to before ``end``, to acc
+    uint16[blocks]."""
+    n = len(lists)
     for begin in range(chunk, end, ROW_CHUNKS):
         stop = min(begin + ROW_CHUNKS, end)
-        for i in range(0, n, 2):
-            other = i + 1 if i + 1 < n else i
-            weight = query.scaled[other] if other > i else np.int64(0)
-            after, next_chunk = i + 2, begin
+        for x in range(0, n, 2):
+            i = lists[x]
+            other = lists[min(x + 1, n - 1)]
+            weight = query.scaled[other] if x + 1 < n else np.int64(0)      # an odd one is paired with itself, weighing 0
+            after, next_chunk = x + 2, begin
             if after >= n:
                 after, next_chunk = 0, stop
-            add_rows(acc, rows, query.row[i], query.row[other], query.scaled[i], weight, begin, stop,
-                     query.row[after], query.row[min(after + 1, n - 1)], next_chunk)
+            add_rows(acc, block_max, query.row[i], query.row[other], query.scaled[i], weight, begin, stop,
+                     query.row[lists[after]], query.row[lists[min(after + 1, n - 1)]], next_chunk)
 
 
 @kernel
@@ -144,9 +163,11 @@ def upper_bounds(query, geometry, index, acc, where, out):
     """Bounds of all blocks into acc uint16[blocks, rounded up to whole chunks], of superblocks into out uint16.
 
     query is :class:`.lists.Lists`, index :class:`.lists.Index`; geometry int64[4]: documents, superblocks, block_shift,
-    windows. where uint32[rare lists, superblocks] receives what :func:`add_rare` says, or NOWHERE.
+    windows. where uint32[rare lists, superblocks] receives what :func:`add_rare` says, or NOWHERE; nothing of use for lists
+    that bounds do without.
     """
     groups = query.groups
+    with_rows = lists_with_rows(query)
     num_superblocks, block_shift = geometry[1], geometry[2]
     per_superblock = np.int64(256) >> block_shift
     num_chunks = len(acc) // BLOCKS_PER_CHUNK
@@ -157,14 +178,14 @@ def upper_bounds(query, geometry, index, acc, where, out):
         end = min((s0 + SUPERBLOCKS_PER_WINDOW) * per_superblock // BLOCKS_PER_CHUNK, num_chunks)
         for p in range(np.uint64(chunk * BLOCKS_PER_CHUNK), np.uint64(end * BLOCKS_PER_CHUNK)):
             acc[p] = np.uint16(0)
-        add_all_rows(acc, index.block_max, query, chunk, end)
+        add_all_rows(acc, index.block_max, query, with_rows, chunk, end)
         block = s0 * per_superblock
         for i in range(groups[4], groups[7]):
             row = i - groups[4]
             for s in range(np.uint64(s0), np.uint64(s1)):
                 where[np.uint64(row), s] = NOWHERE
             lo, hi = query.first[window, i], query.last[window, i]
-            if lo == hi:
+            if lo == hi or query.scaled[i] == 0:
                 continue
             to, weight = query.to_impacts[i], query.scaled[i]
             if i < groups[5]:

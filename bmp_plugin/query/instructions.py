@@ -3,10 +3,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
+
 
 @intrinsic
 def touch(typing_context: Any, array: Any, index: Any) -> Any:

@@ -49,7 +49,7 @@ class Lists(NamedTuple):
         Where each group begins.
     weights : int32[n]
     scaled : int64[n]
-        Weights as upper bounds take them; see :func:`.bounds.scale_weights`.
+        Weights as upper bounds take them, see :func:`.bounds.scale_weights`; 0 for lists that bounds do without.
     row : int64[n]
         Row of block_max; for rare lists, the first entry.
     dense_row : int64[n]

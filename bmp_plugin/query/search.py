@@ -57,19 +57,24 @@ def offer(acc, base, num_docs, lowest, doc_rank, keys, n, k, theta):
 
 
 @kernel
-def search(lists, weights, k, alpha, first_tier, geometry, index, docs, scores, statistics):
+def search(lists, weights, bounded, k, alpha, budget, first_tier, geometry, index, docs, scores, statistics):
     """The k best documents: positions into docs int32[>= k], scores float32[>= k]; returns their number, or -1.
 
     lists int32[n] distinct, with postings; weights int64[n] >= 1, such that every product of weight and impact is below
-    2^24 and every sum below 2^31. -1 says that the query has too many lists for bounds in 16 bits. alpha scales the
-    bounds, 1.0 is safe. first_tier: superblocks in the first tier. geometry int64[4]: documents, superblocks,
+    2^24 and every sum below 2^31. -1 says that the query has too many lists for bounds in 16 bits.
+
+    Safe with bounded bool[n] all true, alpha 1.0 and a budget of all superblocks. Bounds are made of the lists that
+    ``bounded`` names, at least one, as if the others added nothing; they are scaled by alpha; and at most ``budget``
+    superblocks are scored, in about the order of their bounds. Scores are whole in any case.
+
+    first_tier: superblocks in the first tier. geometry int64[4]: documents, superblocks,
     block_shift, windows. ``index`` is :class:`.lists.Index`.
     statistics int64[2] receives how many superblocks there are and how many were scored.
     """
     num_docs, num_superblocks, block_shift = geometry[0], geometry[1], geometry[2]
     per_superblock = np.int64(256) >> block_shift
     scaled = np.empty(len(lists), np.int64)
-    scale = scale_weights(lists, weights, index.list_max, index.list_kind, scaled)
+    scale = scale_weights(lists, weights, bounded, index.list_max, index.list_kind, scaled)
     if scale == 0.0:
         return -1
     query = order_lists(lists, weights, scaled, index, geometry[3])
@@ -92,12 +97,15 @@ def search(lists, weights, k, alpha, first_tier, geometry, index, docs, scores, 
     lowest = np.int64(1)                 # the least sum that may enter
     demand = np.int64(-1)                # a block whose bound is at or below this one cannot matter
     ceiling = np.int64(65536)            # superblocks with bounds from here up were seen in earlier tiers
-    wanted = first_tier
+    wanted = min(first_tier, budget)
+    safe = alpha == 1.0 and np.all(bounded)
+    begun = 0                            # superblocks whose visit has begun
     scored = 0
     while True:
         floor = tier_floor(counts, wanted)
-        wanted *= TIER_GROWTH
-        if floor >= ceiling:
+        last_tier = wanted >= budget
+        wanted = min(wanted * TIER_GROWTH, budget)
+        if floor >= ceiling and not last_tier:
             continue
         floor = max(floor, min(demand + 1, ceiling))
         num_todo = 0
@@ -109,15 +117,16 @@ def search(lists, weights, k, alpha, first_tier, geometry, index, docs, scores, 
         while True:
             v = step & (STEPS - 1)
             visited[v] = -1
-            while at < num_todo and visited[v] < 0:
+            while at < num_todo and visited[v] < 0 and begun < budget:
                 s = np.int64(todo[at])
                 at += 1
                 if np.int64(bounds[s]) > demand:
                     visited[v] = s
+                    begun += 1
             if visited[v] >= 0:
                 announce(visited[v], query, index, where)
-                if query.groups[1] > 0:
-                    choose_blocks(block_bounds, visited[v], per_superblock, demand, visits, v)
+                if query.groups[1] > 0:            # what is skipped unsafely may not come in with a part of its score
+                    choose_blocks(block_bounds, visited[v], per_superblock, demand if safe else np.int64(-1), visits, v)
             step += 1
             if step >= 2:
                 before = (step - 2) & (STEPS - 1)
@@ -144,7 +153,7 @@ def search(lists, weights, k, alpha, first_tier, geometry, index, docs, scores, 
             lowest = max(np.int64(1), lowest_sum(key_score(theta)))
             demand = lowest_bound(lowest, scale, alpha)
         ceiling = floor
-        if ceiling <= demand + 1 or ceiling == 0:
+        if ceiling <= demand + 1 or ceiling == 0 or begun >= budget or last_tier:
             break
     statistics[0] = num_superblocks
     statistics[1] = scored

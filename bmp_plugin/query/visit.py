@@ -75,6 +75,19 @@ def choose_blocks(acc, superblock, per_superblock, demand, visits, v):
 
 
 @kernel
+def last_below(docs, lo, hi, high):
+    """The last of the postings lo to hi of a document below ``high``, counted from lo, or NOWHERE; docs uint16."""
+    a, b = np.uint64(lo), np.uint64(hi)
+    while a < b:
+        mid = (a + b) >> np.uint64(1)
+        if np.int64(docs[mid]) < high:
+            a = mid + np.uint64(1)
+        else:
+            b = mid
+    return NOWHERE if a == np.uint64(lo) else np.uint32(a - np.uint64(lo) - np.uint64(1))
+
+
+@kernel
 def locate(superblock, query, index, block_shift, where, visits, v):
     """Find the postings of a superblock, for visit v, and ask for them."""
     groups = query.groups
@@ -102,6 +115,8 @@ def locate(superblock, query, index, block_shift, where, visits, v):
     n = 0
     for i in range(groups[4], groups[7]):
         last = where[i - groups[4], superblock]
+        if query.scaled[i] == 0:                           # bounds, which fill in where, do without the list
+            last = last_below(index.rare_docs, query.first[window, i], query.last[window, i], ((superblock & 255) + 1) << 8)
         if last != NOWHERE:
             at = query.first[window, i] + np.int64(last)
             visits.at[v, i] = at
