@@ -159,6 +159,24 @@ def test_the_median_cut_exchanges_the_pairs_that_gain(data):
     assert sorted(gain[(side == 1) & (moves == 1)].tolist()) == sorted(y for _, y in gaining)
 
 
+def test_a_gain_is_what_the_cost_falls_by():
+    left, right = 1000, 744
+    pairs = [(1, 0), (1, 1), (0, 1), (5, 2), (2, 90), (1000, 744), (999, 1)]
+    in_two_threads = np.array([[[x - x // 3, y - y // 2] for x, y in pairs], [[x // 3, y // 2] for x, y in pairs]], np.int32)
+    degrees = np.ascontiguousarray(in_two_threads.transpose(0, 2, 1))
+    gains = np.empty((2, len(pairs)), np.int32)
+    bisection.term_gains(degrees, len(pairs), bisection.log_slopes(1744), left, right, gains)
+
+    def cost(x, y):
+        return x * np.log2(left / (x + 1)) + y * np.log2(right / (y + 1))
+
+    for t, (x, y) in enumerate(pairs):
+        if x:
+            assert gains[0, t] / 2**20 == pytest.approx(cost(x, y) - cost(x - 1, y + 1), abs=1e-5)
+        if y:
+            assert -gains[1, t] / 2**20 == pytest.approx(cost(x, y) - cost(x + 1, y - 1), abs=1e-5)
+
+
 @given(st.integers(BLOCK + 1, 10**7))
 def test_parts_are_split_where_superblocks_or_blocks_begin(n):
     left = bisection.left_half(n)
@@ -186,7 +204,9 @@ def test_nothing_is_left_when_reading_fails(tmp_path):
         assert list(tmp_path.iterdir()) == []
 
 
-def test_a_source_that_changes_meanwhile_is_refused(tmp_path):
+def test_a_source_that_changes_meanwhile_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(forward, "A_DOCUMENT", 1)
+
     class Changing(ArraySource):
         passes = 0
 
@@ -194,10 +214,19 @@ def test_a_source_that_changes_meanwhile_is_refused(tmp_path):
             self.passes += 1
             for batch in super().batches():
                 if self.passes == 3:
-                    batch.docs = np.sort(self.change(batch.docs))
+                    self.change(batch)
                 yield batch
 
-    for change in (lambda docs: docs // 2, lambda docs: (docs + 1) % 300):
+    def other(batch):
+        batch.docs = np.sort((batch.docs + 1) % 300)
+
+    def fewer(batch):
+        batch.impacts = batch.impacts - 50
+
+    def more(batch):
+        batch.impacts = batch.impacts + 50
+
+    for change in (other, fewer, more):
         source = source_of(random_documents(300, 50), 50)
         source.__class__, source.change = Changing, staticmethod(change)
         with pytest.raises(SourceError, match="changed while it was being read"):
