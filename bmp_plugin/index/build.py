@@ -20,8 +20,10 @@ from .layout import (
     DENSE,
     DENSE_SHARE,
     EXCESS_SHARE,
+    FILLER_SHARE,
     FORMAT,
     FREQUENT,
+    GAPS,
     RARE,
     ROW_SHARE,
     VERSION,
@@ -172,39 +174,48 @@ class _Build:
         kinds[counts == 0] = RARE
         kinds[terms:] = RARE
         kinds[(kinds == FREQUENT) & (counts * DENSE_SHARE >= geo.num_docs) & (widths == 1)] = DENSE
-        rare, frequent, dense = (kinds == k for k in (RARE, FREQUENT, DENSE))
+        fillers = np.empty(n, np.int64)
+        encode.count_fillers(starts, docs, fillers)
+        kinds[(kinds == RARE) & (widths == 1) & (fillers * FILLER_SHARE <= counts) & (counts > 0)] = GAPS
+        rare, gaps, frequent, dense = (kinds == k for k in (RARE, GAPS, FREQUENT, DENSE))
         entries = np.empty(n, np.int64)
         encode.count_entries(starts, docs, kinds, entries)
-        sizes = counts * frequent * (1 + widths.astype(np.int64))
-        entry_ptr, rare_ptr, frequent_ptr = (_offsets(x) for x in (entries, counts * rare, sizes))
-        row_of, dense_of = _offsets(~rare), _offsets(dense)
-        num_rows, num_dense = int((~rare).sum()), int(dense.sum())
+        sizes = {"rare_docs": counts * rare, "gaps": (counts + fillers) * gaps,
+                 "frequent": counts * frequent * (1 + widths.astype(np.int64))}
+        docs_ptr = sum(_offsets(size) * (size > 0) for size in sizes.values())
+        with_impacts = sizes["rare_docs"] + sizes["gaps"]
+        entry_ptr, impacts_ptr = _offsets(entries), _offsets(with_impacts)
+        with_row = frequent | dense
+        row_of, dense_of = _offsets(with_row), _offsets(dense)
+        num_rows, num_dense = int(with_row.sum()), int(dense.sum())
         out = {
             "entry_window": np.empty(entries.sum(), np.uint16), "entry_start": np.empty(entries.sum(), np.uint32),
-            "rare_docs": np.empty((counts * rare).sum(), np.uint16),
-            "frequent": np.empty(sizes.sum(), np.uint8),
+            "rare_docs": np.empty(sizes["rare_docs"].sum(), np.uint16),
+            "gaps": np.empty(sizes["gaps"].sum(), np.uint8),
+            "frequent": np.empty(sizes["frequent"].sum(), np.uint8),
             "window_start": np.zeros((num_rows, geo.num_windows + 1), np.uint32),
             "superblock_start": np.zeros((num_rows, geo.num_superblocks), np.uint16),
             "block_max": np.zeros((num_rows, geo.counts()["num_row_bytes"]), np.uint8),
             "dense_impacts": np.zeros((num_dense, geo.num_positions), np.uint8),
         }
+        rare_impacts = np.empty(with_impacts.sum(), np.int32)
         encode.encode_batch(starts, docs, impacts, kinds, widths, maxima, geo.block_shift, entry_ptr, out["entry_window"],
-                            out["entry_start"], rare_ptr, out["rare_docs"], frequent_ptr, out["frequent"], row_of,
-                            dense_of, out["window_start"], out["superblock_start"], out["block_max"],
-                            out["dense_impacts"])
+                            out["entry_start"], docs_ptr, out["rare_docs"], out["gaps"], impacts_ptr, rare_impacts,
+                            out["frequent"], row_of, dense_of, out["window_start"], out["superblock_start"],
+                            out["block_max"], out["dense_impacts"])
         list_impacts = np.zeros(n, np.int64)
         for width, name in ((1, "impacts8"), (2, "impacts16"), (4, "impacts32")):
-            mine = (widths == width) & rare
-            list_impacts[mine] = self.writers[name].length + _offsets(counts * mine)[mine]
-            self.writers[name].append(impacts[np.repeat(mine, counts)])
+            mine = (widths == width) & ~with_row
+            list_impacts[mine] = self.writers[name].length + _offsets(with_impacts * mine)[mine]
+            self.writers[name].append(rare_impacts[np.repeat(mine, with_impacts)])
         w = self.writers
         excess = np.where(has_excess, self.free["num_excesses"] + _offsets(has_excess), -1)
         self.terms.add(
             batch.terms, term_df=batch.dfs, term_excess=excess, list_count=counts, list_max=maxima,
             list_kind=kinds, list_width=widths, list_impacts=list_impacts,
-            list_docs=np.where(rare, w["rare_docs"].length + rare_ptr, w["frequent"].length + frequent_ptr),
-            list_entry=np.where(rare, w["entry_window"].length + entry_ptr, self.free["num_rows"] + row_of),
-            list_entries=np.where(dense, self.free["num_dense"] + dense_of, entries))
+            list_docs=docs_ptr + np.select([rare, gaps, frequent], [w[name].length for name in sizes]),
+            list_entry=np.where(with_row, self.free["num_rows"] + row_of, w["entry_window"].length + entry_ptr),
+            list_entries=np.where(dense, self.free["num_dense"] + dense_of, entries - 1))
         for name, values in out.items():
             w[name].append(values)
         self.free["num_rows"] += num_rows
@@ -233,7 +244,7 @@ class _Build:
             "num_docs": self.geometry.num_docs, "num_terms": len(names), "num_lists": len(names) + excesses,
             "docid_bytes": length["docid_bytes"],
             "term_bytes": length["term_bytes"], "num_entries": length["entry_window"],
-            "num_rare_postings": length["rare_docs"], "num_frequent_bytes": length["frequent"],
+            "num_rare_postings": length["rare_docs"], "num_gaps": length["gaps"], "num_frequent_bytes": length["frequent"],
             "num_impacts8": length["impacts8"], "num_impacts16": length["impacts16"],
             "num_impacts32": length["impacts32"]}
         return {"format": FORMAT, "version": VERSION, "num_docs": self.geometry.num_docs, "num_terms": len(names),

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..errors import DamagedIndexError
 from ..kernels import kernel
-from .layout import DENSE, FREQUENT, RARE, SUPERBLOCK, WINDOW, Geometry
+from .layout import DENSE, FREQUENT, GAPS, RARE, SUPERBLOCK, WINDOW, Geometry
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -25,9 +25,9 @@ def check_tables(folder: Path, arrays: Arrays, geometry: Geometry) -> None:
     demand = partial(_demand, folder)
     _check_ends(demand, a["term_end"], len(a["term_bytes"]), "term_end")
     kind, width, count = a["list_kind"], a["list_width"], a["list_count"]
-    rare, frequent, dense = (kind == k for k in (RARE, FREQUENT, DENSE))
+    rare, gaps, frequent, dense = (kind == k for k in (RARE, GAPS, FREQUENT, DENSE))
     demand(np.all(kind <= DENSE), "list_kind", "has a kind that there is not")
-    demand(np.all((width == 1) | (width == 2) | (width == 4)) and np.all(width[dense] == 1), "list_width",
+    demand(np.all((width == 1) | (width == 2) | (width == 4)) and np.all(width[dense | gaps] == 1), "list_width",
            "has a width that there is not")
     demand(np.all((count >= 0) & (count <= geometry.num_docs)), "list_count", "has a count out of range")
     demand(np.all(a["term_df"] >= 0), "term_df", "has a negative document frequency")
@@ -44,13 +44,17 @@ def check_tables(folder: Path, arrays: Arrays, geometry: Geometry) -> None:
         demand(np.all((first >= 0) & (top >= 0) & (top <= length)) and np.all(first <= length - top), name,
                "points outside of its array")
 
-    within("list_docs", rare, count, len(a["rare_docs"]))
+    listed = rare | gaps
+    within("list_entry", listed, a["list_entries"].astype(np.int64) + 1, len(a["entry_window"]))
+    within("list_entry", ~listed, 1, len(a["block_max"]))
+    within("list_entries", dense, 1, len(a["dense_impacts"]))
+    length = np.zeros(lists, np.int64)                      # postings and fillers
+    length[listed] = a["entry_start"][a["list_entry"][listed] + a["list_entries"][listed]]
+    within("list_docs", rare, length, len(a["rare_docs"]))
+    within("list_docs", gaps, length, len(a["gaps"]))
     within("list_docs", frequent, count * (1 + width.astype(np.int64)), len(a["frequent"]))
     for bytes_, name in ((1, "impacts8"), (2, "impacts16"), (4, "impacts32")):
-        within("list_impacts", (width == bytes_) & rare, count, len(a[name]))
-    within("list_entry", rare, a["list_entries"], len(a["entry_window"]))
-    within("list_entry", ~rare, 1, len(a["block_max"]))
-    within("list_entries", dense, 1, len(a["dense_impacts"]))
+        within("list_impacts", (width == bytes_) & listed, length, len(a[name]))
 
 
 def _demand(folder: Path, holds: bool | np.bool_, name: str, what: str) -> None:
@@ -74,53 +78,71 @@ def check_content(folder: Path, arrays: Arrays, geometry: Geometry) -> None:
     demand(np.all((docs >= 0) & (docs < n)) and np.array_equal(docs[ranks], np.arange(n)), "rank_doc",
            "is not the inverse of doc_rank")
     demand(np.all(a["doc_number"] >= 0), "doc_number", "has a negative number")
-    bad = check_postings(a["list_kind"], a["list_count"], a["list_width"], a["list_docs"], a["list_entry"], a["list_entries"],
-                         a["entry_window"], a["entry_start"], a["rare_docs"], a["window_start"], a["superblock_start"],
-                         a["frequent"], n)
-    demand(bad < 0, "entry_start" if bad >= 0 and a["list_kind"][bad] == RARE else "superblock_start",
-           f"does not describe the postings of list {bad}")
+    bad = check_postings(a["list_kind"], a["list_count"], a["list_width"], a["list_docs"], a["list_impacts"], a["list_entry"],
+                         a["list_entries"], a["entry_window"], a["entry_start"], a["rare_docs"], a["gaps"], a["impacts8"],
+                         a["window_start"], a["superblock_start"], a["frequent"], n)
+    listed = bad >= 0 and a["list_kind"][bad] in (RARE, GAPS)
+    demand(bad < 0, "entry_start" if listed else "superblock_start", f"does not describe the postings of list {bad}")
 
 
 @kernel
-def check_postings(kind, count, width, first_doc, entry, entries, entry_window, entry_start, rare_docs, window_start,
-                   superblock_start, frequent, num_docs):
+def check_postings(kind, count, width, first_doc, first_impact, entry, entries, entry_window, entry_start, rare_docs, gaps,
+                   impacts8, window_start, superblock_start, frequent, num_docs):
     """The first list whose starts do not ascend or whose documents are out of order or range, or -1."""
     for t in range(len(kind)):
-        if kind[t] == RARE:
-            if (count[t] == 0) != (entries[t] == 0):
+        if kind[t] == RARE or kind[t] == GAPS:
+            if not _check_listed(kind[t], count[t], first_doc[t], first_impact[t], entry[t], entries[t], entry_window,
+                                 entry_start, rare_docs, gaps, impacts8, num_docs):
                 return t
-            for e in range(entries[t]):
-                at = entry[t] + e
-                start = np.int64(entry_start[at])
-                end = np.int64(entry_start[at + 1]) if e + 1 < entries[t] else count[t]
-                base = np.int64(entry_window[at]) * WINDOW
-                if (e == 0 and start != 0) or start >= end or end > count[t]:
-                    return t
-                if e > 0 and entry_window[at] <= entry_window[at - 1]:
-                    return t
-                last = np.int64(-1)
-                for j in range(first_doc[t] + start, first_doc[t] + end):
-                    if np.int64(rare_docs[j]) <= last or base + np.int64(rare_docs[j]) >= num_docs:
-                        return t
-                    last = np.int64(rare_docs[j])
-        elif kind[t] == FREQUENT:
-            row = entry[t]
-            windows = window_start.shape[1] - 1
-            if window_start[row, 0] != 0 or np.int64(window_start[row, windows]) != count[t]:
-                return t
-            superblocks = superblock_start.shape[1]
-            for s in range(superblocks):
-                begin = np.int64(window_start[row, s >> 8]) + np.int64(superblock_start[row, s])
-                end = np.int64(window_start[row, (s >> 8) + 1])
-                if s + 1 < superblocks and (s + 1) & 255 != 0:
-                    end = np.int64(window_start[row, s >> 8]) + np.int64(superblock_start[row, s + 1])
-                if (s & 255 == 0 and superblock_start[row, s] != 0) or begin > end or end > count[t]:
-                    return t
-                last = np.int64(-1)
-                at = first_doc[t] + begin * (1 + np.int64(width[t]))
-                for j in range(at, at + end - begin):
-                    doc = np.int64(frequent[j])
-                    if doc <= last or s * SUPERBLOCK + doc >= num_docs:
-                        return t
-                    last = doc
+        elif kind[t] == FREQUENT and not _check_frequent(count[t], width[t], first_doc[t], entry[t], window_start,
+                                                         superblock_start, frequent, num_docs):
+            return t
     return -1
+
+
+@kernel
+def _check_listed(kind, count, first_doc, first_impact, entry, entries, entry_window, entry_start, rare_docs, gaps, impacts8,
+                  num_docs):
+    found = 0
+    if entry_start[entry] != 0 or entry_window[entry + entries] != 0xFFFF:
+        return False
+    for at in range(entry, entry + entries):
+        start, end = np.int64(entry_start[at]), np.int64(entry_start[at + 1])
+        base = np.int64(entry_window[at]) * WINDOW
+        if start >= end or (at > entry and entry_window[at] <= entry_window[at - 1]):
+            return False
+        last = np.int64(-1)
+        for j in range(start, end):
+            if kind == RARE:
+                doc = np.int64(rare_docs[first_doc + j])
+                found += 1
+            else:
+                doc = last + np.int64(gaps[first_doc + j])
+                found += impacts8[first_impact + j] > 0
+            if doc <= last or doc >= WINDOW or base + doc >= num_docs:
+                return False
+            last = doc
+    return found == count
+
+
+@kernel
+def _check_frequent(count, width, first_doc, row, window_start, superblock_start, frequent, num_docs):
+    windows = window_start.shape[1] - 1
+    if window_start[row, 0] != 0 or np.int64(window_start[row, windows]) != count:
+        return False
+    superblocks = superblock_start.shape[1]
+    for s in range(superblocks):
+        begin = np.int64(window_start[row, s >> 8]) + np.int64(superblock_start[row, s])
+        end = np.int64(window_start[row, (s >> 8) + 1])
+        if s + 1 < superblocks and (s + 1) & 255 != 0:
+            end = np.int64(window_start[row, s >> 8]) + np.int64(superblock_start[row, s + 1])
+        if (s & 255 == 0 and superblock_start[row, s] != 0) or begin > end or end > count:
+            return False
+        last = np.int64(-1)
+        at = first_doc + begin * (1 + np.int64(width))
+        for j in range(at, at + end - begin):
+            doc = np.int64(frequent[j])
+            if doc <= last or s * SUPERBLOCK + doc >= num_docs:
+                return False
+            last = doc
+    return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..kernels import kernel
-from .layout import DENSE, FREQUENT, LARGEST_MAXIMUM, RARE, SUPERBLOCK, SUPERBLOCKS_PER_WINDOW
+from .layout import DENSE, FREQUENT, GAPS, LARGEST_MAXIMUM, LONGEST_GAP, RARE, SUPERBLOCK, SUPERBLOCKS_PER_WINDOW
 
 
 @kernel
@@ -51,22 +51,38 @@ def check_postings(starts, docs, impacts, num_numbers, maxima):
 
 
 @kernel
-def count_entries(starts, docs, kinds, out):
-    """Windows in which each rare list has postings, into out int64[n]; 0 for the others."""
+def count_fillers(starts, docs, out):
+    """How many fillers each list's gaps would need, into out int64[n]."""
     for i in range(len(starts) - 1):
         out[i] = 0
-        if kinds[i] == RARE:
+        window = -1
+        last = np.int64(-1)
+        for j in range(starts[i], starts[i + 1]):
+            if docs[j] >> 16 != window:
+                window = docs[j] >> 16
+                last = (np.int64(window) << 16) - 1
+            out[i] += (docs[j] - last - 1) // LONGEST_GAP
+            last = np.int64(docs[j])
+
+
+@kernel
+def count_entries(starts, docs, kinds, out):
+    """Entries of each rare list and list of gaps, one for every window and one to end, into out int64[n]; 0 for the others."""
+    for i in range(len(starts) - 1):
+        out[i] = 0
+        if kinds[i] == RARE or kinds[i] == GAPS:
             last = -1
             for j in range(starts[i], starts[i + 1]):
                 window = docs[j] >> 16
                 if window != last:
                     out[i] += 1
                     last = window
+            out[i] += 1
 
 
 @kernel
-def encode_rare(lo, hi, docs, out_docs, entry_window, entry_start):
-    """One rare list's postings docs[lo:hi] into out_docs uint16[hi - lo] and its entries."""
+def encode_rare(lo, hi, docs, impacts, out_docs, out_impacts, entry_window, entry_start):
+    """One rare list's postings lo to hi into out_docs uint16[hi - lo], out_impacts int32[hi - lo] and its entries."""
     last = -1
     e = 0
     for j in range(lo, hi):
@@ -77,6 +93,36 @@ def encode_rare(lo, hi, docs, out_docs, entry_window, entry_start):
             e += 1
             last = window
         out_docs[j - lo] = np.uint16(docs[j] & 0xFFFF)
+        out_impacts[j - lo] = impacts[j]
+    entry_window[e] = 0xFFFF
+    entry_start[e] = hi - lo
+
+
+@kernel
+def encode_gaps(lo, hi, docs, impacts, out_gaps, out_impacts, entry_window, entry_start):
+    """The same in gaps, fillers included: out_gaps uint8, out_impacts int32."""
+    window = -1
+    e = 0
+    at = 0
+    last = np.int64(-1)
+    for j in range(lo, hi):
+        if docs[j] >> 16 != window:
+            window = docs[j] >> 16
+            last = (np.int64(window) << 16) - 1
+            entry_window[e] = window
+            entry_start[e] = at
+            e += 1
+        while docs[j] - last > LONGEST_GAP:
+            out_gaps[at] = LONGEST_GAP
+            out_impacts[at] = 0
+            last += LONGEST_GAP
+            at += 1
+        out_gaps[at] = np.uint8(docs[j] - last)
+        out_impacts[at] = impacts[j]
+        last = np.int64(docs[j])
+        at += 1
+    entry_window[e] = 0xFFFF
+    entry_start[e] = at
 
 
 @kernel
@@ -143,19 +189,26 @@ def encode_dense(lo, hi, docs, impacts, row):
 
 @kernel
 def encode_batch(starts, docs, impacts, kinds, widths, maxima, block_shift, entry_ptr, entry_window, entry_start,
-                 rare_ptr, rare_docs, frequent_ptr, frequent, row_of, dense_of,
-                 window_start, superblock_start, block_max, dense_impacts):
-    """Every list of a batch into the arrays of its kind; pointers int64[n] say where each list's part begins."""
+                 docs_ptr, rare_docs, gaps, impacts_ptr, list_impacts, frequent, row_of, dense_of, window_start,
+                 superblock_start, block_max, dense_impacts):
+    """Every list of a batch into the arrays of its kind; pointers int64[n] say where each list's part begins.
+
+    list_impacts int32 receives the impacts of rare lists and of lists of gaps.
+    """
     for i in range(len(starts) - 1):
-        lo, hi = starts[i], starts[i + 1]
+        lo, hi, at = starts[i], starts[i + 1], docs_ptr[i]
         if kinds[i] == RARE:
-            encode_rare(lo, hi, docs, rare_docs[rare_ptr[i]:], entry_window[entry_ptr[i]:], entry_start[entry_ptr[i]:])
+            encode_rare(lo, hi, docs, impacts, rare_docs[at:], list_impacts[impacts_ptr[i]:], entry_window[entry_ptr[i]:],
+                        entry_start[entry_ptr[i]:])
+            continue
+        if kinds[i] == GAPS:
+            encode_gaps(lo, hi, docs, impacts, gaps[at:], list_impacts[impacts_ptr[i]:], entry_window[entry_ptr[i]:],
+                        entry_start[entry_ptr[i]:])
             continue
         row = row_of[i]
         encode_maxima(lo, hi, docs, impacts, block_shift, maximum_unit(maxima[i]), block_max[row])
         if kinds[i] == FREQUENT:
-            encode_frequent(lo, hi, docs, impacts, widths[i], frequent[frequent_ptr[i]:], window_start[row],
-                            superblock_start[row])
+            encode_frequent(lo, hi, docs, impacts, widths[i], frequent[at:], window_start[row], superblock_start[row])
         if kinds[i] == DENSE:
             encode_dense(lo, hi, docs, impacts, dense_impacts[dense_of[i]])
 

@@ -7,10 +7,13 @@ the index stores them. Three units divide the positions:
 - a *superblock* of 256 documents is what is scored at once: its documents need 8 bits each, its scores fit the L1 cache;
 - a *window* of 65,536 documents is what upper bounds are computed for at once: its documents need 16 bits each.
 
-A posting list is stored in one of three ways, by its number of postings:
+A posting list is stored in one of four ways, by its number of postings:
 
 - *rare*: a list of 16-bit offsets in the window, found through the entries of the windows in which it occurs. Its block
   maxima are taken from the postings themselves at query time;
+- *gaps*: the same, but with 8-bit gaps from posting to posting, the first counted from before the window. Where a gap is
+  longer than 255, fillers come in between: gaps of 255 to a document that has not the term, with impact 0. So a kernel
+  need not know of them. Taken where fillers are few, and impacts below 2^8;
 - *frequent* (at least one document in ``ROW_SHARE``): for every superblock the 8-bit offsets in it and after them the
   impacts, so that both are read together; a start for every superblock; and a row with the maximum of every block, in
   4 bits: units of a fifteenth of the list's largest impact, rounded up;
@@ -40,8 +43,10 @@ BLOCK_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 DEFAULT_BLOCK_SIZE = 4
 ROW_SHARE = 32
 DENSE_SHARE = 4
+FILLER_SHARE = 4      # gaps are taken where fillers are at most one in so many postings
+LONGEST_GAP = 255
 
-RARE, FREQUENT, DENSE = 0, 1, 2
+RARE, GAPS, FREQUENT, DENSE = 0, 1, 2, 3
 LARGEST_MAXIMUM = 15
 EXCESS_SHARE = 8      # at most one posting in so many may be above 255 for them to stand in a list of their own
 BLOCKS_PER_CHUNK = 128
@@ -72,23 +77,24 @@ ARRAYS: dict[str, ArraySpec] = {
     # posting lists: list i of the first num_terms is term i's, the others are excesses
     "list_count": ArraySpec("<i8", ("num_lists",), "postings"),
     "list_max": ArraySpec("<i4", ("num_lists",), "largest impact, 0 without postings"),
-    "list_kind": ArraySpec("|u1", ("num_lists",), "0 rare, 1 frequent, 2 dense"),
+    "list_kind": ArraySpec("|u1", ("num_lists",), "0 rare, 1 gaps, 2 frequent, 3 dense"),
     "list_width": ArraySpec("|u1", ("num_lists",), "bytes of an impact: 1, 2 or 4"),
-    "list_docs": ArraySpec("<i8", ("num_lists",), "rare: first posting in rare_docs; frequent: first byte in frequent"),
-    "list_impacts": ArraySpec("<i8", ("num_lists",), "rare: first impact in impacts8, impacts16 or impacts32"),
-    "list_entry": ArraySpec("<i8", ("num_lists",), "rare: first entry; else: its row of block_max"),
-    "list_entries": ArraySpec("<i4", ("num_lists",), "rare: number of entries; dense: its row of dense_impacts"),
-    # rare lists
-    "entry_window": ArraySpec("<u2", ("num_entries",), "a window in which the list has postings, ascending"),
-    "entry_start": ArraySpec("<u4", ("num_entries",), "first posting there, counted from the list's first"),
+    "list_docs": ArraySpec("<i8", ("num_lists",), "where it begins in rare_docs, gaps or frequent"),
+    "list_impacts": ArraySpec("<i8", ("num_lists",), "rare, gaps: first impact in impacts8, impacts16 or impacts32"),
+    "list_entry": ArraySpec("<i8", ("num_lists",), "rare, gaps: first entry; else: its row of block_max"),
+    "list_entries": ArraySpec("<i4", ("num_lists",), "rare, gaps: entries but the last; dense: its row of dense_impacts"),
+    # rare lists and lists of gaps
+    "entry_window": ArraySpec("<u2", ("num_entries",), "a window in which the list has postings, ascending; one more to end"),
+    "entry_start": ArraySpec("<u4", ("num_entries",), "first posting there, counted from the list's first, fillers included"),
     "rare_docs": ArraySpec("<u2", ("num_rare_postings",), "offset in the window, ascending"),
+    "gaps": ArraySpec("|u1", ("num_gaps",), "distance from the posting before, or from the position before the window"),
     # frequent lists; rows are shared with dense ones, which leave their starts at 0
     "window_start": ArraySpec("<u4", ("num_rows", "num_windows_1"), "first posting of the window, from the list's first"),
     "superblock_start": ArraySpec("<u2", ("num_rows", "num_superblocks"), "first posting there, from the window's first"),
     "frequent": ArraySpec("|u1", ("num_frequent_bytes",), "a superblock's offsets, ascending, then its impacts, little-endian"),
     "block_max": ArraySpec("|u1", ("num_rows", "num_row_bytes"), "block maxima in units of maximum_unit(list_max), rounded up"),
     "dense_impacts": ArraySpec("|u1", ("num_dense", "num_positions"), "impact of every document, 0 for none"),
-    # impacts of rare lists
+    # impacts of rare lists and of lists of gaps
     "impacts8": ArraySpec("|u1", ("num_impacts8",), "impacts of lists whose largest is below 2^8"),
     "impacts16": ArraySpec("<u2", ("num_impacts16",), "impacts of lists whose largest is below 2^16"),
     "impacts32": ArraySpec("<u4", ("num_impacts32",), "impacts of the others"),

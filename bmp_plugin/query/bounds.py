@@ -11,13 +11,13 @@ import math
 import numpy as np
 
 from ..index.encode import maximum_unit
-from ..index.layout import BLOCKS_PER_CHUNK, BYTES_PER_CHUNK, LARGEST_MAXIMUM, RARE, SUPERBLOCKS_PER_WINDOW
+from ..index.layout import BLOCKS_PER_CHUNK, BYTES_PER_CHUNK, GAPS, LARGEST_MAXIMUM, SUPERBLOCKS_PER_WINDOW
 from ..kernels import kernel
 from .instructions import add_product, touch
 
 LARGEST = 65_535
 FRACTION = 16            # fractional bits of a rare list's scaled weight
-NOWHERE = np.uint32(0xFFFFFFFF)      # no posting: a window has fewer
+NOWHERE = np.uint32(0xFFFFFFFF)      # no posting
 ROW_CHUNKS = 64          # chunks of all rows that are added up before the next: their sums stay in the L1 cache
 
 
@@ -26,8 +26,8 @@ def scale_weights(lists, weights, bounded, list_max, list_kind, scaled):
     """Scaled weights into scaled int64[n]; returns the scale (float64), or 0.0 if the query does not fit 16 bits.
 
     lists int32[n], weights int64[n] >= 1; bounded bool[n], at least one, says which lists bounds are made of: safe search
-    needs them all. The others get 0. A list with a row gets the part of one unit of its block maxima, a whole
-    number below 2^16; a rare one the part of an impact of 1, with 16 fractional bits.
+    needs them all. The others get 0. A list with a row gets the part of one unit of its
+    block maxima, a whole number below 2^16; others the part of an impact of 1, with 16 fractional bits.
     """
     total = 0.0
     reserve = 0.0                    # what rounding up adds at most
@@ -35,7 +35,7 @@ def scale_weights(lists, weights, bounded, list_max, list_kind, scaled):
         t = lists[i]
         if not bounded[i]:
             continue
-        if list_kind[t] == RARE:
+        if list_kind[t] <= GAPS:                           # rare or gaps
             total += np.float64(weights[i]) * np.float64(list_max[t])
             reserve += 1.0 + np.float64(list_max[t]) / 65536.0
         else:
@@ -48,7 +48,7 @@ def scale_weights(lists, weights, bounded, list_max, list_kind, scaled):
         part = np.float64(weights[i]) * scale
         if not bounded[i]:
             scaled[i] = 0
-        elif list_kind[lists[i]] == RARE:
+        elif list_kind[lists[i]] <= GAPS:
             scaled[i] = np.int64(math.ceil(part * 65536.0))
         else:
             scaled[i] = np.int64(math.ceil(part * np.float64(maximum_unit(list_max[lists[i]]))))
@@ -91,15 +91,14 @@ def add_rows(acc, rows, a, b, weight_a, weight_b, chunk, end, next_a, next_b, ne
 
 
 @kernel
-def lists_with_rows(query):
-    """The lists of a query, as indices int64[m], whose rows are part of bounds."""
-    lists = np.empty(query.groups[4], np.int64)
+def lists_with_rows(window, query, lists):
+    """The lists whose rows are part of a window's bounds into lists int64[>= m], as indices into the query's; returns m."""
     n = 0
     for i in range(query.groups[4]):
-        if query.scaled[i] > 0:
+        if query.scaled[i] > 0 and (i < query.groups[1] or query.first[window, i] < query.last[window, i]):
             lists[n] = i
             n += 1
-    return lists[:n]
+    return n
 
 
 @kernel
@@ -125,11 +124,12 @@ def add_rare(acc, where, row, docs, impacts, lo, hi, to_impacts, block_shift, bl
     """The same for a rare list's postings lo to hi, all of one window; block maxima are taken on the way.
 
     acc uint16[blocks], the window's first being ``block``; docs uint16, impacts uint; posting j has impact j +
-    to_impacts. where uint32[rare lists, superblocks] receives in its ``row`` each superblock's last posting, counted from
-    lo, the window's first superblock being ``superblock``; superblocks without a posting are left as they are.
+    to_impacts. where uint32[lists, superblocks] receives in its ``row`` each superblock's last posting, the window's first
+    superblock being ``superblock``: its number, counted from lo, above 8 bits of its offset in the superblock.
+    Superblocks without a posting are left as they are.
 
     An impact below 2^31 times a scaled weight stays below 2^63, since it is the list's part of at most 2^16, times 2^16,
-    and the rounding's of an impact.
+    and the rounding's of an impact. A window's postings and fillers are less than 2^17.
     """
     to, shift, block = np.uint64(to_impacts), np.uint64(block_shift), np.uint64(block)
     superblock, row = np.uint64(superblock), np.uint64(row)
@@ -143,8 +143,47 @@ def add_rare(acc, where, row, docs, impacts, lo, hi, to_impacts, block_shift, bl
         now = acc[mine]
         before = before if mine == last else now
         acc[mine] = max(now, np.uint16(before + part))
-        where[row, superblock + (doc >> np.uint64(8))] = np.uint32(j - np.uint64(lo))
+        where[row, superblock + (doc >> np.uint64(8))] = np.uint32((j - np.uint64(lo)) << np.uint64(8) | doc & np.uint64(255))
         last = mine
+
+
+@kernel
+def add_gaps(acc, where, row, gaps, impacts, lo, hi, to_impacts, block_shift, block, superblock, weight):
+    """The same for a list of gaps uint8."""
+    to, shift, block = np.uint64(to_impacts), np.uint64(block_shift), np.uint64(block)
+    superblock, row = np.uint64(superblock), np.uint64(row)
+    factor = np.uint64(weight)
+    last = np.uint64(0xFFFFFFFFFFFFFFFF)
+    before = np.uint16(0)
+    doc = np.uint64(0xFFFF)                                # before the window's first
+    for j in range(np.uint64(lo), np.uint64(hi)):
+        doc = (doc + np.uint64(gaps[j])) & np.uint64(0xFFFF)
+        mine = block + (doc >> shift)
+        part = np.uint16((np.uint64(impacts[j + to]) * factor + np.uint64(65535)) >> np.uint64(FRACTION))
+        now = acc[mine]
+        before = before if mine == last else now
+        acc[mine] = max(now, np.uint16(before + part))
+        where[row, superblock + (doc >> np.uint64(8))] = np.uint32((j - np.uint64(lo)) << np.uint64(8) | doc & np.uint64(255))
+        last = mine
+
+
+@kernel
+def note_rare(where, row, docs, lo, hi, superblock):
+    """Only what :func:`add_rare` notes in ``where``."""
+    superblock, row = np.uint64(superblock), np.uint64(row)
+    for j in range(np.uint64(lo), np.uint64(hi)):
+        doc = np.uint64(docs[j])
+        where[row, superblock + (doc >> np.uint64(8))] = np.uint32((j - np.uint64(lo)) << np.uint64(8) | doc & np.uint64(255))
+
+
+@kernel
+def note_gaps(where, row, gaps, lo, hi, superblock):
+    """Only what :func:`add_gaps` notes in ``where``."""
+    superblock, row = np.uint64(superblock), np.uint64(row)
+    doc = np.uint64(0xFFFF)
+    for j in range(np.uint64(lo), np.uint64(hi)):
+        doc = (doc + np.uint64(gaps[j])) & np.uint64(0xFFFF)
+        where[row, superblock + (doc >> np.uint64(8))] = np.uint32((j - np.uint64(lo)) << np.uint64(8) | doc & np.uint64(255))
 
 
 @kernel
@@ -159,18 +198,46 @@ def best_blocks(acc, per_superblock, out, s0, s1):
 
 
 @kernel
+def add_listed(window, query, index, block_shift, acc, where):
+    """Add the rare lists and those of gaps of a window to acc and to where; see :func:`upper_bounds`."""
+    groups = query.groups
+    s0 = window * SUPERBLOCKS_PER_WINDOW
+    block = (window << 16) >> block_shift
+    for i in range(groups[4], groups[8]):
+        row = i - groups[4]
+        for s in range(np.uint64(s0), np.uint64(s0 + SUPERBLOCKS_PER_WINDOW)):
+            where[np.uint64(row), s] = NOWHERE
+        lo, hi = query.first[window, i], query.last[window, i]
+        to, weight = query.to_impacts[i], query.scaled[i]
+        if lo == hi:
+            continue
+        if i < groups[5]:
+            if weight == 0:
+                note_gaps(where, row, index.gaps, lo, hi, s0)
+            else:
+                add_gaps(acc, where, row, index.gaps, index.impacts8, lo, hi, to, block_shift, block, s0, weight)
+        elif weight == 0:
+            note_rare(where, row, index.rare_docs, lo, hi, s0)
+        elif i < groups[6]:
+            add_rare(acc, where, row, index.rare_docs, index.impacts8, lo, hi, to, block_shift, block, s0, weight)
+        elif i < groups[7]:
+            add_rare(acc, where, row, index.rare_docs, index.impacts16, lo, hi, to, block_shift, block, s0, weight)
+        else:
+            add_rare(acc, where, row, index.rare_docs, index.impacts32, lo, hi, to, block_shift, block, s0, weight)
+
+
+@kernel
 def upper_bounds(query, geometry, index, acc, where, out):
-    """Bounds of all blocks into acc uint16[blocks, rounded up to whole chunks], of superblocks into out uint16.
+    """Bounds of all blocks into acc uint16[blocks], of superblocks into out uint16[superblocks].
 
     query is :class:`.lists.Lists`, index :class:`.lists.Index`; geometry int64[4]: documents, superblocks, block_shift,
-    windows. where uint32[rare lists, superblocks] receives what :func:`add_rare` says, or NOWHERE; nothing of use for lists
-    that bounds do without.
+    windows. where uint32[rare lists and those of gaps, superblocks] receives what :func:`add_rare` says, or NOWHERE. Both
+    have room for whole windows, so that no file makes a kernel write beyond them.
     """
-    groups = query.groups
-    with_rows = lists_with_rows(query)
     num_superblocks, block_shift = geometry[1], geometry[2]
     per_superblock = np.int64(256) >> block_shift
-    num_chunks = len(acc) // BLOCKS_PER_CHUNK
+    num_chunks = (num_superblocks * per_superblock + BLOCKS_PER_CHUNK - 1) // BLOCKS_PER_CHUNK
+    with_rows = np.empty(query.groups[4], np.int64)
     for window in range(geometry[3]):
         s0 = window * SUPERBLOCKS_PER_WINDOW
         s1 = min(s0 + SUPERBLOCKS_PER_WINDOW, num_superblocks)
@@ -178,20 +245,6 @@ def upper_bounds(query, geometry, index, acc, where, out):
         end = min((s0 + SUPERBLOCKS_PER_WINDOW) * per_superblock // BLOCKS_PER_CHUNK, num_chunks)
         for p in range(np.uint64(chunk * BLOCKS_PER_CHUNK), np.uint64(end * BLOCKS_PER_CHUNK)):
             acc[p] = np.uint16(0)
-        add_all_rows(acc, index.block_max, query, with_rows, chunk, end)
-        block = s0 * per_superblock
-        for i in range(groups[4], groups[7]):
-            row = i - groups[4]
-            for s in range(np.uint64(s0), np.uint64(s1)):
-                where[np.uint64(row), s] = NOWHERE
-            lo, hi = query.first[window, i], query.last[window, i]
-            if lo == hi or query.scaled[i] == 0:
-                continue
-            to, weight = query.to_impacts[i], query.scaled[i]
-            if i < groups[5]:
-                add_rare(acc, where, row, index.rare_docs, index.impacts8, lo, hi, to, block_shift, block, s0, weight)
-            elif i < groups[6]:
-                add_rare(acc, where, row, index.rare_docs, index.impacts16, lo, hi, to, block_shift, block, s0, weight)
-            else:
-                add_rare(acc, where, row, index.rare_docs, index.impacts32, lo, hi, to, block_shift, block, s0, weight)
+        add_all_rows(acc, index.block_max, query, with_rows[:lists_with_rows(window, query, with_rows)], chunk, end)
+        add_listed(window, query, index, block_shift, acc, where)
         best_blocks(acc, per_superblock, out, s0, s1)

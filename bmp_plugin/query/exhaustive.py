@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..index.layout import DENSE, FREQUENT
+from ..index.layout import DENSE, FREQUENT, GAPS
 from ..kernels import kernel
 from .scores import read_impact
 
@@ -38,19 +38,24 @@ def read_list(t, index, docs, impacts):
             n += here
             at += here * (1 + width)
         return n
-    e = np.int64(-1)
-    for j in range(index.list_count[t]):
-        while e + 1 < index.list_entries[t] and np.int64(index.entry_start[row + e + 1]) <= j:
-            e += 1
-        docs[j] = (np.int64(index.entry_window[row + e]) << 16) | np.int64(index.rare_docs[first + j])
-        a = index.list_impacts[t] + j
-        if width == 1:
-            impacts[j] = index.impacts8[a]
-        elif width == 2:
-            impacts[j] = index.impacts16[a]
-        else:
-            impacts[j] = index.impacts32[a]
-    return index.list_count[t]
+    n = np.int64(0)
+    for e in range(row, row + index.list_entries[t]):
+        base = np.int64(index.entry_window[e]) << 16
+        doc = np.int64(-1)
+        for j in range(index.entry_start[e], index.entry_start[e + 1]):
+            doc = doc + np.int64(index.gaps[first + j]) if index.list_kind[t] == GAPS else np.int64(index.rare_docs[first + j])
+            a = index.list_impacts[t] + j
+            if width == 1:
+                impact = np.int64(index.impacts8[a])
+            elif width == 2:
+                impact = np.int64(index.impacts16[a])
+            else:
+                impact = np.int64(index.impacts32[a])
+            if impact > 0:                                 # no filler
+                docs[n] = base + doc
+                impacts[n] = impact
+                n += 1
+    return n
 
 
 @kernel

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..index.layout import DENSE, RARE
+from ..index.layout import DENSE, FREQUENT, GAPS
 from ..kernels import kernel
 
-NUM_GROUPS = 7      # dense, then frequent with impacts of 1, 2, 4 bytes, then rare with 1, 2, 4
+NUM_GROUPS = 8      # dense, then frequent with impacts of 1, 2, 4 bytes, then gaps, then rare with 1, 2, 4
 
 Array = NDArray[Any]
 
@@ -28,6 +28,7 @@ class Index(NamedTuple):
     entry_window: Array
     entry_start: Array
     rare_docs: Array
+    gaps: Array
     window_start: Array
     superblock_start: Array
     frequent: Array
@@ -51,19 +52,19 @@ class Lists(NamedTuple):
     scaled : int64[n]
         Weights as upper bounds take them, see :func:`.bounds.scale_weights`; 0 for lists that bounds do without.
     row : int64[n]
-        Row of block_max; for rare lists, the first entry.
+        Row of block_max; for rare lists and those of gaps, the first entry.
     dense_row : int64[n]
         Row of dense_impacts, for dense lists.
     docs : int64[n]
-        Where the list begins: in frequent for frequent lists, in rare_docs for rare ones.
+        Where the list begins, in frequent, gaps or rare_docs.
     to_impacts : int64[n]
-        For rare lists, from a posting's index in rare_docs to its impact's.
+        For rare lists and those of gaps, from a posting's index in rare_docs or gaps to its impact's.
     width : int64[n]
         Bytes of an impact.
     first : int64[windows, n]
     last : int64[windows, n]
         The window's postings are those from first to before last, counted from the list's first for frequent lists,
-        indices into rare_docs for rare ones.
+        indices into gaps or rare_docs for the others.
     """
 
     groups: Array
@@ -119,14 +120,11 @@ def order_lists(lists, weights, scaled, index, num_windows):
                 first[w, i] = np.int64(index.window_start[row[i], w])
                 last[w, i] = np.int64(index.window_start[row[i], w + 1])
             continue
-        for e in range(index.list_entries[t]):
-            w = np.int64(index.entry_window[row[i] + e])
+        for e in range(row[i], row[i] + index.list_entries[t]):
+            w = np.int64(index.entry_window[e])
             if w < num_windows:                                # which the file may not keep to
-                end = index.list_count[t]
-                if e + 1 < index.list_entries[t]:
-                    end = np.int64(index.entry_start[row[i] + e + 1])
-                first[w, i] = index.list_docs[t] + np.int64(index.entry_start[row[i] + e])
-                last[w, i] = index.list_docs[t] + end
+                first[w, i] = index.list_docs[t] + np.int64(index.entry_start[e])
+                last[w, i] = index.list_docs[t] + np.int64(index.entry_start[e + 1])
     return Lists(groups, weights32, scaled_by_group, row, dense_row, docs, to_impacts, width, first, last)
 
 
@@ -134,5 +132,7 @@ def order_lists(lists, weights, scaled, index, num_windows):
 def _group(kind, width):
     if kind == DENSE:
         return 0
+    if kind == GAPS:
+        return 4
     by_width = 0 if width == 1 else (1 if width == 2 else 2)
-    return (4 if kind == RARE else 1) + by_width
+    return (1 if kind == FREQUENT else 5) + by_width

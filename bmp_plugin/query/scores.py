@@ -71,6 +71,17 @@ def add_rare(acc, docs, impacts, first, j, high_byte, to_impacts, weight):
 
 
 @kernel
+def add_gaps(acc, gaps, impacts, first, j, offset, to_impacts, weight):
+    """The same for a list of gaps uint8, whose posting j has the given offset; fillers add 0."""
+    to, one, first, j = np.uint64(to_impacts), np.uint64(1), np.uint64(first), np.uint64(j)
+    d = np.int64(offset)
+    while d >= 0 and j >= first:
+        acc[np.uint64(d)] += np.int32(weight * np.int32(impacts[j + to]))
+        d -= np.int64(gaps[j])
+        j -= one
+
+
+@kernel
 def score_superblock(superblock, query, index, block_shift, visits, v, acc):
     """Sums of a superblock's documents, as visit v found them, into acc int32[256].
 
@@ -90,12 +101,14 @@ def score_superblock(superblock, query, index, block_shift, visits, v, acc):
     for i in range(groups[2], groups[4]):
         add_frequent_wide(acc, index.frequent, visits.at[v, i], visits.count[v, i], query.width[i], weights[i])
     high_byte, window = superblock & 255, superblock >> 8
-    for x in range(visits.num_rare[v]):
-        i = visits.rare[v, x]
+    for x in range(visits.num_listed[v]):
+        i = visits.listed[v, x]
         at, to, first = visits.at[v, i], query.to_impacts[i], query.first[window, i]
         if i < groups[5]:
-            add_rare(acc, index.rare_docs, index.impacts8, first, at, high_byte, to, weights[i])
+            add_gaps(acc, index.gaps, index.impacts8, first, at, visits.count[v, i], to, weights[i])
         elif i < groups[6]:
+            add_rare(acc, index.rare_docs, index.impacts8, first, at, high_byte, to, weights[i])
+        elif i < groups[7]:
             add_rare(acc, index.rare_docs, index.impacts16, first, at, high_byte, to, weights[i])
         else:
             add_rare(acc, index.rare_docs, index.impacts32, first, at, high_byte, to, weights[i])

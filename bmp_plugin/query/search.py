@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..index.layout import BLOCKS_PER_CHUNK
+from ..index.layout import SUPERBLOCKS_PER_WINDOW
 from ..kernels import kernel
 from .bounds import lowest_bound, scale_weights, upper_bounds
 from .lists import order_lists
@@ -78,9 +78,9 @@ def search(lists, weights, bounded, k, alpha, budget, first_tier, geometry, inde
     if scale == 0.0:
         return -1
     query = order_lists(lists, weights, scaled, index, geometry[3])
-    num_chunks = (num_superblocks * per_superblock + BLOCKS_PER_CHUNK - 1) // BLOCKS_PER_CHUNK
-    block_bounds = np.empty(num_chunks * BLOCKS_PER_CHUNK, np.uint16)
-    where = np.empty((max(query.groups[7] - query.groups[4], 1), num_superblocks), np.uint32)
+    num_listed = query.groups[8] - query.groups[4]
+    block_bounds = np.empty((geometry[3] << 16) >> block_shift, np.uint16)
+    where = np.empty((max(num_listed, 1), geometry[3] * SUPERBLOCKS_PER_WINDOW), np.uint32)
     bounds = np.empty(num_superblocks, np.uint16)
     upper_bounds(query, geometry, index, block_bounds, where, bounds)
     counts = np.zeros(1024, np.int64)

@@ -29,20 +29,20 @@ class Visits(NamedTuple):
         Numbers of the blocks that may matter, within the superblock; noted only if the query has dense lists.
     num_blocks : int64[STEPS]
     at : int64[STEPS, n]
-        Frequent lists: first byte of the superblock's postings. Rare lists: the last posting there.
+        Frequent lists: first byte of the superblock's postings. Rare lists and those of gaps: the last posting there.
     count : int64[STEPS, n]
-        Frequent lists: postings in the superblock.
-    rare : int64[STEPS, n]
-        The rare lists that have postings in the superblock.
-    num_rare : int64[STEPS]
+        Frequent lists: postings in the superblock. Lists of gaps: the last posting's offset in the superblock.
+    listed : int64[STEPS, n]
+        The rare lists and those of gaps that have postings in the superblock.
+    num_listed : int64[STEPS]
     """
 
     blocks: Array
     num_blocks: Array
     at: Array
     count: Array
-    rare: Array
-    num_rare: Array
+    listed: Array
+    num_listed: Array
 
 
 @kernel
@@ -58,7 +58,7 @@ def announce(superblock, query, index, where):
     starts = index.superblock_start.shape[1]
     for i in range(query.groups[1], query.groups[4]):
         touch(index.superblock_start, query.row[i] * starts + superblock)
-    for row in range(query.groups[7] - query.groups[4]):
+    for row in range(query.groups[8] - query.groups[4]):
         touch(where, row * where.shape[1] + superblock)
 
 
@@ -72,19 +72,6 @@ def choose_blocks(acc, superblock, per_superblock, demand, visits, v):
         visits.blocks[v, count] = np.uint8(b)
         count += acc[base + b] >= lowest
     visits.num_blocks[v] = count
-
-
-@kernel
-def last_below(docs, lo, hi, high):
-    """The last of the postings lo to hi of a document below ``high``, counted from lo, or NOWHERE; docs uint16."""
-    a, b = np.uint64(lo), np.uint64(hi)
-    while a < b:
-        mid = (a + b) >> np.uint64(1)
-        if np.int64(docs[mid]) < high:
-            a = mid + np.uint64(1)
-        else:
-            b = mid
-    return NOWHERE if a == np.uint64(lo) else np.uint32(a - np.uint64(lo) - np.uint64(1))
 
 
 @kernel
@@ -113,16 +100,17 @@ def locate(superblock, query, index, block_shift, where, visits, v):
         touch(index.frequent, at)
         touch(index.frequent, at + (end - start) * (1 + query.width[i]) - 1)
     n = 0
-    for i in range(groups[4], groups[7]):
+    for i in range(groups[4], groups[8]):
         last = where[i - groups[4], superblock]
-        if query.scaled[i] == 0:                           # bounds, which fill in where, do without the list
-            last = last_below(index.rare_docs, query.first[window, i], query.last[window, i], ((superblock & 255) + 1) << 8)
         if last != NOWHERE:
-            at = query.first[window, i] + np.int64(last)
+            at = query.first[window, i] + np.int64(last >> np.uint32(8))
             visits.at[v, i] = at
-            visits.rare[v, n] = i
+            visits.count[v, i] = np.int64(last & np.uint32(255))
+            visits.listed[v, n] = i
             n += 1
-            touch(index.rare_docs, at)
             if i < groups[5]:
+                touch(index.gaps, at)
                 touch(index.impacts8, at + query.to_impacts[i])
-    visits.num_rare[v] = n
+            else:
+                touch(index.rare_docs, at)
+    visits.num_listed[v] = n
