@@ -17,24 +17,35 @@ from .index.index import BmpIndex
 from .query.batch import adjust_ties, search_many
 from .query.exhaustive import add_terms
 from .query.lists import Index
+from .query.prepare import LARGEST_WEIGHT, OUT_OF_RANGE, TOO_LARGE, prepare
 
 Query = Mapping[str, float]
 
-LARGEST_WEIGHT = 2**31 - 1
-EXACT_PRODUCT = 2**24        # integers below are their own float32
-EXACT_SUM = 2**31 - 1        # the kernels add in int32
 QUERIES_A_TURN = 8           # queries a thread takes at a time: few enough to share the work evenly
 
 
 class _Terms(NamedTuple):
-    """A query as the kernels take it: term numbers and weights; ``zeros`` are the terms of weight 0.
+    """A query as the kernels take it.
 
-    ``small`` says that the fast kernels' integers hold every product and sum.
+    Attributes
+    ----------
+    terms : int32[n]
+    weights : int64[n]
+        Terms of positive weight that min_idf keeps.
+    zeros : int32[m]
+        Terms of weight 0.
+    lists : int32[l]
+    list_weights : int64[l]
+        The posting lists of the terms; none if products or sums do not fit the fast kernels.
+    small : bool
+        Whether they fit.
     """
 
     terms: NDArray[np.int32]
     weights: NDArray[np.int64]
     zeros: NDArray[np.int32]
+    lists: NDArray[np.int32]
+    list_weights: NDArray[np.int64]
     small: bool
 
 
@@ -63,6 +74,7 @@ class BmpSearcher:
         self._excess = excess = self.index.arrays["term_excess"]
         largest = self.index.arrays["list_max"].astype(np.int64)
         self._term_max = largest[:len(excess)] + np.where(excess < 0, 0, largest[excess])
+        self._kept: tuple[float, NDArray[np.bool_]] | None = None
         self._geometry = np.array([geometry.num_docs, geometry.num_superblocks, geometry.block_shift,
                                    geometry.num_windows], np.int64)
 
@@ -132,14 +144,19 @@ class BmpSearcher:
                 budget: int | None) -> list[list[Hit]]:
         """One turn: queries to hits, by one call of the kernels."""
         encoded = [self._encode(query) for query in queries]
-        if self.index.num_docs == 0:
+        if self.index.num_docs == 0 or not encoded:
             return [[] for _ in queries]
         k = min(int(k), self.index.num_docs)
         n = len(encoded)
-        starts = np.zeros(n + 1, np.int64)
-        fast = [self._lists(query, beta) for query in encoded]
-        np.cumsum([len(lists) for lists, _, _ in fast], out=starts[1:])
-        lists, weights, bounded = (np.concatenate(part) for part in zip(*fast, strict=True))
+        starts = np.array([0, *itertools.accumulate(len(query.lists) for query in encoded)], np.int64)
+        lists, weights = encoded[0].lists, encoded[0].list_weights
+        if n > 1:
+            lists = np.concatenate([query.lists for query in encoded])
+            weights = np.concatenate([query.list_weights for query in encoded])
+        bounded = np.ones(len(lists), np.bool_)
+        if beta < 1.0:
+            for q, query in enumerate(encoded):
+                bounded[starts[q]:starts[q + 1]] = self._bounded(query, beta)
         whole = budget is None
         budget = self.index.geometry.num_superblocks if budget is None else budget
         docs = np.empty((n, k), np.int32)
@@ -163,49 +180,41 @@ class BmpSearcher:
         return make_hits(self.index, docs[:found], scores[:found], self.hit_type)
 
     def _encode(self, query: Query) -> _Terms:
-        known: list[int] = []
-        values: list[int] = []
-        term_id = self.index.term_id
-        for token, weight in query.items():
-            value = weight if type(weight) is int and 0 <= weight <= LARGEST_WEIGHT else _java_int(token, weight)
-            found = term_id(token)
-            if found >= 0:
-                known.append(found)
-                values.append(value)
-        terms = np.array(known, np.int32)
-        weights = np.array(values, np.int64)
-        df = self.index.arrays["term_df"][terms]
-        if self.min_idf == 0:                      # ln(N / df) > 0
-            keep = df < self._source_docs
-        else:
-            with np.errstate(divide="ignore"):
-                keep = np.log(self._source_docs / df) > self.min_idf
-        if not keep.all():
-            terms, weights = terms[keep], weights[keep]
-        positive = weights > 0
-        zeros = terms[~positive]
-        if len(zeros):
-            terms, weights = terms[positive], weights[positive]
-        products = weights * self._term_max[terms]         # below 2^62
-        small = not len(terms) or (int(products.max()) < EXACT_PRODUCT and float(products.sum(dtype=np.float64)) < EXACT_SUM)
-        return _Terms(terms, weights, zeros, small)
+        ids = np.array(self.index.term_ids(query), np.int64)
+        values = _weights(query)
+        n = len(values)
+        terms, zeros, lists = np.empty(n, np.int32), np.empty(n, np.int32), np.empty(2 * n, np.int32)
+        weights, list_weights = np.empty(n, np.int64), np.empty(2 * n, np.int64)
+        num_terms, num_zeros, num_lists = prepare(ids, values, self._keeps(), self._term_max, self._excess, terms, weights,
+                                                  zeros, lists, list_weights)
+        if num_lists == OUT_OF_RANGE:
+            for token, weight in query.items():
+                _java_int(token, weight)
+        small = num_lists != TOO_LARGE
+        num_lists = num_lists if small else 0
+        return _Terms(terms[:num_terms], weights[:num_terms], zeros[:num_zeros], lists[:num_lists], list_weights[:num_lists],
+                      small)
 
-    def _lists(self, query: _Terms, beta: float) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.bool_]]:
-        """Posting lists for the fast kernels, their weights, and which of them bounds are made of.
+    def _keeps(self) -> NDArray[np.bool_]:
+        """Whether min_idf, which may be assigned, keeps each term: bool[num_terms]."""
+        if self._kept is None or self._kept[0] != self.min_idf:
+            df = self.index.arrays["term_df"]
+            if self.min_idf == 0:                      # ln(N / df) > 0
+                keeps = df < self._source_docs
+            else:
+                with np.errstate(divide="ignore"):
+                    keeps = np.log(self._source_docs / df) > self.min_idf
+            self._kept = (self.min_idf, keeps)
+        return self._kept[1]
 
-        None of them if the query does not fit the kernels.
-        """
-        terms, weights = (query.terms, query.weights) if query.small else (query.terms[:0], query.weights[:0])
-        bounded = np.ones(len(terms), np.bool_)
-        if beta < 1.0 and len(terms):
-            most = np.argsort(-weights * self._term_max[terms], kind="stable")
-            bounded[most[max(1, math.ceil(beta * len(terms))):]] = False
-        excess = self._excess[terms]
-        more = excess >= 0
-        if more.any():
-            terms, weights, bounded = (np.concatenate([own, extra]) for own, extra in (
-                (terms, excess[more]), (weights, weights[more]), (bounded, bounded[more])))
-        return terms, weights, bounded
+    def _bounded(self, query: _Terms, beta: float) -> NDArray[np.bool_]:
+        """Which of a query's lists bounds are made of, bool[lists]: those of the terms that can add most to a score."""
+        if not len(query.lists):
+            return np.ones(0, np.bool_)
+        most = np.argsort(-query.weights * self._term_max[query.terms], kind="stable")
+        chosen = query.terms[most[:max(1, math.ceil(beta * len(most)))]]
+        excess = self._excess[chosen]
+        return np.isin(query.lists, np.concatenate([chosen, excess[excess >= 0]]))
 
     def _exhaustive(self, query: _Terms, k: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         sums, matched = self._sums(query.terms, query.weights)
@@ -235,6 +244,17 @@ class BmpSearcher:
 def _first_tier(k: int) -> int:
     """Superblocks to score before the rest is looked at: enough for a threshold, few enough to be nearly all needed."""
     return 4 + k // 64
+
+
+def _weights(query: Query) -> NDArray[np.int64]:
+    """The weights as integers; which may be out of range."""
+    values = list(query.values())
+    if set(map(type, values)) <= {int}:
+        try:
+            return np.array(values, np.int64)
+        except OverflowError:
+            pass                                       # refused below, by name
+    return np.array([_java_int(token, weight) for token, weight in query.items()], np.int64)
 
 
 def _java_int(token: str, weight: Any) -> int:

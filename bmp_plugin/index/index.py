@@ -1,6 +1,7 @@
 """BmpIndex: an index directory as arrays, and how one is made."""
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -110,11 +111,20 @@ class BmpIndex:
         """Bytes on disk, all files included."""
         return sum(file.stat().st_size for file in self.path.iterdir())
 
+    def term_ids(self, tokens: Iterable[str]) -> list[int]:
+        """The tokens' numbers, -1 for those that the index does not have."""
+        found = [*map(self._term_ids.get, tokens)]
+        if None in found:
+            found = [self.term_id(token) if known is None else known for token, known in zip(tokens, found, strict=True)]
+        return found  # type: ignore[return-value]
+
     def term_id(self, token: str) -> int:
         """The token's number, or -1 if the index does not have it."""
         known = self._term_ids.get(token)
         if known is not None:
             return known
+        if not isinstance(token, str):
+            raise ValueError(f"query token {token!r} is not a string")
         try:
             wanted = token.encode("utf-8")
         except UnicodeEncodeError:              # lone surrogates are in no index
@@ -146,9 +156,7 @@ class BmpIndex:
 
     def docids(self, positions: NDArray[np.int32]) -> list[str]:
         """Collection docids of documents given by position."""
-        ends = self.arrays["docid_end"]
-        starts = np.where(positions > 0, ends[positions - 1], 0)       # -1 wraps around to the last, which is not used
-        return decode(self.arrays["docid_bytes"], starts, ends[positions])
+        return decode(self.arrays["docid_bytes"], self.arrays["docid_end"], positions)
 
     def lucene_docid_of(self, docid: str) -> int | None:
         """The source's number of the document with a collection docid, or None."""

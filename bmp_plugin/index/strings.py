@@ -26,11 +26,33 @@ def copy_slices(raw, starts, ends, out):
             at += 1
 
 
-def decode(raw: NDArray[np.uint8], starts: NDArray[np.int64], ends: NDArray[np.int64]) -> list[str]:
-    """The slices raw[starts[i]:ends[i]] as strings; they are UTF-8."""
-    data = gather(raw, starts, ends).tobytes()
-    bounds = [0, *np.cumsum(ends - starts).tolist()]
+@kernel
+def measure_strings(ends, numbers, bounds):
+    """Where each of the strings ``numbers`` would end if they followed one another: bounds int64[n + 1], from 0 on."""
+    bounds[0] = 0
+    for i in range(len(numbers)):
+        start = ends[numbers[i] - 1] if numbers[i] > 0 else np.int64(0)
+        bounds[i + 1] = bounds[i] + ends[numbers[i]] - start
+
+
+@kernel
+def copy_strings(raw, ends, numbers, bounds, out):
+    """The strings ``numbers`` into out uint8, as :func:`measure_strings` says."""
+    for i in range(len(numbers)):
+        start = ends[numbers[i] - 1] if numbers[i] > 0 else np.int64(0)
+        for j in range(bounds[i + 1] - bounds[i]):
+            out[bounds[i] + j] = raw[start + j]
+
+
+def decode(raw: NDArray[np.uint8], ends: NDArray[np.int64], numbers: NDArray[np.int32]) -> list[str]:
+    """Some of the strings that follow one another in ``raw``, in UTF-8; string i ends at ends[i]."""
+    bounds = np.empty(len(numbers) + 1, np.int64)
+    measure_strings(ends, numbers, bounds)
+    out = np.empty(bounds[-1], np.uint8)
+    copy_strings(raw, ends, numbers, bounds, out)
+    data = out.tobytes()
+    limits = bounds.tolist()
     if data.isascii():                          # decoded at once, bytes and characters count alike
         text = data.decode("ascii")
-        return [text[lo:hi] for lo, hi in pairwise(bounds)]
-    return [data[lo:hi].decode("utf-8") for lo, hi in pairwise(bounds)]
+        return [text[lo:hi] for lo, hi in pairwise(limits)]
+    return [data[lo:hi].decode("utf-8") for lo, hi in pairwise(limits)]

@@ -120,70 +120,79 @@ def add_all_rows(acc, block_max, query, lists, chunk, end):
 
 
 @kernel
-def add_rare(acc, where, row, docs, impacts, lo, hi, to_impacts, block_shift, block, superblock, weight):
+def add_rare(acc, where, docs, impacts, lo, hi, to_impacts, block_shift, weight):
     """The same for a rare list's postings lo to hi, all of one window; block maxima are taken on the way.
 
-    acc uint16[blocks], the window's first being ``block``; docs uint16, impacts uint; posting j has impact j +
-    to_impacts. where uint32[lists, superblocks] receives in its ``row`` each superblock's last posting, the window's first
-    superblock being ``superblock``: its number, counted from lo, above 8 bits of its offset in the superblock.
-    Superblocks without a posting are left as they are.
+    acc uint16[blocks of the window]; docs uint16, impacts uint; posting j has impact j + to_impacts. where
+    uint32[superblocks of the window] receives the last posting of each superblock: its number, counted from lo, above 8
+    bits of its offset in the superblock. Superblocks without a posting are left as they are.
 
     An impact below 2^31 times a scaled weight stays below 2^63, since it is the list's part of at most 2^16, times 2^16,
     and the rounding's of an impact. A window's postings and fillers are less than 2^17.
     """
-    to, shift, block = np.uint64(to_impacts), np.uint64(block_shift), np.uint64(block)
-    superblock, row = np.uint64(superblock), np.uint64(row)
-    factor = np.uint64(weight)
+    to, shift, factor = np.uint64(to_impacts), np.uint64(block_shift), np.uint64(weight)
     last = np.uint64(0xFFFFFFFFFFFFFFFF)
     before = np.uint16(0)                                  # the block's bound without this list
+    now = np.uint16(0)                                     # and with it: what was just stored is slow to load again
+    number = np.uint64(0)
     for j in range(np.uint64(lo), np.uint64(hi)):
         doc = np.uint64(docs[j])
-        mine = block + (doc >> shift)
+        mine = doc >> shift
         part = np.uint16((np.uint64(impacts[j + to]) * factor + np.uint64(65535)) >> np.uint64(FRACTION))
-        now = acc[mine]
-        before = before if mine == last else now
-        acc[mine] = max(now, np.uint16(before + part))
-        where[row, superblock + (doc >> np.uint64(8))] = np.uint32((j - np.uint64(lo)) << np.uint64(8) | doc & np.uint64(255))
+        same = mine == last
+        stored = acc[mine]
+        now = now if same else stored
+        before = before if same else now
+        now = max(now, np.uint16(before + part))
+        acc[mine] = now
+        where[doc >> np.uint64(8)] = np.uint32(number | (doc & np.uint64(255)))
+        number += np.uint64(256)
         last = mine
 
 
 @kernel
-def add_gaps(acc, where, row, gaps, impacts, lo, hi, to_impacts, block_shift, block, superblock, weight):
+def note_rare(where, docs, lo, hi):
+    """Only what :func:`add_rare` notes in ``where``."""
+    number = np.uint64(0)
+    for j in range(np.uint64(lo), np.uint64(hi)):
+        doc = np.uint64(docs[j])
+        where[doc >> np.uint64(8)] = np.uint32(number | (doc & np.uint64(255)))
+        number += np.uint64(256)
+
+
+@kernel
+def add_gaps(acc, where, gaps, impacts, lo, hi, to_impacts, block_shift, weight):
     """The same for a list of gaps uint8."""
-    to, shift, block = np.uint64(to_impacts), np.uint64(block_shift), np.uint64(block)
-    superblock, row = np.uint64(superblock), np.uint64(row)
-    factor = np.uint64(weight)
+    to, shift, factor = np.uint64(to_impacts), np.uint64(block_shift), np.uint64(weight)
     last = np.uint64(0xFFFFFFFFFFFFFFFF)
     before = np.uint16(0)
+    now = np.uint16(0)
     doc = np.uint64(0xFFFF)                                # before the window's first
+    number = np.uint64(0)
     for j in range(np.uint64(lo), np.uint64(hi)):
         doc = (doc + np.uint64(gaps[j])) & np.uint64(0xFFFF)
-        mine = block + (doc >> shift)
+        mine = doc >> shift
         part = np.uint16((np.uint64(impacts[j + to]) * factor + np.uint64(65535)) >> np.uint64(FRACTION))
-        now = acc[mine]
-        before = before if mine == last else now
-        acc[mine] = max(now, np.uint16(before + part))
-        where[row, superblock + (doc >> np.uint64(8))] = np.uint32((j - np.uint64(lo)) << np.uint64(8) | doc & np.uint64(255))
+        same = mine == last
+        stored = acc[mine]
+        now = now if same else stored
+        before = before if same else now
+        now = max(now, np.uint16(before + part))
+        acc[mine] = now
+        where[doc >> np.uint64(8)] = np.uint32(number | (doc & np.uint64(255)))
+        number += np.uint64(256)
         last = mine
 
 
 @kernel
-def note_rare(where, row, docs, lo, hi, superblock):
-    """Only what :func:`add_rare` notes in ``where``."""
-    superblock, row = np.uint64(superblock), np.uint64(row)
-    for j in range(np.uint64(lo), np.uint64(hi)):
-        doc = np.uint64(docs[j])
-        where[row, superblock + (doc >> np.uint64(8))] = np.uint32((j - np.uint64(lo)) << np.uint64(8) | doc & np.uint64(255))
-
-
-@kernel
-def note_gaps(where, row, gaps, lo, hi, superblock):
+def note_gaps(where, gaps, lo, hi):
     """Only what :func:`add_gaps` notes in ``where``."""
-    superblock, row = np.uint64(superblock), np.uint64(row)
     doc = np.uint64(0xFFFF)
+    number = np.uint64(0)
     for j in range(np.uint64(lo), np.uint64(hi)):
         doc = (doc + np.uint64(gaps[j])) & np.uint64(0xFFFF)
-        where[row, superblock + (doc >> np.uint64(8))] = np.uint32((j - np.uint64(lo)) << np.uint64(8) | doc & np.uint64(255))
+        where[doc >> np.uint64(8)] = np.uint32(number | (doc & np.uint64(255)))
+        number += np.uint64(256)
 
 
 @kernel
@@ -199,31 +208,26 @@ def best_blocks(acc, per_superblock, out, s0, s1):
 
 @kernel
 def add_listed(window, query, index, block_shift, acc, where):
-    """Add the rare lists and those of gaps of a window to acc and to where; see :func:`upper_bounds`."""
+    """Add the rare lists and those of gaps to a window's acc uint16[blocks]; where uint32[these lists, superblocks]."""
     groups = query.groups
     s0 = window * SUPERBLOCKS_PER_WINDOW
-    block = (window << 16) >> block_shift
     for i in range(groups[4], groups[8]):
-        row = i - groups[4]
-        for s in range(np.uint64(s0), np.uint64(s0 + SUPERBLOCKS_PER_WINDOW)):
-            where[np.uint64(row), s] = NOWHERE
-        lo, hi = query.first[window, i], query.last[window, i]
-        to, weight = query.to_impacts[i], query.scaled[i]
-        if lo == hi:
-            continue
+        here = where[i - groups[4], s0:s0 + SUPERBLOCKS_PER_WINDOW]
+        here[:] = NOWHERE
+        lo, hi, to, weight = query.first[window, i], query.last[window, i], query.to_impacts[i], query.scaled[i]
         if i < groups[5]:
-            if weight == 0:
-                note_gaps(where, row, index.gaps, lo, hi, s0)
+            if weight > 0:
+                add_gaps(acc, here, index.gaps, index.impacts8, lo, hi, to, block_shift, weight)
             else:
-                add_gaps(acc, where, row, index.gaps, index.impacts8, lo, hi, to, block_shift, block, s0, weight)
+                note_gaps(here, index.gaps, lo, hi)
         elif weight == 0:
-            note_rare(where, row, index.rare_docs, lo, hi, s0)
+            note_rare(here, index.rare_docs, lo, hi)
         elif i < groups[6]:
-            add_rare(acc, where, row, index.rare_docs, index.impacts8, lo, hi, to, block_shift, block, s0, weight)
+            add_rare(acc, here, index.rare_docs, index.impacts8, lo, hi, to, block_shift, weight)
         elif i < groups[7]:
-            add_rare(acc, where, row, index.rare_docs, index.impacts16, lo, hi, to, block_shift, block, s0, weight)
+            add_rare(acc, here, index.rare_docs, index.impacts16, lo, hi, to, block_shift, weight)
         else:
-            add_rare(acc, where, row, index.rare_docs, index.impacts32, lo, hi, to, block_shift, block, s0, weight)
+            add_rare(acc, here, index.rare_docs, index.impacts32, lo, hi, to, block_shift, weight)
 
 
 @kernel
@@ -243,8 +247,7 @@ def upper_bounds(query, geometry, index, acc, where, out):
         s1 = min(s0 + SUPERBLOCKS_PER_WINDOW, num_superblocks)
         chunk = s0 * per_superblock // BLOCKS_PER_CHUNK
         end = min((s0 + SUPERBLOCKS_PER_WINDOW) * per_superblock // BLOCKS_PER_CHUNK, num_chunks)
-        for p in range(np.uint64(chunk * BLOCKS_PER_CHUNK), np.uint64(end * BLOCKS_PER_CHUNK)):
-            acc[p] = np.uint16(0)
+        acc[chunk * BLOCKS_PER_CHUNK:end * BLOCKS_PER_CHUNK] = 0
         add_all_rows(acc, index.block_max, query, with_rows[:lists_with_rows(window, query, with_rows)], chunk, end)
-        add_listed(window, query, index, block_shift, acc, where)
+        add_listed(window, query, index, block_shift, acc[s0 * per_superblock:], where)
         best_blocks(acc, per_superblock, out, s0, s1)

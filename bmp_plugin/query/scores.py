@@ -72,7 +72,7 @@ def add_rare(acc, docs, impacts, first, j, high_byte, to_impacts, weight):
 
 @kernel
 def add_gaps(acc, gaps, impacts, first, j, offset, to_impacts, weight):
-    """The same for a list of gaps uint8, whose posting j has the given offset; fillers add 0."""
+    """The same for a list of gaps uint8, the superblock's last posting being at the given offset; fillers add 0."""
     to, one, first, j = np.uint64(to_impacts), np.uint64(1), np.uint64(first), np.uint64(j)
     d = np.int64(offset)
     while d >= 0 and j >= first:

@@ -110,7 +110,8 @@ def locate(superblock, query, index, block_shift, where, visits, v):
             n += 1
             if i < groups[5]:
                 touch(index.gaps, at)
-                touch(index.impacts8, at + query.to_impacts[i])
             else:
                 touch(index.rare_docs, at)
+            if i < groups[6]:
+                touch(index.impacts8, at + query.to_impacts[i])
     visits.num_listed[v] = n
