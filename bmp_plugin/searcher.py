@@ -89,8 +89,8 @@ class BmpSearcher:
             Upper bounds are multiplied by it, so blocks are skipped that could still hold one of the k best. 1 is safe;
             lower is faster and may lose documents.
         beta : float in (0, 1]
-            The share of the query's tokens that upper bounds are made of, those first that can add most to a score (at
-            least one); the others count for scores only. 1 is safe; lower is faster and may lose documents.
+            Upper bounds are made of the tokens that can add at least (1 - beta) times as much to a score as the query's
+            tokens can on average; the others count for scores only. 1 is safe; lower is faster and may lose documents.
         budget : int, optional
             Stop after so many superblocks of 256 documents, the most promising ones: bounds the time of the longest
             queries. None is safe.
@@ -198,8 +198,8 @@ class BmpSearcher:
         terms, weights = (query.terms, query.weights) if query.small else (query.terms[:0], query.weights[:0])
         bounded = np.ones(len(terms), np.bool_)
         if beta < 1.0 and len(terms):
-            most = np.argsort(-weights * self._term_max[terms], kind="stable")
-            bounded[most[max(1, math.ceil(beta * len(terms))):]] = False
+            most = weights * self._term_max[terms]         # the largest is not below the mean: one is left at least
+            bounded = most >= (1.0 - beta) * (int(most.sum()) / len(most))
         excess = self._excess[terms]
         more = excess >= 0
         if more.any():
