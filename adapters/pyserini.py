@@ -51,7 +51,9 @@ class BmpImpactSearcher(LuceneImpactSearcher):
     prebuilt_index_name : str, optional
         Name of the prebuilt index that ``index_dir`` is.
     alpha, beta : float, default 1.0
-        Approximation for all searches, see :class:`bmp_plugin.BmpSearcher`; 1.0 is safe.
+        Approximation for all searches, see :meth:`bmp_plugin.BmpSearcher.search`; 1.0 is safe.
+    budget : int, optional
+        The same: superblocks scored at most; None is safe.
     bmp_dir : str, optional
         Where the block-max index of a Lucene index is kept instead.
     threads : int, default 1
@@ -76,13 +78,14 @@ class BmpImpactSearcher(LuceneImpactSearcher):
 
     def __init__(self, index_dir: str, query_encoder: QueryEncoder | str | None, min_idf: float = 0,
                  encoder_type: str = "pytorch", prebuilt_index_name: str | None = None, *, alpha: float = 1.0,
-                 beta: float = 1.0, bmp_dir: str | None = None, threads: int = 1, progress: bool = True) -> None:
+                 beta: float = 1.0, budget: int | None = None, bmp_dir: str | None = None, threads: int = 1,
+                 progress: bool = True) -> None:
         if encoder_type not in ("pytorch", "onnx"):
             raise ValueError(f"Invalid encoder type: {encoder_type}")
         if encoder_type == "onnx" and not isinstance(query_encoder, str):
             raise ValueError(f"Invalid query encoder type: {type(query_encoder)} for onnx encoder")
         self.index_dir = index_dir
-        self.alpha, self.beta = alpha, beta
+        self.alpha, self.beta, self.budget = alpha, beta, budget
         if is_bmp_directory(index_dir):
             self.bmp_index, self._lucene_dir = BmpIndex.open(index_dir), None
         else:
@@ -127,7 +130,7 @@ class BmpImpactSearcher(LuceneImpactSearcher):
         return super().from_prebuilt_index(prebuilt_index_name, query_encoder, min_idf, encoder_type)
 
     def search(self, q: str, k: int = 10, fields: Mapping[str, float] = dict(), *,  # noqa: C408 - as in Pyserini
-               alpha: float | None = None, beta: float | None = None) -> list[Any]:
+               alpha: float | None = None, beta: float | None = None, budget: int | None = None) -> list[Any]:
         """Search the collection.
 
         Parameters
@@ -139,6 +142,7 @@ class BmpImpactSearcher(LuceneImpactSearcher):
         fields : dict
             Pyserini's impact searcher has this argument but cannot use it.
         alpha, beta : float, optional
+        budget : int, optional
             In place of the searcher's own.
 
         Returns
@@ -149,11 +153,11 @@ class BmpImpactSearcher(LuceneImpactSearcher):
         self._refuse(fields)
         if self._needs_lucene():
             return list(super().search(q, k))
-        return self._searcher.search(self._weights(q), k, *self._approximation(alpha, beta))
+        return self._searcher.search(self._weights(q), k, *self._approximation(alpha, beta, budget))
 
     def batch_search(self, queries: list[str], qids: list[str], k: int = 10, threads: int = 1,
                      fields: Mapping[str, float] = dict(), *,  # noqa: C408 - as in Pyserini
-                     alpha: float | None = None, beta: float | None = None) -> dict[str, list[Any]]:
+                     alpha: float | None = None, beta: float | None = None, budget: int | None = None) -> dict[str, list[Any]]:
         """Search the collection for several queries at once.
 
         Parameters
@@ -169,6 +173,7 @@ class BmpImpactSearcher(LuceneImpactSearcher):
         fields : dict
             Pyserini's impact searcher has this argument but cannot use it.
         alpha, beta : float, optional
+        budget : int, optional
             In place of the searcher's own.
 
         Returns
@@ -183,8 +188,7 @@ class BmpImpactSearcher(LuceneImpactSearcher):
             found = super().batch_search(queries, qids, k, threads)
             return {qid: list(found[qid]) for qid in qids}
         weights = [self._weights(query) for query in queries]
-        alpha, beta = self._approximation(alpha, beta)
-        return self._searcher.batch_search(weights, qids, k, threads=threads, alpha=alpha, beta=beta)
+        return self._searcher.batch_search(weights, qids, k, threads, *self._approximation(alpha, beta, budget))
 
     def is_using_rm3(self) -> bool:
         """Check if RM3 pseudo-relevance feedback is being performed."""
@@ -210,8 +214,10 @@ class BmpImpactSearcher(LuceneImpactSearcher):
         if fields:
             raise ValueError(f"fields={dict(fields)!r}: Pyserini's impact searcher searches the field 'contents' only")
 
-    def _approximation(self, alpha: float | None, beta: float | None) -> tuple[float, float]:
-        return self.alpha if alpha is None else alpha, self.beta if beta is None else beta
+    def _approximation(self, alpha: float | None, beta: float | None,
+                       budget: int | None) -> tuple[float, float, int | None]:
+        return (self.alpha if alpha is None else alpha, self.beta if beta is None else beta,
+                self.budget if budget is None else budget)
 
     def _weights(self, q: str) -> Mapping[str, Any]:
         """The query as the block-max index takes it."""

@@ -101,8 +101,8 @@ class BmpSearcher:
             Upper bounds are multiplied by it, so blocks are skipped that could still hold one of the k best. 1 is safe;
             lower is faster and may lose documents.
         beta : float in (0, 1]
-            The share of the query's tokens that upper bounds are made of, those first that can add most to a score (at
-            least one); the others count for scores only. 1 is safe; lower is faster and may lose documents.
+            Upper bounds are made of the tokens that can add at least (1 - beta) times as much to a score as the query's
+            tokens can on average; the others count for scores only. 1 is safe; lower is faster and may lose documents.
         budget : int, optional
             Stop after so many superblocks of 256 documents, the most promising ones: bounds the time of the longest
             queries. None is safe.
@@ -208,11 +208,11 @@ class BmpSearcher:
         return self._kept[1]
 
     def _bounded(self, query: _Terms, beta: float) -> NDArray[np.bool_]:
-        """Which of a query's lists bounds are made of, bool[lists]: those of the terms that can add most to a score."""
+        """Which of a query's lists bounds are made of, bool[lists]: those of the terms that can add enough to a score."""
         if not len(query.lists):
             return np.ones(0, np.bool_)
-        most = np.argsort(-query.weights * self._term_max[query.terms], kind="stable")
-        chosen = query.terms[most[:max(1, math.ceil(beta * len(most)))]]
+        most = query.weights * self._term_max[query.terms]             # the largest is not below the mean: one is left
+        chosen = query.terms[most >= (1.0 - beta) * (int(most.sum()) / len(most))]
         excess = self._excess[chosen]
         return np.isin(query.lists, np.concatenate([chosen, excess[excess >= 0]]))
 

@@ -10,8 +10,8 @@ engines:
   rust, rust-bp      the paper's bmp at block sizes 8, 16 and 32 (or rust-8 alone), and the same in the order of ours-bp
   seismic            at several settings, always approximate
   exhaustive         no pruning; a good reference for small collections, slow
-  approximate        ours and ours-bp at several settings
-One setting: ours:alpha=0.9,beta=0.8 or seismic:query_cut=5,heap_factor=0.8. Engines that are not installed are skipped.
+  approximate        ours at several settings; approximate-bp: ours-bp
+One setting: ours:beta=0.5,budget=80 or seismic:query_cut=5,heap_factor=0.8. Engines that are not installed are skipped.
 
 The first engine is the reference that answers are compared with. A collection's indexes are kept in WORK/NAME, where NAME is
 that of the folder or file, and an index that is there already is used: lucene/, lucene.bmp/ (drop-in), ours.bmp/,

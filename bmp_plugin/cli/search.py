@@ -20,9 +20,11 @@ def add_parser(commands: Any) -> None:
         commands,
         "search",
         "search a block-max index and write a run file",
-        "bmp-plugin search --index passages.bmp --topics queries.tsv --output run.txt --hits 1000 --threads 2",
+        "bmp-plugin search --index passages.bmp --topics queries.tsv --output run.txt --hits 1000 --threads 2;"
+        " faster, and not safe: bmp-plugin search --index passages.bmp --topics queries.tsv --output top.txt --hits 10"
+        " --beta 0.5 --budget 80",
         "The run is, byte for byte, the one that `python -m pyserini.search.lucene --impact` writes, unless alpha or"
-        " beta is below 1.",
+        " beta is below 1 or a budget is set: then documents may be missing, but every score is the document's own.",
     )
     parser.add_argument("--index", required=True, metavar="INDEX", default=argparse.SUPPRESS, help="block-max index")
     parser.add_argument(
@@ -39,7 +41,17 @@ def add_parser(commands: Any) -> None:
         "--alpha", type=float, default=1.0, help="approximate below 1: factor on the upper bounds, so more is skipped"
     )
     parser.add_argument(
-        "--beta", type=float, default=1.0, help="approximate below 1: share of the tokens kept, heaviest first"
+        "--beta",
+        type=float,
+        default=1.0,
+        help="approximate below 1: upper bounds leave out tokens that add less than 1 - beta of the average one",
+    )
+    parser.add_argument(
+        "--budget",
+        type=positive,
+        metavar="N",
+        default=argparse.SUPPRESS,
+        help="approximate: score at most N superblocks of 256 documents a query, the most promising (default: all)",
     )
     parser.add_argument(
         "--min-idf", type=float, default=0, metavar="IDF", help="tokens are kept only if ln(N/df) is greater"
@@ -78,6 +90,7 @@ def run(args: argparse.Namespace) -> int:
                     threads=args.threads,
                     alpha=args.alpha,
                     beta=args.beta,
+                    budget=getattr(args, "budget", None),
                 )
                 seconds += time.perf_counter() - started
                 for qid in qids:

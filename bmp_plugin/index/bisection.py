@@ -12,11 +12,11 @@ from __future__ import annotations
 import numpy as np
 
 from ..kernels import kernel
+from .layout import DEFAULT_BLOCK_SIZE, SUPERBLOCK
 
-BLOCK = 8            # parts are not split further: inside a block, order does not matter
-SUPERBLOCK = 256     # parts are split where a superblock begins, so that those hold whole parts
-DAMPED = 64          # in parts this small, all exchanges at once would undo one another
-FRACTION = 20        # bits of a term's gain after the point
+BLOCK = DEFAULT_BLOCK_SIZE     # parts are not split further: inside a block, order does not matter
+DAMPED = 64                    # in parts this small, all exchanges at once would undo one another
+FRACTION = 20                  # bits of a term's gain after the point
 
 
 @kernel

@@ -68,33 +68,34 @@ def forward_index(source: PostingSource, documents: Documents, folder: Path, poo
     Errors: ``OSError`` where the folder has no room, :class:`SourceError` for a source that changes meanwhile.
     """
     num_docs = len(documents.numbers)
-    index_of = np.full(int(documents.numbers[-1]) + 1, -1, np.int32)
-    index_of[documents.numbers] = np.arange(num_docs, dtype=np.int32)
+    num_numbers = int(documents.numbers[-1]) + 1
     chosen = _choose(source, num_docs, progress)
-    bounds = [num_docs * i // threads for i in range(threads + 1)]
-    numbers = [0, *(int(documents.numbers[bound]) for bound in bounds[1:-1]), len(index_of)]
-    ranges = list(pairwise(numbers))                # a thread each, so that none waits for another
+    bounds = (documents.numbers[num_docs * i // threads] for i in range(1, threads))
+    ranges = list(pairwise([0, *map(int, bounds), num_numbers]))     # a thread each, so that none waits for another
 
-    lengths = np.zeros(num_docs, np.int32)
+    counted = np.zeros(num_numbers, np.int32)
     for kept in _batches(source, chosen, num_docs, progress):
-        counting = [pool.submit(count_heavy, *r, *kept, chosen.lightest, index_of, lengths) for r in ranges]
+        counting = [pool.submit(count_heavy, *r, *kept, chosen.lightest, counted) for r in ranges]
         for done in counting:
             done.result()
+    lengths = counted[documents.numbers]
+    del counted
     ends = np.cumsum(lengths, dtype=np.int64)
     total = int(ends[-1])
+    slots = np.full((num_numbers, 2), -1, np.int64)                 # side by side: they are always wanted together
+    slots[documents.numbers] = np.stack([ends - lengths, ends], axis=1)
+    del ends
     with _temporary(folder, total) as postings, _temporary(folder, total) as spare:
-        fill = ends - lengths
         num_terms = 0
         for kept in _batches(source, chosen, num_docs, progress):
-            taking = [pool.submit(take_heavy, *r, *kept, chosen.lightest, index_of, num_terms, fill, ends, postings)
-                      for r in ranges]
+            taking = [pool.submit(take_heavy, *r, *kept, chosen.lightest, num_terms, slots, postings) for r in ranges]
             fitted = [done.result() for done in taking]
             num_terms += int(np.count_nonzero(kept.weights))
             if not all(fitted) or num_terms > MAX_TERMS:
                 raise _changed(source)
-        if not np.array_equal(fill, ends):
+        if not np.array_equal(slots[:, 0], slots[:, 1]):
             raise _changed(source)
-        del fill, ends, index_of
+        del slots
         yield Forward(lengths, postings, spare, num_terms)
 
 
@@ -190,26 +191,26 @@ def first_at_least(docs, lo, hi, number):
 
 
 @kernel
-def count_heavy(low, high, counts, docs, impacts, weights, lightest, index_of, lengths):
-    """Add to lengths int32[num_docs] how many postings each of the documents numbered low to high keeps."""
+def count_heavy(low, high, counts, docs, impacts, weights, lightest, counted):
+    """Add to counted int32[numbers] how many postings each of the documents numbered low to high keeps."""
     end = np.int64(0)
     for i in range(len(counts)):
         start, end = end, end + counts[i]
         if weights[i] == 0.0:
             continue
         for j in range(np.uint64(first_at_least(docs, start, end, low)), np.uint64(end)):
-            number = docs[j]
+            number = np.int64(docs[j])
             if number >= high:
                 break
-            if impacts[j] >= lightest and number >= low and index_of[number] >= 0:
-                lengths[index_of[number]] += 1
+            if impacts[j] >= lightest and number >= low:
+                counted[np.uint64(number)] += 1
 
 
 @kernel
-def take_heavy(low, high, counts, docs, impacts, weights, lightest, index_of, num_terms, fill, ends, postings):
-    """Write the same postings at fill int64[num_docs], which moves on; False if more come than were counted.
+def take_heavy(low, high, counts, docs, impacts, weights, lightest, num_terms, slots, postings):
+    """Write the same postings where each document's are to go, slots int64[numbers, 2]; False if there is no room.
 
-    ``num_terms`` is the number of the first term that is kept.
+    slots holds the next and the end, -1 for numbers without a document. ``num_terms`` is the number of the first term kept.
     """
     end = np.int64(0)
     term = np.int64(num_terms)
@@ -218,15 +219,18 @@ def take_heavy(low, high, counts, docs, impacts, weights, lightest, index_of, nu
         if weights[i] == 0.0:
             continue
         for j in range(np.uint64(first_at_least(docs, start, end, low)), np.uint64(end)):
-            number = docs[j]
+            number = np.int64(docs[j])
             if number >= high:
                 break
-            if impacts[j] >= lightest and number >= low and index_of[number] >= 0:
-                doc = index_of[number]
-                if fill[doc] == ends[doc]:
+            if impacts[j] >= lightest and number >= low:
+                n = np.uint64(number)
+                to = slots[n, 0]
+                if to < 0:
+                    continue
+                if to == slots[n, 1]:
                     return False
                 weight = min(max(np.int64(impacts[j] * weights[i]), 1), 255)
-                postings[fill[doc]] = np.uint32((term << 8) | weight)
-                fill[doc] += 1
+                postings[np.uint64(to)] = np.uint32((term << 8) | weight)
+                slots[n, 0] = to + 1
         term += 1
     return True
