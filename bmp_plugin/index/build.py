@@ -151,8 +151,7 @@ class _Build:
 
     def _encode(self, source: PostingSource, batch: PostingBatch, top: int, position_of: Order | None) -> None:
         starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(batch.counts)])
-        docs = np.array(batch.docs, np.int32) if position_of is not None else np.ascontiguousarray(batch.docs, np.int32)
-        impacts = np.array(batch.impacts, np.int32)
+        docs, impacts = np.array(batch.docs, np.int32), np.array(batch.impacts, np.int32)       # both are changed in place
         maxima = np.empty(len(batch.terms), np.int32)
         bad = encode.check_postings(starts, docs, impacts, top, maxima)
         if bad >= 0:

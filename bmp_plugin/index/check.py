@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..errors import DamagedIndexError
 from ..kernels import kernel
-from .layout import DENSE, FREQUENT, GAPS, RARE, SUPERBLOCK, WINDOW, Geometry
+from .layout import DENSE, FILLER_SHARE, FREQUENT, GAPS, RARE, SUPERBLOCK, WINDOW, Geometry
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -50,6 +50,9 @@ def check_tables(folder: Path, arrays: Arrays, geometry: Geometry) -> None:
     within("list_entries", dense, 1, len(a["dense_impacts"]))
     length = np.zeros(lists, np.int64)                      # postings and fillers
     length[listed] = a["entry_start"][a["list_entry"][listed] + a["list_entries"][listed]]
+    fillers = length - count
+    demand(np.all(fillers[rare] == 0) and np.all((fillers[gaps] >= 0) & (fillers[gaps] * FILLER_SHARE <= count[gaps])),
+           "entry_start", "ends a list where its count does not")
     within("list_docs", rare, length, len(a["rare_docs"]))
     within("list_docs", gaps, length, len(a["gaps"]))
     within("list_docs", frequent, count * (1 + width.astype(np.int64)), len(a["frequent"]))
