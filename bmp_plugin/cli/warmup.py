@@ -58,13 +58,13 @@ def _demand_writable(folder: Path) -> None:
 
 
 def _sources(folder: Path) -> Iterator[Path]:
-    """The same small collection in every format that is decoded by kernels. Terms of every kind: dense, frequent, rare,
-    and impacts of 8, 16 and 32 bits."""
+    """The same small collection in every format that is decoded by kernels. Terms of every kind: dense, frequent, gaps,
+    rare, impacts of 8, 16 and 32 bits, and a term few of whose impacts are above 8 bits."""
     postings = {
         f"{share}.{largest}": {doc: 1 + doc * largest // NUM_DOCS for doc in range(0, NUM_DOCS, share)}
-        for share in (1, 20, 500)
+        for share in (1, 20, 100, 500)
         for largest in (2**8 - 2, 2**16 - 2, 2**24)
-    }
+    } | {"excess": {doc: 300 if doc % 100 == 0 else 7 for doc in range(0, NUM_DOCS, 10)}}
     path = folder / "vectors.jsonl"
     path.write_text("".join(
         json.dumps({"id": str(doc), "vector": {term: docs[doc] for term, docs in postings.items() if doc in docs}}) + "\n"
@@ -107,6 +107,6 @@ def _use(source: Path, index: Path, reorder: str) -> None:
         searcher.index.verify()
         terms = searcher.index.terms()
         searcher.search(dict.fromkeys(terms, 3))
-        searcher.search(dict.fromkeys(terms, 3), k=1000, alpha=0.9, beta=0.5)
+        searcher.search(dict.fromkeys(terms, 3), k=1000, alpha=0.9, beta=0.5, budget=2)
         searcher.search({terms[0]: 2**31 - 1})                   # beyond the fast kernels' integers
         searcher.search({terms[0]: 1, terms[1]: 0}, k=NUM_DOCS)

@@ -97,15 +97,15 @@ def score_superblock(superblock, query, index, block_shift, visits, v, acc):
         else:
             add_dense(acc, index.dense_impacts, query.dense_row[i], base, weights[i])
     for i in range(groups[1], groups[2]):
-        add_frequent(acc, index.frequent, visits.at[v, i], visits.count[v, i], weights[i])
+        add_frequent(acc, index.frequent, visits.at[v, i], visits.counts[v, i], weights[i])
     for i in range(groups[2], groups[4]):
-        add_frequent_wide(acc, index.frequent, visits.at[v, i], visits.count[v, i], query.width[i], weights[i])
+        add_frequent_wide(acc, index.frequent, visits.at[v, i], visits.counts[v, i], query.width[i], weights[i])
     high_byte, window = superblock & 255, superblock >> 8
     for x in range(visits.num_listed[v]):
         i = visits.listed[v, x]
         at, to, first = visits.at[v, i], query.to_impacts[i], query.first[window, i]
         if i < groups[5]:
-            add_gaps(acc, index.gaps, index.impacts8, first, at, visits.count[v, i], to, weights[i])
+            add_gaps(acc, index.gaps, index.impacts8, first, at, visits.counts[v, i], to, weights[i])
         elif i < groups[6]:
             add_rare(acc, index.rare_docs, index.impacts8, first, at, high_byte, to, weights[i])
         elif i < groups[7]:

@@ -30,7 +30,7 @@ class Visits(NamedTuple):
     num_blocks : int64[STEPS]
     at : int64[STEPS, n]
         Frequent lists: first byte of the superblock's postings. Rare lists and those of gaps: the last posting there.
-    count : int64[STEPS, n]
+    counts : int64[STEPS, n]
         Frequent lists: postings in the superblock. Lists of gaps: the last posting's offset in the superblock.
     listed : int64[STEPS, n]
         The rare lists and those of gaps that have postings in the superblock.
@@ -40,7 +40,7 @@ class Visits(NamedTuple):
     blocks: Array
     num_blocks: Array
     at: Array
-    count: Array
+    counts: Array
     listed: Array
     num_listed: Array
 
@@ -96,7 +96,7 @@ def locate(superblock, query, index, block_shift, where, visits, v):
             end = np.int64(index.superblock_start[query.row[i], superblock + 1])
         at = query.docs[i] + (query.first[window, i] + start) * (1 + query.width[i])
         visits.at[v, i] = at
-        visits.count[v, i] = end - start
+        visits.counts[v, i] = end - start
         touch(index.frequent, at)
         touch(index.frequent, at + (end - start) * (1 + query.width[i]) - 1)
     n = 0
@@ -105,7 +105,7 @@ def locate(superblock, query, index, block_shift, where, visits, v):
         if last != NOWHERE:
             at = query.first[window, i] + np.int64(last >> np.uint32(8))
             visits.at[v, i] = at
-            visits.count[v, i] = np.int64(last & np.uint32(255))
+            visits.counts[v, i] = np.int64(last & np.uint32(255))
             visits.listed[v, n] = i
             n += 1
             if i < groups[5]:
