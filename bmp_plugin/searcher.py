@@ -212,9 +212,8 @@ class BmpSearcher:
         if not len(query.lists):
             return np.ones(0, np.bool_)
         most = query.weights * self._term_max[query.terms]             # the largest is not below the mean: one is left
-        chosen = query.terms[most >= (1.0 - beta) * (int(most.sum()) / len(most))]
-        excess = self._excess[chosen]
-        return np.isin(query.lists, np.concatenate([chosen, excess[excess >= 0]]))
+        enough = most >= (1.0 - beta) * (int(most.sum()) / len(most))
+        return np.repeat(enough, 1 + (self._excess[query.terms] >= 0))     # a term's excess follows its own list
 
     def _exhaustive(self, query: _Terms, k: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         sums, matched = self._sums(query.terms, query.weights)
