@@ -44,6 +44,13 @@ def kernel(function: Function) -> Function:
     return cast(Function, compiled)
 
 
+def leaf(function: Function) -> Function:
+    """The same for a kernel that makes no array, nor calls one that does: it counts no references to those it is given."""
+    compiled: Any = numba.njit(function, nogil=True, _nrt=False)
+    compiled._cache = _Kept(function)
+    return cast(Function, compiled)
+
+
 @functools.cache
 def cache_folder() -> Path:
     """Where compiled kernels are kept."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..index.encode import maximum_unit
 from ..index.layout import BLOCKS_PER_CHUNK, BYTES_PER_CHUNK, GAPS, LARGEST_MAXIMUM, SUPERBLOCKS_PER_WINDOW
-from ..kernels import kernel
+from ..kernels import kernel, leaf
 from .instructions import add_product, touch
 
 LARGEST = 65_535
@@ -64,7 +64,7 @@ def lowest_bound(lowest_sum, scale, alpha):
     return np.int64(math.floor(np.float64(lowest_sum) * scale / alpha * (1.0 - 1e-9)))
 
 
-@kernel
+@leaf
 def add_rows(acc, rows, a, b, weight_a, weight_b, chunk, end, next_a, next_b, next_chunk):
     """Add the block maxima of rows a and b, chunks ``chunk`` to before ``end``, to acc uint16[blocks].
 
@@ -90,7 +90,7 @@ def add_rows(acc, rows, a, b, weight_a, weight_b, chunk, end, next_a, next_b, ne
             acc[high + q] = add_product(add_product(acc[high + q], x >> np.uint16(4), wa), y >> np.uint16(4), wb)
 
 
-@kernel
+@leaf
 def lists_with_rows(window, query, lists):
     """The lists whose rows are part of a window's bounds into lists int64[>= m], as indices into the query's; returns m."""
     n = 0
@@ -101,7 +101,7 @@ def lists_with_rows(window, query, lists):
     return n
 
 
-@kernel
+@leaf
 def add_all_rows(acc, block_max, query, lists, chunk, end):
     """Add the rows of ``lists`` int64[m], indices into the query's, chunks ``chunk`` to before ``end``, to acc
     uint16[blocks]."""
@@ -119,7 +119,7 @@ def add_all_rows(acc, block_max, query, lists, chunk, end):
                      query.row[lists[after]], query.row[lists[min(after + 1, n - 1)]], next_chunk)
 
 
-@kernel
+@leaf
 def add_rare(acc, where, docs, impacts, lo, hi, to_impacts, block_shift, weight):
     """The same for a rare list's postings lo to hi, all of one window; block maxima are taken on the way.
 
@@ -150,7 +150,7 @@ def add_rare(acc, where, docs, impacts, lo, hi, to_impacts, block_shift, weight)
         last = mine
 
 
-@kernel
+@leaf
 def note_rare(where, docs, lo, hi):
     """Only what :func:`add_rare` notes in ``where``."""
     number = np.uint64(0)
@@ -160,7 +160,7 @@ def note_rare(where, docs, lo, hi):
         number += np.uint64(256)
 
 
-@kernel
+@leaf
 def add_gaps(acc, where, gaps, impacts, lo, hi, to_impacts, block_shift, weight):
     """The same for a list of gaps uint8."""
     to, shift, factor = np.uint64(to_impacts), np.uint64(block_shift), np.uint64(weight)
@@ -184,7 +184,7 @@ def add_gaps(acc, where, gaps, impacts, lo, hi, to_impacts, block_shift, weight)
         last = mine
 
 
-@kernel
+@leaf
 def note_gaps(where, gaps, lo, hi):
     """Only what :func:`add_gaps` notes in ``where``."""
     doc = np.uint64(0xFFFF)
@@ -195,7 +195,7 @@ def note_gaps(where, gaps, lo, hi):
         number += np.uint64(256)
 
 
-@kernel
+@leaf
 def best_blocks(acc, per_superblock, out, s0, s1):
     """The largest bound among each superblock's blocks into out[s0:s1], uint16."""
     per = np.uint64(per_superblock)

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..kernels import kernel
+from ..kernels import kernel, leaf
 
 FEW = 12         # blocks up to which a dense list's impacts are taken block by block
 
 
-@kernel
+@leaf
 def add_dense(acc, rows, row, base, weight):
     """acc[d] += weight * rows[row, base + d] for the 256 documents from base; 0 where a document lacks the term."""
     r, b = np.uint64(row), np.uint64(base)
@@ -20,7 +20,7 @@ def add_dense(acc, rows, row, base, weight):
         acc[d] += np.int32(weight * np.int32(rows[r, b + d]))
 
 
-@kernel
+@leaf
 def add_dense_blocks(acc, rows, row, base, weight, blocks, v, num_blocks, block_shift):
     """The same for the documents of some blocks only, blocks uint8[visits, 256]."""
     r, b = np.uint64(row), np.uint64(base)
@@ -31,7 +31,7 @@ def add_dense_blocks(acc, rows, row, base, weight, blocks, v, num_blocks, block_
             acc[d] += np.int32(weight * np.int32(rows[r, b + d]))
 
 
-@kernel
+@leaf
 def add_frequent(acc, frequent, at, n, weight):
     """acc[doc] += weight * impact for the n postings whose bytes begin at ``at``: n documents, then n impacts of 8 bits."""
     a, count = np.uint64(at), np.uint64(n)
@@ -39,7 +39,7 @@ def add_frequent(acc, frequent, at, n, weight):
         acc[frequent[j]] += np.int32(weight * np.int32(frequent[j + count]))
 
 
-@kernel
+@leaf
 def add_frequent_wide(acc, frequent, at, n, width, weight):
     """The same for impacts of ``width`` bytes."""
     for j in range(n):
@@ -55,7 +55,7 @@ def read_impact(frequent, at, width):
     return impact
 
 
-@kernel
+@leaf
 def add_rare(acc, docs, impacts, first, j, high_byte, to_impacts, weight):
     """The same for a rare list: the postings of the superblock, backwards from j, its last; docs uint16.
 
@@ -70,7 +70,7 @@ def add_rare(acc, docs, impacts, first, j, high_byte, to_impacts, weight):
         j -= one
 
 
-@kernel
+@leaf
 def add_gaps(acc, gaps, impacts, first, j, offset, to_impacts, weight):
     """The same for a list of gaps uint8, the superblock's last posting being at the given offset; fillers add 0."""
     to, one, first, j = np.uint64(to_impacts), np.uint64(1), np.uint64(first), np.uint64(j)
@@ -81,7 +81,7 @@ def add_gaps(acc, gaps, impacts, first, j, offset, to_impacts, weight):
         j -= one
 
 
-@kernel
+@leaf
 def score_superblock(superblock, query, index, block_shift, visits, v, acc):
     """Sums of a superblock's documents, as visit v found them, into acc int32[256].
 

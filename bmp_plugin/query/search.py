@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..index.layout import SUPERBLOCKS_PER_WINDOW
-from ..kernels import kernel
+from ..kernels import kernel, leaf
 from .bounds import lowest_bound, scale_weights, upper_bounds
 from .lists import order_lists
 from .scores import score_superblock
@@ -21,7 +21,7 @@ from .visit import STEPS, announce, choose_blocks, locate, make_visits
 TIER_GROWTH = 6
 
 
-@kernel
+@leaf
 def tier_floor(counts, at_least):
     """The largest bound, in bins of 64, such that at least that many superblocks have it or more."""
     had = 0
@@ -32,7 +32,7 @@ def tier_floor(counts, at_least):
     return np.int64(0)
 
 
-@kernel
+@leaf
 def offer(acc, base, num_docs, lowest, doc_rank, keys, n, k, theta):
     """Offer a superblock's sums acc int32[256]; returns (candidates, the k-th best key so far or 0).
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels import kernel
+from ..kernels import kernel, leaf
 from .bounds import NOWHERE
 from .instructions import touch
 from .scores import FEW
@@ -52,7 +52,7 @@ def make_visits(n):
                   np.empty((STEPS, n), np.int64), np.empty((STEPS, n), np.int64), np.empty(STEPS, np.int64))
 
 
-@kernel
+@leaf
 def announce(superblock, query, index, where):
     """Ask for the memory that says where the postings of a superblock are."""
     starts = index.superblock_start.shape[1]
@@ -62,7 +62,7 @@ def announce(superblock, query, index, where):
         touch(where, row * where.shape[1] + superblock)
 
 
-@kernel
+@leaf
 def choose_blocks(acc, superblock, per_superblock, demand, visits, v):
     """Note the superblock's blocks of bound above ``demand``, which is below 65,535, for visit v."""
     lowest = np.uint16(demand + 1)
@@ -74,7 +74,7 @@ def choose_blocks(acc, superblock, per_superblock, demand, visits, v):
     visits.num_blocks[v] = count
 
 
-@kernel
+@leaf
 def locate(superblock, query, index, block_shift, where, visits, v):
     """Find the postings of a superblock, for visit v, and ask for them."""
     groups = query.groups
