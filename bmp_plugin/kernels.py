@@ -46,7 +46,8 @@ def kernel(function: Function) -> Function:
 
 def leaf(function: Function) -> Function:
     """The same for a kernel that makes no array, nor calls one that does: it counts no references to those it is given."""
-    compiled: Any = numba.njit(function, nogil=True, _nrt=False)
+    options: dict[str, Any] = {"nogil": True, "_nrt": False}
+    compiled: Any = numba.njit(**options)(function)
     compiled._cache = _Kept(function)
     return cast(Function, compiled)
 
