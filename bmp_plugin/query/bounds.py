@@ -128,24 +128,23 @@ def add_rare(acc, where, docs, impacts, lo, hi, to_impacts, block_shift, weight)
     bits of its offset in the superblock. Superblocks without a posting are left as they are.
 
     An impact below 2^31 times a scaled weight stays below 2^63, since it is the list's part of at most 2^16, times 2^16,
-    and the rounding's of an impact. Masks of signs stand for comparisons, of which the compiler makes jumps: whether a
-    posting is of the block of the one before cannot be foretold, and wrong jumps cost more than the rest.
-
-    A window's postings and fillers are less than 2^17.
+    and the rounding's of an impact. A window's postings and fillers are less than 2^17.
     """
     to, shift, factor = np.uint64(to_impacts), np.uint64(block_shift), np.uint64(weight)
-    last = np.int64(-1)
-    top = np.int64(0)                                      # what the list has added to the block so far
+    last = np.uint64(0xFFFFFFFFFFFFFFFF)
+    before = np.uint16(0)                                  # the block's bound without this list
+    now = np.uint16(0)                                     # and with it: what was just stored is slow to load again
     number = np.uint64(0)
     for j in range(np.uint64(lo), np.uint64(hi)):
         doc = np.uint64(docs[j])
-        mine = np.int64(doc >> shift)
-        part = np.int64((np.uint64(impacts[j + to]) * factor + np.uint64(65535)) >> np.uint64(FRACTION))
-        had = top & ~((last - mine) >> np.int64(63))       # 0 in a new block
-        more = part - had
-        more &= ~(more >> np.int64(63))                    # 0 if negative
-        top = had + more
-        acc[np.uint64(mine)] += np.uint16(more)
+        mine = doc >> shift
+        part = np.uint16((np.uint64(impacts[j + to]) * factor + np.uint64(65535)) >> np.uint64(FRACTION))
+        same = mine == last
+        stored = acc[mine]
+        now = now if same else stored
+        before = before if same else now
+        now = max(now, np.uint16(before + part))
+        acc[mine] = now
         where[doc >> np.uint64(8)] = np.uint32(number | (doc & np.uint64(255)))
         number += np.uint64(256)
         last = mine
@@ -165,19 +164,21 @@ def note_rare(where, docs, lo, hi):
 def add_gaps(acc, where, gaps, impacts, lo, hi, to_impacts, block_shift, weight):
     """The same for a list of gaps uint8."""
     to, shift, factor = np.uint64(to_impacts), np.uint64(block_shift), np.uint64(weight)
-    last = np.int64(-1)
-    top = np.int64(0)
+    last = np.uint64(0xFFFFFFFFFFFFFFFF)
+    before = np.uint16(0)
+    now = np.uint16(0)
     doc = np.uint64(0xFFFF)                                # before the window's first
     number = np.uint64(0)
     for j in range(np.uint64(lo), np.uint64(hi)):
         doc = (doc + np.uint64(gaps[j])) & np.uint64(0xFFFF)
-        mine = np.int64(doc >> shift)
-        part = np.int64((np.uint64(impacts[j + to]) * factor + np.uint64(65535)) >> np.uint64(FRACTION))
-        had = top & ~((last - mine) >> np.int64(63))       # 0 in a new block
-        more = part - had
-        more &= ~(more >> np.int64(63))                    # 0 if negative
-        top = had + more
-        acc[np.uint64(mine)] += np.uint16(more)
+        mine = doc >> shift
+        part = np.uint16((np.uint64(impacts[j + to]) * factor + np.uint64(65535)) >> np.uint64(FRACTION))
+        same = mine == last
+        stored = acc[mine]
+        now = now if same else stored
+        before = before if same else now
+        now = max(now, np.uint16(before + part))
+        acc[mine] = now
         where[doc >> np.uint64(8)] = np.uint32(number | (doc & np.uint64(255)))
         number += np.uint64(256)
         last = mine
