@@ -17,6 +17,7 @@ from bmp_plugin import BmpIndex, BmpSearcher
 from bmp_plugin.adapters.beside import index_of, is_bmp_directory, lucene_directory_of
 from bmp_plugin.adapters.host import import_pyserini
 from bmp_plugin.hits import Hit
+from bmp_plugin.topics import count_tokens
 
 if TYPE_CHECKING:
     from pyserini.encode import QueryEncoder
@@ -25,6 +26,7 @@ import_pyserini()
 
 import pyserini.search.lucene  # noqa: E402
 from pyserini.analysis import JAnalyzerUtils  # noqa: E402
+from pyserini.encode import TokFreqQueryEncoder  # noqa: E402
 from pyserini.pyclass import autoclass  # noqa: E402
 from pyserini.search.lucene._impact_searcher import LuceneImpactSearcher  # noqa: E402
 
@@ -189,6 +191,13 @@ class BmpImpactSearcher(LuceneImpactSearcher):
             return {qid: list(found[qid]) for qid in qids}
         weights = [self._weights(query) for query in queries]
         return self._searcher.batch_search(weights, qids, k, threads, *self._approximation(alpha, beta, budget))
+
+    def encode(self, query: str) -> Any:
+        """Token weights of a query, by the query encoder; as in Pyserini."""
+        encoder = self.query_encoder
+        if type(encoder) is TokFreqQueryEncoder and encoder.tokenizer is None and self.encoder_type == "pytorch":
+            return count_tokens(query)               # the same, a tenth of the time for thousands of tokens
+        return super().encode(query)
 
     def is_using_rm3(self) -> bool:
         """Check if RM3 pseudo-relevance feedback is being performed."""

@@ -52,6 +52,14 @@ class TestSameFace:
             assert [(p.name, p.default, p.kind) for p in kept] == [(p.name, p.default, p.kind) for p in expected], name
             assert all(p.default is not p.empty for p in found[len(kept):]), name
 
+    def test_written_out_queries_are_counted_as_by_pyserini(self, dropin: Any, lucene_index: Callable[[str], Path]) -> None:
+        from pyserini.encode import TokFreqQueryEncoder
+
+        ours = dropin(str(lucene_index("cranfield")), None, progress=False)
+        for text in ("", " \t", "a a b", " wing " + "wing " * 700 + "wings\u2003wing\n", "x\x1cx x\u00a0y\x85y", "é é e\u0301"):
+            assert list(ours.encode(text).items()) == list(TokFreqQueryEncoder().encode(text).items())
+        assert type(ours.query_encoder) is TokFreqQueryEncoder
+
     def test_attributes(self, pair: Any) -> None:
         ours, theirs = pair
         assert isinstance(ours, type(theirs))

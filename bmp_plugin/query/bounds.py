@@ -14,10 +14,9 @@ from ..index.encode import maximum_unit
 from ..index.layout import BLOCKS_PER_CHUNK, BYTES_PER_CHUNK, GAPS, LARGEST_MAXIMUM, SUPERBLOCKS_PER_WINDOW
 from ..kernels import kernel, leaf
 from .instructions import add_product, touch
+from .postings import FRACTION, FRACTION_OF_GAPS, add_postings, make_chunk
 
 LARGEST = 65_535
-FRACTION = 16            # fractional bits of a rare list's scaled weight
-NOWHERE = np.uint32(0xFFFFFFFF)      # no posting
 ROW_CHUNKS = 64          # chunks of all rows that are added up before the next: their sums stay in the L1 cache
 
 
@@ -26,33 +25,41 @@ def scale_weights(lists, weights, bounded, list_max, list_kind, scaled):
     """Scaled weights into scaled int64[n]; returns the scale (float64), or 0.0 if the query does not fit 16 bits.
 
     lists int32[n], weights int64[n] >= 1; bounded bool[n], at least one, says which lists bounds are made of: safe search
-    needs them all. The others get 0. A list with a row gets the part of one unit of its
-    block maxima, a whole number below 2^16; others the part of an impact of 1, with 16 fractional bits.
+    needs them all. The others get 0. A list with a row gets the part of one unit of its block maxima, a whole number below
+    2^16; others the part of an impact of 1, with fractional bits as :mod:`.postings` says.
     """
     total = 0.0
     reserve = 0.0                    # what rounding up adds at most
+    largest = 1e300                  # scale with which all scaled weights fit their types
     for i in range(len(lists)):
         t = lists[i]
         if not bounded[i]:
             continue
         if list_kind[t] <= GAPS:                           # rare or gaps
             total += np.float64(weights[i]) * np.float64(list_max[t])
-            reserve += 1.0 + np.float64(list_max[t]) / 65536.0
+            reserve += 1.0 + np.float64(list_max[t]) / np.float64(1 << _fraction(list_kind[t]))
+            if list_kind[t] == GAPS:
+                largest = min(largest, 255.0 / np.float64(weights[i]))
         else:
             total += np.float64(weights[i]) * np.float64(maximum_unit(list_max[t]) * LARGEST_MAXIMUM)
             reserve += LARGEST_MAXIMUM
     if total == 0.0 or reserve > LARGEST / 2:
         return 0.0
-    scale = (LARGEST - 1.0 - reserve) / total
+    scale = min((LARGEST - 1.0 - reserve) / total, largest)
     for i in range(len(lists)):
         part = np.float64(weights[i]) * scale
         if not bounded[i]:
             scaled[i] = 0
         elif list_kind[lists[i]] <= GAPS:
-            scaled[i] = np.int64(math.ceil(part * 65536.0))
+            scaled[i] = np.int64(math.ceil(part * np.float64(1 << _fraction(list_kind[lists[i]]))))
         else:
             scaled[i] = np.int64(math.ceil(part * np.float64(maximum_unit(list_max[lists[i]]))))
     return scale
+
+
+@kernel
+def _fraction(kind):
+    return FRACTION_OF_GAPS if kind == GAPS else FRACTION
 
 
 @kernel
@@ -120,82 +127,6 @@ def add_all_rows(acc, block_max, query, lists, chunk, end):
 
 
 @leaf
-def add_rare(acc, where, docs, impacts, lo, hi, to_impacts, block_shift, weight):
-    """The same for a rare list's postings lo to hi, all of one window; block maxima are taken on the way.
-
-    acc uint16[blocks of the window]; docs uint16, impacts uint; posting j has impact j + to_impacts. where
-    uint32[superblocks of the window] receives the last posting of each superblock: its number, counted from lo, above 8
-    bits of its offset in the superblock. Superblocks without a posting are left as they are.
-
-    An impact below 2^31 times a scaled weight stays below 2^63, since it is the list's part of at most 2^16, times 2^16,
-    and the rounding's of an impact. A window's postings and fillers are less than 2^17.
-    """
-    to, shift, factor = np.uint64(to_impacts), np.uint64(block_shift), np.uint64(weight)
-    last = np.uint64(0xFFFFFFFFFFFFFFFF)
-    before = np.uint16(0)                                  # the block's bound without this list
-    now = np.uint16(0)                                     # and with it: what was just stored is slow to load again
-    number = np.uint64(0)
-    for j in range(np.uint64(lo), np.uint64(hi)):
-        doc = np.uint64(docs[j])
-        mine = doc >> shift
-        part = np.uint16((np.uint64(impacts[j + to]) * factor + np.uint64(65535)) >> np.uint64(FRACTION))
-        same = mine == last
-        stored = acc[mine]
-        now = now if same else stored
-        before = before if same else now
-        now = max(now, np.uint16(before + part))
-        acc[mine] = now
-        where[doc >> np.uint64(8)] = np.uint32(number | (doc & np.uint64(255)))
-        number += np.uint64(256)
-        last = mine
-
-
-@leaf
-def note_rare(where, docs, lo, hi):
-    """Only what :func:`add_rare` notes in ``where``."""
-    number = np.uint64(0)
-    for j in range(np.uint64(lo), np.uint64(hi)):
-        doc = np.uint64(docs[j])
-        where[doc >> np.uint64(8)] = np.uint32(number | (doc & np.uint64(255)))
-        number += np.uint64(256)
-
-
-@leaf
-def add_gaps(acc, where, gaps, impacts, lo, hi, to_impacts, block_shift, weight):
-    """The same for a list of gaps uint8."""
-    to, shift, factor = np.uint64(to_impacts), np.uint64(block_shift), np.uint64(weight)
-    last = np.uint64(0xFFFFFFFFFFFFFFFF)
-    before = np.uint16(0)
-    now = np.uint16(0)
-    doc = np.uint64(0xFFFF)                                # before the window's first
-    number = np.uint64(0)
-    for j in range(np.uint64(lo), np.uint64(hi)):
-        doc = (doc + np.uint64(gaps[j])) & np.uint64(0xFFFF)
-        mine = doc >> shift
-        part = np.uint16((np.uint64(impacts[j + to]) * factor + np.uint64(65535)) >> np.uint64(FRACTION))
-        same = mine == last
-        stored = acc[mine]
-        now = now if same else stored
-        before = before if same else now
-        now = max(now, np.uint16(before + part))
-        acc[mine] = now
-        where[doc >> np.uint64(8)] = np.uint32(number | (doc & np.uint64(255)))
-        number += np.uint64(256)
-        last = mine
-
-
-@leaf
-def note_gaps(where, gaps, lo, hi):
-    """Only what :func:`add_gaps` notes in ``where``."""
-    doc = np.uint64(0xFFFF)
-    number = np.uint64(0)
-    for j in range(np.uint64(lo), np.uint64(hi)):
-        doc = (doc + np.uint64(gaps[j])) & np.uint64(0xFFFF)
-        where[doc >> np.uint64(8)] = np.uint32(number | (doc & np.uint64(255)))
-        number += np.uint64(256)
-
-
-@leaf
 def best_blocks(acc, per_superblock, out, s0, s1):
     """The largest bound among each superblock's blocks into out[s0:s1], uint16."""
     per = np.uint64(per_superblock)
@@ -207,41 +138,18 @@ def best_blocks(acc, per_superblock, out, s0, s1):
 
 
 @kernel
-def add_listed(window, query, index, block_shift, acc, where):
-    """Add the rare lists and those of gaps to a window's acc uint16[blocks]; where uint32[these lists, superblocks]."""
-    groups = query.groups
-    s0 = window * SUPERBLOCKS_PER_WINDOW
-    for i in range(groups[4], groups[8]):
-        here = where[i - groups[4], s0:s0 + SUPERBLOCKS_PER_WINDOW]
-        here[:] = NOWHERE
-        lo, hi, to, weight = query.first[window, i], query.last[window, i], query.to_impacts[i], query.scaled[i]
-        if i < groups[5]:
-            if weight > 0:
-                add_gaps(acc, here, index.gaps, index.impacts8, lo, hi, to, block_shift, weight)
-            else:
-                note_gaps(here, index.gaps, lo, hi)
-        elif weight == 0:
-            note_rare(here, index.rare_docs, lo, hi)
-        elif i < groups[6]:
-            add_rare(acc, here, index.rare_docs, index.impacts8, lo, hi, to, block_shift, weight)
-        elif i < groups[7]:
-            add_rare(acc, here, index.rare_docs, index.impacts16, lo, hi, to, block_shift, weight)
-        else:
-            add_rare(acc, here, index.rare_docs, index.impacts32, lo, hi, to, block_shift, weight)
-
-
-@kernel
 def upper_bounds(query, geometry, index, acc, where, out):
     """Bounds of all blocks into acc uint16[blocks], of superblocks into out uint16[superblocks].
 
     query is :class:`.lists.Lists`, index :class:`.lists.Index`; geometry int64[4]: documents, superblocks, block_shift,
-    windows. where uint32[rare lists and those of gaps, superblocks] receives what :func:`add_rare` says, or NOWHERE. Both
-    have room for whole windows, so that no file makes a kernel write beyond them.
+    windows. where uint32[rare lists and those of gaps, superblocks] receives what :func:`.postings.scatter` notes, or
+    NOWHERE. Both have room for whole windows, so that no file makes a kernel write beyond them.
     """
     num_superblocks, block_shift = geometry[1], geometry[2]
     per_superblock = np.int64(256) >> block_shift
     num_chunks = (num_superblocks * per_superblock + BLOCKS_PER_CHUNK - 1) // BLOCKS_PER_CHUNK
     with_rows = np.empty(query.groups[4], np.int64)
+    buffer = make_chunk()
     for window in range(geometry[3]):
         s0 = window * SUPERBLOCKS_PER_WINDOW
         s1 = min(s0 + SUPERBLOCKS_PER_WINDOW, num_superblocks)
@@ -249,5 +157,5 @@ def upper_bounds(query, geometry, index, acc, where, out):
         end = min((s0 + SUPERBLOCKS_PER_WINDOW) * per_superblock // BLOCKS_PER_CHUNK, num_chunks)
         acc[chunk * BLOCKS_PER_CHUNK:end * BLOCKS_PER_CHUNK] = 0
         add_all_rows(acc, index.block_max, query, with_rows[:lists_with_rows(window, query, with_rows)], chunk, end)
-        add_listed(window, query, index, block_shift, acc[s0 * per_superblock:], where)
+        add_postings(window, query, index, block_shift, acc[s0 * per_superblock:], where, buffer)
         best_blocks(acc, per_superblock, out, s0, s1)

@@ -7,6 +7,8 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
+LANES = 32               # values that instructions for many take at once
+
 
 @intrinsic
 def touch(typing_context: Any, array: Any, index: Any) -> Any:
@@ -38,6 +40,74 @@ def add_product(typing_context: Any, total: Any, a: Any, b: Any) -> Any:
         return builder.add(arguments[0], builder.mul(arguments[1], arguments[2]))
 
     return types.uint16(types.uint16, types.uint16, types.uint16), generate
+
+
+def _vector(context: Any, builder: Any, signature: Any, arguments: Any, which: int, bits: int, lanes: int) -> Any:
+    """A pointer to ``lanes`` elements of ``bits`` bits: argument ``which`` is the array, the one after it where they begin."""
+    data = context.make_array(signature.args[which])(context, builder, arguments[which]).data
+    kind = ir.VectorType(ir.IntType(bits), lanes)
+    return builder.bitcast(builder.gep(data, [arguments[which + 1]]), kind.as_pointer())
+
+
+def _everywhere(builder: Any, value: Any, lanes: int) -> Any:
+    """A vector of one value."""
+    one = builder.insert_element(ir.Constant(ir.VectorType(value.type, lanes), ir.Undefined), value,
+                                 ir.Constant(ir.IntType(32), 0))
+    return builder.shuffle_vector(one, one, ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes))
+
+
+@intrinsic
+def weigh_lanes(typing_context: Any, out: Any, at: Any, impacts: Any, first: Any, weight: Any) -> Any:
+    """out[at + i] = (impacts[first + i] * weight >> 8) + 1 for LANES of them, modulo 2^16.
+
+    out uint16, impacts uint8, weight uint16, the indices uint64. The upper half of a product of two numbers of 16 bits is
+    an instruction that compilers find only if nothing is in its way, and not at all in an unrolled loop.
+    """
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        narrow, wide = (ir.VectorType(ir.IntType(bits), LANES) for bits in (16, 32))
+        read = _vector(context, builder, signature, arguments, 2, 8, LANES)
+        lifted = builder.shl(builder.zext(builder.load(read, align=1), narrow), ir.Constant(narrow, [8] * LANES))
+        factor = _everywhere(builder, arguments[4], LANES)
+        product = builder.mul(builder.zext(lifted, wide), builder.zext(factor, wide))
+        high = builder.trunc(builder.lshr(product, ir.Constant(wide, [16] * LANES)), narrow)
+        builder.store(builder.add(high, ir.Constant(narrow, [1] * LANES)),
+                      _vector(context, builder, signature, arguments, 0, 16, LANES), align=2)
+        return context.get_dummy_value()
+
+    return types.void(out, types.uint64, impacts, types.uint64, types.uint16), generate
+
+
+@intrinsic
+def alike(typing_context: Any, a: Any, b: Any, size: Any) -> Any:
+    """Whether two uint16 are the same but for the lower bits, given as a power of two above them."""
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.icmp_unsigned("<", builder.xor(arguments[0], arguments[1]), arguments[2])
+
+    return types.boolean(types.uint16, types.uint16, types.uint16), generate
+
+
+@intrinsic
+def add_up(typing_context: Any, out: Any, at: Any, gaps: Any, first: Any, before: Any) -> Any:
+    """out[at + i] = before + gaps[first] + ... + gaps[first + i] for 16 of them, modulo 2^16; returns the last, uint64.
+
+    out uint16, gaps uint8, the numbers uint64. In four steps, each of which adds to every sum the one so many places
+    before it: a compiler does not see that sums of all that came before can be made side by side.
+    """
+    lanes = 16
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        narrow, index = ir.VectorType(ir.IntType(16), lanes), ir.IntType(32)
+        sums = builder.load(_vector(context, builder, signature, arguments, 2, 8, lanes), align=1)
+        sums = builder.zext(sums, narrow)
+        zeros = ir.Constant(narrow, [0] * lanes)
+        for step in (1, 2, 4, 8):
+            shifted = ir.Constant(ir.VectorType(index, lanes), [max(i - step, -1) % (lanes + 1) for i in range(lanes)])
+            sums = builder.add(sums, builder.shuffle_vector(sums, zeros, shifted))
+        sums = builder.add(sums, _everywhere(builder, builder.trunc(arguments[4], ir.IntType(16)), lanes))
+        builder.store(sums, _vector(context, builder, signature, arguments, 0, 16, lanes), align=2)
+        return builder.zext(builder.extract_element(sums, ir.Constant(index, lanes - 1)), ir.IntType(64))
+
+    return types.uint64(out, types.uint64, gaps, types.uint64, types.uint64), generate
 
 
 @intrinsic

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..kernels import kernel, leaf
-from .bounds import NOWHERE
 from .instructions import touch
+from .postings import NOWHERE
 from .scores import FEW
 
 Array = NDArray[Any]
@@ -103,7 +103,7 @@ def locate(superblock, query, index, block_shift, where, visits, v):
     for i in range(groups[4], groups[8]):
         last = where[i - groups[4], superblock]
         if last != NOWHERE:
-            at = query.first[window, i] + np.int64(last >> np.uint32(8))
+            at = query.first[window, i] + np.int64(last >> np.uint32(16))
             visits.at[v, i] = at
             visits.counts[v, i] = np.int64(last & np.uint32(255))
             visits.listed[v, n] = i

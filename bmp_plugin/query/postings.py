@@ -1,0 +1,219 @@
+"""Upper bounds' part of the lists without rows: their postings themselves.
+
+A posting's part is its impact times the list's scaled weight; the largest of a list's parts in a block is added to the
+block's bound. Most of these postings are in lists of gaps. There all but the adding is done for many postings side by side:
+their documents, their parts, and by how much each raises its block's bound beyond what the list has added to it already.
+"""
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..index.layout import SUPERBLOCKS_PER_WINDOW
+from ..kernels import kernel, leaf
+from .instructions import LANES, add_up, alike, weigh_lanes
+
+Array = NDArray[Any]
+
+FRACTION = 16            # fractional bits of a rare list's scaled weight
+FRACTION_OF_GAPS = 8     # the same for lists of gaps, whose scaled weights are below 2^16
+NOWHERE = np.uint32(0xFFFF0000)      # no posting: a window's 65,536th could not be of its first document
+ROOM = 256               # postings a chunk
+START = LANES            # where a chunk's own begin, behind some of the chunk before
+BEHIND = 3               # postings that may be in the block of the one after them, in blocks of at most 4 documents
+
+
+class Chunk(NamedTuple):
+    """Postings in a row of a list of gaps in one window; the last ones before them stand at START - BEHIND.
+
+    Attributes
+    ----------
+    docs : uint16[START + ROOM]
+        Offsets in the window.
+    parts : uint16[START + ROOM]
+    rises : uint16[START + ROOM]
+        What each adds to its block's bound.
+    """
+
+    docs: Array
+    parts: Array
+    rises: Array
+
+
+@kernel
+def make_chunk():
+    """Workspace for one thread."""
+    return Chunk(np.zeros(START + ROOM, np.uint16), np.zeros(START + ROOM, np.uint16), np.zeros(START + ROOM, np.uint16))
+
+
+@leaf
+def decode_docs(chunk, gaps, first, n, doc):
+    """The documents of n postings of a list of gaps uint8 from ``first`` on; returns the last one, given the last before."""
+    f, start, one = np.uint64(first), np.uint64(START), np.uint64(16)
+    doc = np.uint64(doc)
+    whole = np.uint64(n) & ~np.uint64(15)
+    for j in range(np.uint64(0), whole, one):
+        doc = add_up(chunk.docs, start + j, gaps, f + j, doc)
+    for j in range(whole, np.uint64(n)):
+        doc = (doc + np.uint64(gaps[f + j])) & np.uint64(0xFFFF)
+        chunk.docs[start + j] = np.uint16(doc)
+    return doc
+
+
+@leaf
+def weigh(chunk, impacts, first, n, weight):
+    """The parts of n postings with impacts uint8 from ``first`` on; the scaled weight is below 2^16.
+
+    Some impacts behind them are read with the last ones, unless the array ends there.
+    """
+    f, start, count = np.uint64(first), np.uint64(START), np.uint64(n)
+    fast = (count + np.uint64(LANES - 1)) & ~np.uint64(LANES - 1)
+    if f + fast > np.uint64(len(impacts)):
+        fast = count & ~np.uint64(LANES - 1)
+    for j in range(np.uint64(0), fast, np.uint64(LANES)):
+        weigh_lanes(chunk.parts, start + j, impacts, f + j, np.uint16(weight))
+    for j in range(fast, count):
+        part = (np.uint64(impacts[f + j]) * np.uint64(weight) >> np.uint64(FRACTION_OF_GAPS)) + np.uint64(1)
+        chunk.parts[start + j] = np.uint16(part)
+
+
+@leaf
+def compare_in_small_blocks(chunk, n, block_shift):
+    """By how much each of n postings raises its block, for blocks of at most 4 documents: BEHIND before it may be there."""
+    start, size = np.uint64(START), np.uint16(1 << block_shift)
+    nothing = np.uint16(0)
+    for j in range(start, start + np.uint64(n), np.uint64(LANES)):
+        for q in range(np.uint64(LANES)):
+            i = j + q
+            doc = chunk.docs[i]
+            a = chunk.parts[i - np.uint64(1)] if alike(doc, chunk.docs[i - np.uint64(1)], size) else nothing
+            b = chunk.parts[i - np.uint64(2)] if alike(doc, chunk.docs[i - np.uint64(2)], size) else nothing
+            c = chunk.parts[i - np.uint64(3)] if alike(doc, chunk.docs[i - np.uint64(3)], size) else nothing
+            had = max(max(a, b), c)
+            chunk.rises[i] = max(chunk.parts[i], had) - had
+
+
+@leaf
+def compare(chunk, n, block_shift, block, had):
+    """The same for blocks of any size; given the last block before and its list's part, returns the same for after."""
+    start, shift = np.uint64(START), np.uint16(block_shift)
+    for i in range(start, start + np.uint64(n)):
+        mine = chunk.docs[i] >> shift
+        had = had if mine == block else np.uint16(0)
+        now = max(chunk.parts[i], had)
+        chunk.rises[i] = now - had
+        had, block = now, mine
+    return block, had
+
+
+@leaf
+def scatter(acc, where, chunk, n, number, block_shift):
+    """Raise the bounds acc uint16[blocks of the window] by a chunk's n postings, of which the first has a number in the
+    window's; each superblock's last posting is noted in where uint32[superblocks of the window]: its number, above 16
+    bits of its offset in the window. Superblocks without a posting are left as they are.
+
+    A window's postings and fillers are 65,536 at most, since each is of a later document than the one before.
+    """
+    start, shift = np.uint64(START), np.uint64(block_shift)
+    high = np.uint64(number) << np.uint64(16)
+    for i in range(start, start + np.uint64(n)):
+        doc = np.uint64(chunk.docs[i])
+        acc[doc >> shift] += chunk.rises[i]
+        where[doc >> np.uint64(8)] = np.uint32(high | doc)
+        high += np.uint64(1 << 16)
+
+
+@leaf
+def note(where, chunk, n, number):
+    """Only what :func:`scatter` notes in ``where``."""
+    start = np.uint64(START)
+    high = np.uint64(number) << np.uint64(16)
+    for i in range(start, start + np.uint64(n)):
+        doc = np.uint64(chunk.docs[i])
+        where[doc >> np.uint64(8)] = np.uint32(high | doc)
+        high += np.uint64(1 << 16)
+
+
+@leaf
+def add_gaps(acc, where, chunk, gaps, impacts, first, last, to_impacts, block_shift, weight):
+    """Raise a window's bounds acc uint16[blocks] by the postings of a list of gaps uint8, from first to before last, with
+    impacts uint8; posting j has impact j + to_impacts. See :func:`scatter` for ``where``."""
+    doc = np.uint64(0xFFFF)                                # before the window's first
+    block, had = np.uint16(0), np.uint16(0)
+    for b in range(START - BEHIND, START):
+        chunk.parts[b] = 0
+    for at in range(first, last, ROOM):
+        n = min(last - at, ROOM)
+        doc = decode_docs(chunk, gaps, at, n, doc)
+        if weight == 0:
+            note(where, chunk, n, at - first)
+            continue
+        weigh(chunk, impacts, at + to_impacts, n, weight)
+        if 1 << block_shift <= BEHIND + 1:
+            compare_in_small_blocks(chunk, n, block_shift)
+            for b in range(START - BEHIND, START):
+                chunk.docs[b] = chunk.docs[b + n]
+                chunk.parts[b] = chunk.parts[b + n]
+        else:
+            block, had = compare(chunk, n, block_shift, block, had)
+        scatter(acc, where, chunk, n, at - first, block_shift)
+
+
+@leaf
+def add_rare(acc, where, docs, impacts, first, last, to_impacts, block_shift, weight):
+    """The same for a rare list's documents uint16, with impacts of any width: too few for a chunk to be worth its while.
+
+    An impact below 2^31 times a scaled weight stays below 2^63, since it is the list's part of at most 2^16, times 2^16,
+    and the rounding's of an impact.
+    """
+    to, shift, factor = np.uint64(to_impacts), np.uint64(block_shift), np.uint64(weight)
+    block = np.uint64(0xFFFFFFFFFFFFFFFF)
+    before = np.uint16(0)                                  # the block's bound without this list
+    now = np.uint16(0)                                     # and with it: what was just stored is slow to load again
+    high = np.uint64(0)
+    for j in range(np.uint64(first), np.uint64(last)):
+        doc = np.uint64(docs[j])
+        mine = doc >> shift
+        part = np.uint16((np.uint64(impacts[j + to]) * factor + np.uint64(65535)) >> np.uint64(FRACTION))
+        same = mine == block
+        stored = acc[mine]
+        now = now if same else stored
+        before = before if same else now
+        now = max(now, np.uint16(before + part))
+        acc[mine] = now
+        where[doc >> np.uint64(8)] = np.uint32(high | doc)
+        high += np.uint64(1 << 16)
+        block = mine
+
+
+@leaf
+def note_rare(where, docs, first, last):
+    """Only what :func:`add_rare` notes in ``where``."""
+    high = np.uint64(0)
+    for j in range(np.uint64(first), np.uint64(last)):
+        doc = np.uint64(docs[j])
+        where[doc >> np.uint64(8)] = np.uint32(high | doc)
+        high += np.uint64(1 << 16)
+
+
+@kernel
+def add_postings(window, query, index, block_shift, acc, where, chunk):
+    """Add the rare lists and those of gaps to a window's acc uint16[blocks]; where uint32[these lists, superblocks]."""
+    groups = query.groups
+    s0 = window * SUPERBLOCKS_PER_WINDOW
+    for i in range(groups[4], groups[8]):
+        here = where[i - groups[4], s0:s0 + SUPERBLOCKS_PER_WINDOW]
+        here[:] = NOWHERE
+        lo, hi, to, weight = query.first[window, i], query.last[window, i], query.to_impacts[i], query.scaled[i]
+        if i < groups[5]:
+            add_gaps(acc, here, chunk, index.gaps, index.impacts8, lo, hi, to, block_shift, weight)
+        elif weight == 0:
+            note_rare(here, index.rare_docs, lo, hi)
+        elif i < groups[6]:
+            add_rare(acc, here, index.rare_docs, index.impacts8, lo, hi, to, block_shift, weight)
+        elif i < groups[7]:
+            add_rare(acc, here, index.rare_docs, index.impacts16, lo, hi, to, block_shift, weight)
+        else:
+            add_rare(acc, here, index.rare_docs, index.impacts32, lo, hi, to, block_shift, weight)
