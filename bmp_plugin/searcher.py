@@ -153,18 +153,14 @@ class BmpSearcher:
         if n > 1:
             lists = np.concatenate([query.lists for query in encoded])
             weights = np.concatenate([query.list_weights for query in encoded])
-        bounded = np.ones(len(lists), np.bool_)
-        if beta < 1.0:
-            for q, query in enumerate(encoded):
-                bounded[starts[q]:starts[q + 1]] = self._bounded(query, beta)
         whole = budget is None
         budget = self.index.geometry.num_superblocks if budget is None else budget
         docs = np.empty((n, k), np.int32)
         scores = np.empty((n, k), np.float32)
         found = np.zeros(n, np.int64)
         statistics = np.zeros((n, 2), np.int64)
-        search_many(starts, lists, weights, bounded, k, float(alpha), int(budget), _first_tier(k), self._geometry, self._arrays,
-                    docs, scores, found, statistics)
+        search_many(starts, lists, weights, k, float(alpha), float(beta), int(budget), _first_tier(k), self._geometry,
+                    self._arrays, docs, scores, found, statistics)
         return [self._hits(encoded[q], k, docs[q], scores[q], int(found[q]), whole) for q in range(n)]
 
     def _hits(self, query: _Terms, k: int, docs: NDArray[np.int32], scores: NDArray[np.float32], found: int,
@@ -206,14 +202,6 @@ class BmpSearcher:
                     keeps = np.log(self._source_docs / df) > self.min_idf
             self._kept = (self.min_idf, keeps)
         return self._kept[1]
-
-    def _bounded(self, query: _Terms, beta: float) -> NDArray[np.bool_]:
-        """Which of a query's lists bounds are made of, bool[lists]: those of the terms that can add enough to a score."""
-        if not len(query.lists):
-            return np.ones(0, np.bool_)
-        most = query.weights * self._term_max[query.terms]             # the largest is not below the mean: one is left
-        enough = most >= (1.0 - beta) * (int(most.sum()) / len(most))
-        return np.repeat(enough, 1 + (self._excess[query.terms] >= 0))     # a term's excess follows its own list
 
     def _exhaustive(self, query: _Terms, k: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         sums, matched = self._sums(query.terms, query.weights)

@@ -22,19 +22,16 @@ ROW_CHUNKS = 64          # chunks of all rows that are added up before the next:
 
 
 @kernel
-def scale_weights(lists, weights, bounded, list_max, list_kind, scaled):
+def scale_weights(lists, weights, list_max, list_kind, scaled):
     """Scaled weights into scaled int64[n]; returns the scale (float64), or 0.0 if the query does not fit 16 bits.
 
-    lists int32[n], weights int64[n] >= 1; bounded bool[n], at least one, says which lists bounds are made of: safe search
-    needs them all. The others get 0. A list with a row gets the part of one unit of its
-    block maxima, a whole number below 2^16; others the part of an impact of 1, with 16 fractional bits.
+    lists int32[n], weights int64[n] >= 1. A list with a row gets the part of one unit of its block maxima, a whole number
+    below 2^16; others the part of an impact of 1, with 16 fractional bits.
     """
     total = 0.0
     reserve = 0.0                    # what rounding up adds at most
     for i in range(len(lists)):
         t = lists[i]
-        if not bounded[i]:
-            continue
         if list_kind[t] <= GAPS:                           # rare or gaps
             total += np.float64(weights[i]) * np.float64(list_max[t])
             reserve += 1.0 + np.float64(list_max[t]) / 65536.0
@@ -46,9 +43,7 @@ def scale_weights(lists, weights, bounded, list_max, list_kind, scaled):
     scale = (LARGEST - 1.0 - reserve) / total
     for i in range(len(lists)):
         part = np.float64(weights[i]) * scale
-        if not bounded[i]:
-            scaled[i] = 0
-        elif list_kind[lists[i]] <= GAPS:
+        if list_kind[lists[i]] <= GAPS:
             scaled[i] = np.int64(math.ceil(part * 65536.0))
         else:
             scaled[i] = np.int64(math.ceil(part * np.float64(maximum_unit(list_max[lists[i]]))))
