@@ -1,8 +1,8 @@
 """Approximate search in two steps: the query's heaviest lists choose candidates, all of its lists score these.
 
 After Lassance, Dejean, Clinchant and Tonellotto, "Two-Step SPLADE: Simple, Efficient and Effective Approximation of
-SPLADE", ECIR 2024. The first step is the safe search of a shorter query, with all that makes that fast; most of what a long
-query costs is in tokens that hardly move a document. The second visits the superblocks of the candidates only.
+SPLADE", ECIR 2024. The first step is the search of a shorter query, with all that makes that fast: most of what a long
+query costs goes to tokens that hardly move a document. The others are looked up for the candidates alone.
 """
 from __future__ import annotations
 
@@ -15,23 +15,17 @@ from .rescore import rescore
 from .search import search
 from .topk import finish, make_key
 
-MORE_SHARE = 2          # candidates are k, and k over this more,
-MORE = 10              # and so many more
-TOKENS = 12             # lists that are never exceeded at beta 0.5
+TOKENS = 12              # lists that are not exceeded at beta 0.5
+MORE = 10                # candidates above half as many again as are wanted: enough for a small k
 EXACT = 2**24            # integers below are their own float32
-
-
-@kernel
-def num_candidates(k, num_docs):
-    """How many documents the first step finds for the best k."""
-    return min(k + k // MORE_SHARE + MORE, num_docs)
 
 
 @kernel
 def split(lists, weights, beta, list_max):
     """The lists by how much they can add to a score, most first, as int64[n]; and how many are for the first step.
 
-    Of n lists it takes n s / (n + s), where s = TOKENS beta / (1 - beta): of few nearly all, of many never more than s.
+    Of n lists it takes n s / (n + s), rounded up, where s = TOKENS beta / (1 - beta): of few nearly all, of many never more
+    than s. So long queries, which take most of the time, are cut most, and they can spare it.
     """
     n = len(lists)
     most = np.empty(n, np.int64)
@@ -42,19 +36,24 @@ def split(lists, weights, beta, list_max):
 
 @kernel
 def search_in_two_steps(lists, weights, k, alpha, beta, budget, first_tier, geometry, index, docs, scores, statistics):
-    """As :func:`.search.search`, approximately if beta, above 0, is below 1: see :func:`split`."""
+    """As :func:`.search.search`, which it is for beta = 1; else beta, above 0, says how much of the query comes first.
+
+    alpha and budget are the first step's.
+    """
+    if beta == 1.0:
+        return search(lists, weights, k, alpha, budget, first_tier, geometry, index, docs, scores, statistics)
     order, heavy = split(lists, weights, beta, index.list_max)
-    wanted = num_candidates(k, geometry[0])
-    if heavy == len(lists):
-        return search(lists, weights, k, alpha, budget, first_tier, geometry, index, docs, scores, statistics)
-    candidates = np.empty(wanted, np.int32)
-    sums = np.empty(wanted, np.float32)
     first, rest = order[:heavy], order[heavy:]
-    n = search(lists[first], weights[first], wanted, alpha, budget, first_tier, geometry, index, candidates, sums, statistics)
-    if n < wanted:                       # too few match the heaviest, or there are too many of these
+    wanted = min(k + (k >> 1) + MORE, geometry[0])
+    found = np.empty(wanted, np.int32)
+    sums = np.empty(wanted, np.float32)
+    n = 0
+    if len(rest) > 0:
+        n = search(lists[first], weights[first], wanted, alpha, budget, first_tier, geometry, index, found, sums, statistics)
+    if n < wanted:                       # nothing to spare, or too few documents match what comes first
         return search(lists, weights, k, alpha, budget, first_tier, geometry, index, docs, scores, statistics)
-    ascending = np.argsort(candidates)
-    positions = candidates[ascending].astype(np.int64)
+    ascending = np.argsort(found)
+    positions = found[ascending].astype(np.int64)
     totals = sums[ascending].astype(np.int64)
     if sums[0] < EXACT:
         rescore(lists[rest], weights[rest], positions, totals, geometry, index)
