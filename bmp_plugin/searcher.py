@@ -101,10 +101,10 @@ class BmpSearcher:
             Upper bounds are multiplied by it, so superblocks are skipped that could still hold one of the k best. 1 is safe;
             lower is faster and may lose documents.
         beta : float in (0, 1]
-            Below 1, the search has two steps. The tokens that can add most to a score choose k + k / 2 + 10 candidates, by
+            Below 1, the search has two steps. The tokens that can add most to a score choose k + 5 sqrt(k) candidates, by
             the sum of what they add alone; all tokens together then choose the k best of these. Of n tokens about
             n s / (n + s) make the first step, where s = 12 beta / (1 - beta): of few nearly all, of many never more than s,
-            which is 48 at 0.8. 1 is safe; lower is faster and may lose documents.
+            which is 48 at 0.8. 1 is safe; lower is faster, unless k is many hundreds, and may lose documents.
         budget : int, optional
             Stop after so many superblocks of 256 documents, the most promising ones: bounds the time of the longest
             queries. None is safe.

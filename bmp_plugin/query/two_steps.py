@@ -16,7 +16,7 @@ from .search import search
 from .topk import finish, make_key
 
 TOKENS = 12              # lists that are not exceeded at beta 0.5
-MORE = 10                # candidates above half as many again as are wanted: enough for a small k
+MORE = 5                 # candidates beyond k, over the square root of k
 EXACT = 2**24            # integers below are their own float32
 
 
@@ -38,13 +38,13 @@ def split(lists, weights, beta, list_max):
 def search_in_two_steps(lists, weights, k, alpha, beta, budget, first_tier, geometry, index, docs, scores, statistics):
     """As :func:`.search.search`, which it is for beta = 1; else beta, above 0, says how much of the query comes first.
 
-    alpha and budget are the first step's.
+    alpha and budget are the first step's, which finds k + MORE sqrt(k) documents.
     """
     if beta == 1.0:
         return search(lists, weights, k, alpha, budget, first_tier, geometry, index, docs, scores, statistics)
     order, heavy = split(lists, weights, beta, index.list_max)
     first, rest = order[:heavy], order[heavy:]
-    wanted = min(k + (k >> 1) + MORE, geometry[0])
+    wanted = min(k + int(MORE * math.sqrt(k)), geometry[0])
     found = np.empty(wanted, np.int32)
     sums = np.empty(wanted, np.float32)
     n = 0

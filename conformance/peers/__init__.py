@@ -20,8 +20,8 @@ OUR_CURVE = (*(f"alpha={alpha}" for alpha in (0.98, 0.96, 0.93, 0.9)),
              *(f"beta={beta}" for beta in (0.9, 0.8, 0.7)),
              *(f"budget={budget}" for budget in (200, 100, 50, 25)),
              *(f"alpha={alpha},beta={beta}" for alpha, beta in (
-                 (0.95, 0.9), (0.9, 0.9), (0.95, 0.8), (0.9, 0.85), (0.9, 0.8), (0.9, 0.75), (0.9, 0.7), (0.85, 0.7), (0.85, 0.6))),
-             "alpha=0.9,beta=0.8,budget=60")
+                 (0.9, 0.9), (0.9, 0.85), (0.9, 0.8), (0.9, 0.75), (0.9, 0.7), (0.85, 0.7), (0.85, 0.6))),
+             "alpha=0.9,beta=0.85,budget=80")
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "rust": tuple(f"rust-{size}" for size in BLOCK_SIZES),
