@@ -51,7 +51,7 @@ def test_scores_are_whole_and_in_order(searcher, scores, options, k):
         (-score, hit.docid) for score, hit in zip(exact, hits, strict=True))
 
 
-@pytest.mark.parametrize("options", [{"alpha": 0.6}, {"beta": 0.01}, {"budget": 4}])
+@pytest.mark.parametrize("options", [{"alpha": 0.6}, {"beta": 0.3}, {"budget": 4}])
 def test_documents_may_be_lost(searcher, options):
     assert 0 < overlap(searcher, 100, **options) < 1
 
@@ -73,22 +73,25 @@ def test_a_larger_budget_finds_more_and_one_of_all_superblocks_is_safe(searcher)
     assert [(hit.docid, hit.score) for hit in whole] == [(hit.docid, hit.score) for hit in searcher.search(QUERY, 50)]
 
 
+def source_of(vectors, vocabulary):
+    terms = [vocabulary.index(token) for vector in vectors for token in vector]
+    return ArraySource(np.cumsum([0] + [len(vector) for vector in vectors]), np.array(terms, np.uint16),
+                       np.array([impact for vector in vectors for impact in vector.values()]),
+                       ["best" if len(vector) == 2 else f"d{i:05}" for i, vector in enumerate(vectors)], vocabulary)
+
+
 @pytest.fixture(scope="module")
 def one_far(tmp_path_factory):
     """300 documents score 1000 by the heavy token; the best one, far from them, 990 by it and 50 by the light one."""
     vectors = [{"heavy": 100}] * 300 + [{"other": 1}] * 9_700 + [{"heavy": 99, "light": 50}] + [{"other": 2}] * 2_000
-    vocabulary = ["heavy", "light", "other"]
-    terms = [vocabulary.index(token) for vector in vectors for token in vector]
-    source = ArraySource(np.cumsum([0] + [len(vector) for vector in vectors]), np.array(terms, np.uint16),
-                         np.array([impact for vector in vectors for impact in vector.values()]),
-                         ["best" if "light" in vector else f"d{i:05}" for i, vector in enumerate(vectors)], vocabulary)
+    source = source_of(vectors, ["heavy", "light", "other"])
     return BmpIndex.build(source, tmp_path_factory.mktemp("far") / "i.bmp", progress=False).path
 
 
 @pytest.mark.parametrize(("options", "found"), [
     ({}, True),
-    ({"beta": 0.95}, True),                 # the light token's 50 is above 5 % of the mean of 1000 and 50
-    ({"beta": 0.85}, False),                # and below 15 %
+    ({"beta": 0.15}, True),                 # of two tokens both make the first step
+    ({"beta": 0.14}, False),                # the heavy one alone, which the best document has with 99 only
     ({"alpha": 0.97}, True),                # of its upper bound, 1040, which then is above 1000
     ({"alpha": 0.95}, False),
     ({"budget": 1}, True),                  # the largest upper bound comes first
@@ -99,10 +102,65 @@ def test_what_alpha_beta_and_budget_mean(one_far, options, found):
     assert hits[0].score == (1040 if found else 1000)
 
 
-def test_tokens_that_add_alike_are_all_in_the_bounds(one_far):
-    """None is below the mean, however small beta is."""
-    hits = BmpSearcher(one_far).search({"heavy": 1, "light": 2}, 10, beta=1e-9)
-    assert (hits[0].docid, hits[0].score) == ("best", 199)
+@pytest.mark.parametrize(("k", "found"), [(1, False), (6, False), (7, True), (10, True)])
+def test_how_many_candidates_there_are(tmp_path, k, found):
+    """The best document is the 20th by the heavy token; k + 5 sqrt(k) are candidates."""
+    impacts = np.arange(119, 19, -1)
+    vectors = [{"heavy": int(impact)} for impact in impacts] + [{"other": 1}]
+    vectors[19]["light"] = 100
+    index = BmpIndex.build(source_of(vectors, ["heavy", "light", "other"]), tmp_path / "i.bmp", progress=False)
+    hits = BmpSearcher(index).search({"heavy": 10, "light": 9}, k, beta=0.1)
+    assert hits[0].score == (1900 if found else 1190)
+
+
+def test_tokens_that_too_few_documents_have_do_not_hide_the_others(tmp_path):
+    vectors = [{"heavy": 100}] * 3 + [{"light": 1 + i % 100} for i in range(500)] + [{"other": 1}] * 10
+    index = BmpIndex.build(source_of(vectors, ["heavy", "light", "other"]), tmp_path / "i.bmp", progress=False)
+    hits, safe = (BmpSearcher(index).search({"heavy": 10, "light": 1}, 50, beta=beta) for beta in (0.01, 1))
+    assert [(hit.docid, hit.score) for hit in hits] == [(hit.docid, hit.score) for hit in safe]
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory):
+    """Impacts int64[documents, 40] of 1, 2 and 4 bytes, in lists of every kind over two windows, and a searcher."""
+    rng = np.random.default_rng(8)
+    n, m = 70_000, 40
+    largest = np.array([255, 200, 60_000, 255, 100_000, 120, 20, 255, 255, 255])[np.arange(m) % 10]
+    share = np.geomspace(0.0005, 0.4, m)[rng.permutation(m)]
+    docs, terms = np.nonzero(rng.random((n, m)) < share)
+    impacts = np.ceil(largest[terms] * rng.random(len(docs))).astype(np.int64)
+    matrix = np.zeros((n, m), np.int64)
+    matrix[docs, terms] = impacts
+    ptr = np.concatenate([[0], np.cumsum(np.bincount(docs, minlength=n))])
+    source = ArraySource(ptr, terms.astype(np.uint16), impacts, [f"d{i:05}" for i in range(n)], [f"t{i:02}" for i in range(m)])
+    index = BmpIndex.build(source, tmp_path_factory.mktemp("wide") / "i.bmp", progress=False)
+    assert set(index.arrays["list_kind"]) == {0, 1, 2, 3}
+    assert set(index.arrays["list_width"]) == {1, 2, 4}
+    assert (index.arrays["term_excess"] < 0).all()
+    return matrix, BmpSearcher(index)
+
+
+@pytest.mark.parametrize("weight", [1, 7, 150])              # 150: sums above 2^24, which float32 rounds
+@pytest.mark.parametrize("beta", [0.9, 0.7, 0.4])
+@pytest.mark.parametrize("k", [1, 10, 300])
+def test_two_steps_are_those_of_an_exhaustive_search(wide, weight, beta, k):
+    matrix, searcher = wide
+    rng = np.random.default_rng(k)
+    terms = rng.permutation(matrix.shape[1])[:30]
+    weights = weight * rng.integers(1, 5, len(terms))
+    most = weights * matrix[:, terms].max(axis=0)
+    s = 12 * beta / (1 - beta)
+    heavy = np.argsort(-most, kind="stable")[:int(np.ceil(30 * s / (30 + s)))]
+
+    def best(scores, docs, k):
+        return docs[np.lexsort((docs, -scores.astype(np.float32)))[:k]]
+
+    candidates = best(matrix[:, terms[heavy]] @ weights[heavy], np.arange(len(matrix)), k + int(5 * k ** 0.5))
+    scores = matrix[:, terms] @ weights
+    expected = best(scores[candidates], candidates, k)
+    hits = searcher.search({f"t{t:02}": int(w) for t, w in zip(terms, weights, strict=True)}, k, beta=beta)
+    assert [int(hit.docid[1:]) for hit in hits] == expected.tolist()
+    assert [hit.score for hit in hits] == pytest.approx(scores[expected].astype(np.float32).tolist(), rel=1e-6)
 
 
 def test_tokens_of_weight_0_do_not_hide_documents_that_a_budget_leaves_out(tmp_path):

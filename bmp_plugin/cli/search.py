@@ -22,7 +22,7 @@ def add_parser(commands: Any) -> None:
         "search a block-max index and write a run file",
         "bmp-plugin search --index passages.bmp --topics queries.tsv --output run.txt --hits 1000 --threads 2;"
         " faster, and not safe: bmp-plugin search --index passages.bmp --topics queries.tsv --output top.txt --hits 10"
-        " --beta 0.5 --budget 80",
+        " --alpha 0.9 --beta 0.8",
         "The run is, byte for byte, the one that `python -m pyserini.search.lucene --impact` writes, unless alpha or"
         " beta is below 1 or a budget is set: then documents may be missing, but every score is the document's own.",
     )
@@ -44,7 +44,7 @@ def add_parser(commands: Any) -> None:
         "--beta",
         type=float,
         default=1.0,
-        help="approximate below 1: upper bounds leave out tokens that add less than 1 - beta of the average one",
+        help="approximate below 1: only tokens that can add most choose candidates, which all tokens score; lower: fewer",
     )
     parser.add_argument(
         "--budget",

@@ -6,7 +6,7 @@ import math
 import numpy as np
 
 from ..kernels import kernel
-from .search import search
+from .two_steps import search_in_two_steps
 
 
 @kernel
@@ -32,17 +32,17 @@ def adjust_ties(scores, n):
 
 
 @kernel
-def search_many(starts, lists, weights, bounded, k, alpha, budget, first_tier, geometry, index, docs, scores, found,
-                statistics):
-    """Several queries; query q has lists[starts[q]:starts[q + 1]] and weights and bounded alike.
+def search_many(starts, lists, weights, k, alpha, beta, budget, first_tier, geometry, index, docs, scores, found, statistics):
+    """Several queries; query q has lists[starts[q]:starts[q + 1]] and weights alike.
 
     Results go to docs int32[queries, >= k], scores float32[queries, >= k] and found int64[queries], which is -1 for a
-    query that needs the exhaustive way; statistics int64[queries, 2]. See :func:`.search.search` for the others.
+    query that needs the exhaustive way; statistics int64[queries, 2]. See
+    :func:`.two_steps.search_in_two_steps` for the others.
     """
     for q in range(len(starts) - 1):
         lo, hi = starts[q], starts[q + 1]
         if lo == hi:
             found[q] = 0
             continue
-        found[q] = search(lists[lo:hi], weights[lo:hi], bounded[lo:hi], k, alpha, budget, first_tier, geometry, index,
-                          docs[q], scores[q], statistics[q])
+        found[q] = search_in_two_steps(lists[lo:hi], weights[lo:hi], k, alpha, beta, budget, first_tier, geometry, index,
+                                       docs[q], scores[q], statistics[q])

@@ -21,20 +21,17 @@ ROW_CHUNKS = 64          # chunks of all rows that are added up before the next:
 
 
 @kernel
-def scale_weights(lists, weights, bounded, list_max, list_kind, scaled):
+def scale_weights(lists, weights, list_max, list_kind, scaled):
     """Scaled weights into scaled int64[n]; returns the scale (float64), or 0.0 if the query does not fit 16 bits.
 
-    lists int32[n], weights int64[n] >= 1; bounded bool[n], at least one, says which lists bounds are made of: safe search
-    needs them all. The others get 0. A list with a row gets the part of one unit of its block maxima, a whole number below
-    2^16; others the part of an impact of 1, with fractional bits as :mod:`.postings` says.
+    lists int32[n], weights int64[n] >= 1. A list with a row gets the part of one unit of its block maxima, a whole number
+    below 2^16; others the part of an impact of 1, with fractional bits as :mod:`.postings` says.
     """
     total = 0.0
     reserve = 0.0                    # what rounding up adds at most
     largest = 1e300                  # scale with which all scaled weights fit their types
     for i in range(len(lists)):
         t = lists[i]
-        if not bounded[i]:
-            continue
         if list_kind[t] <= GAPS:                           # rare or gaps
             total += np.float64(weights[i]) * np.float64(list_max[t])
             reserve += 1.0 + np.float64(list_max[t]) / np.float64(1 << _fraction(list_kind[t]))
@@ -48,9 +45,7 @@ def scale_weights(lists, weights, bounded, list_max, list_kind, scaled):
     scale = min((LARGEST - 1.0 - reserve) / total, largest)
     for i in range(len(lists)):
         part = np.float64(weights[i]) * scale
-        if not bounded[i]:
-            scaled[i] = 0
-        elif list_kind[lists[i]] <= GAPS:
+        if list_kind[lists[i]] <= GAPS:
             scaled[i] = np.int64(math.ceil(part * np.float64(1 << _fraction(list_kind[lists[i]]))))
         else:
             scaled[i] = np.int64(math.ceil(part * np.float64(maximum_unit(list_max[lists[i]]))))
@@ -102,7 +97,7 @@ def lists_with_rows(window, query, lists):
     """The lists whose rows are part of a window's bounds into lists int64[>= m], as indices into the query's; returns m."""
     n = 0
     for i in range(query.groups[4]):
-        if query.scaled[i] > 0 and (i < query.groups[1] or query.first[window, i] < query.last[window, i]):
+        if i < query.groups[1] or query.first[window, i] < query.last[window, i]:
             lists[n] = i
             n += 1
     return n

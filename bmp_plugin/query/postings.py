@@ -126,17 +126,6 @@ def scatter(acc, where, chunk, n, number, block_shift):
 
 
 @leaf
-def note(where, chunk, n, number):
-    """Only what :func:`scatter` notes in ``where``."""
-    start = np.uint64(START)
-    high = np.uint64(number) << np.uint64(16)
-    for i in range(start, start + np.uint64(n)):
-        doc = np.uint64(chunk.docs[i])
-        where[doc >> np.uint64(8)] = np.uint32(high | doc)
-        high += np.uint64(1 << 16)
-
-
-@leaf
 def add_gaps(acc, where, chunk, gaps, impacts, first, last, to_impacts, block_shift, weight):
     """Raise a window's bounds acc uint16[blocks] by the postings of a list of gaps uint8, from first to before last, with
     impacts uint8; posting j has impact j + to_impacts. See :func:`scatter` for ``where``."""
@@ -147,9 +136,6 @@ def add_gaps(acc, where, chunk, gaps, impacts, first, last, to_impacts, block_sh
     for at in range(first, last, ROOM):
         n = min(last - at, ROOM)
         doc = decode_docs(chunk, gaps, at, n, doc)
-        if weight == 0:
-            note(where, chunk, n, at - first)
-            continue
         weigh(chunk, impacts, at + to_impacts, n, weight)
         if 1 << block_shift <= BEHIND + 1:
             compare_in_small_blocks(chunk, n, block_shift)
@@ -188,16 +174,6 @@ def add_rare(acc, where, docs, impacts, first, last, to_impacts, block_shift, we
         block = mine
 
 
-@leaf
-def note_rare(where, docs, first, last):
-    """Only what :func:`add_rare` notes in ``where``."""
-    high = np.uint64(0)
-    for j in range(np.uint64(first), np.uint64(last)):
-        doc = np.uint64(docs[j])
-        where[doc >> np.uint64(8)] = np.uint32(high | doc)
-        high += np.uint64(1 << 16)
-
-
 @kernel
 def add_postings(window, query, index, block_shift, acc, where, chunk):
     """Add the rare lists and those of gaps to a window's acc uint16[blocks]; where uint32[these lists, superblocks]."""
@@ -209,8 +185,6 @@ def add_postings(window, query, index, block_shift, acc, where, chunk):
         lo, hi, to, weight = query.first[window, i], query.last[window, i], query.to_impacts[i], query.scaled[i]
         if i < groups[5]:
             add_gaps(acc, here, chunk, index.gaps, index.impacts8, lo, hi, to, block_shift, weight)
-        elif weight == 0:
-            note_rare(here, index.rare_docs, lo, hi)
         elif i < groups[6]:
             add_rare(acc, here, index.rare_docs, index.impacts8, lo, hi, to, block_shift, weight)
         elif i < groups[7]:

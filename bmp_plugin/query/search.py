@@ -57,15 +57,14 @@ def offer(acc, base, num_docs, lowest, doc_rank, keys, n, k, theta):
 
 
 @kernel
-def search(lists, weights, bounded, k, alpha, budget, first_tier, geometry, index, docs, scores, statistics):
+def search(lists, weights, k, alpha, budget, first_tier, geometry, index, docs, scores, statistics):
     """The k best documents: positions into docs int32[>= k], scores float32[>= k]; returns their number, or -1.
 
     lists int32[n] distinct, with postings; weights int64[n] >= 1, such that every product of weight and impact is below
     2^24 and every sum below 2^31. -1 says that the query has too many lists for bounds in 16 bits.
 
-    Safe with bounded bool[n] all true, alpha 1.0 and a budget of all superblocks. Bounds are made of the lists that
-    ``bounded`` names, at least one, as if the others added nothing; they are scaled by alpha; and at most ``budget``
-    superblocks are scored, in about the order of their bounds. Scores are whole in any case.
+    Safe with alpha 1.0 and a budget of all superblocks. Else bounds are scaled by alpha, and at most ``budget`` superblocks
+    are scored, in about the order of their bounds; scores are whole in any case.
 
     first_tier: superblocks in the first tier. geometry int64[4]: documents, superblocks,
     block_shift, windows. ``index`` is :class:`.lists.Index`.
@@ -74,7 +73,7 @@ def search(lists, weights, bounded, k, alpha, budget, first_tier, geometry, inde
     num_docs, num_superblocks, block_shift = geometry[0], geometry[1], geometry[2]
     per_superblock = np.int64(256) >> block_shift
     scaled = np.empty(len(lists), np.int64)
-    scale = scale_weights(lists, weights, bounded, index.list_max, index.list_kind, scaled)
+    scale = scale_weights(lists, weights, index.list_max, index.list_kind, scaled)
     if scale == 0.0:
         return -1
     query = order_lists(lists, weights, scaled, index, geometry[3])
@@ -98,7 +97,7 @@ def search(lists, weights, bounded, k, alpha, budget, first_tier, geometry, inde
     demand = np.int64(-1)                # a block whose bound is at or below this one cannot matter
     ceiling = np.int64(65536)            # superblocks with bounds from here up were seen in earlier tiers
     wanted = min(first_tier, budget)
-    safe = alpha == 1.0 and np.all(bounded)
+    safe = alpha == 1.0
     begun = 0                            # superblocks whose visit has begun
     scored = 0
     while True:

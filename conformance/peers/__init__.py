@@ -16,12 +16,12 @@ PEERS: dict[str, Peer] = {peer.name: peer for peer in (
     Lucene(), DropIn(), Ours(), Ours("bp"), *(Rust(size) for size in BLOCK_SIZES), *(Rust(size, "bp") for size in BLOCK_SIZES),
     Seismic(), Exhaustive())}
 
-OUR_CURVE = (*(f"alpha={alpha}" for alpha in (0.98, 0.96, 0.94, 0.9, 0.85)),
-             *(f"beta={beta}" for beta in (0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2)),
-             *(f"budget={budget}" for budget in (400, 200, 100, 50, 25)),
-             "alpha=0.98,beta=0.6", "alpha=0.96,beta=0.4", "alpha=0.96,beta=0.2",
-             *(f"beta={beta},budget={budget}" for beta, budget in (
-                 (0.7, 300), (0.5, 300), (0.7, 120), (0.5, 120), (0.5, 80), (0.4, 80), (0.4, 50), (0.3, 40), (0.2, 30))))
+OUR_CURVE = (*(f"alpha={alpha}" for alpha in (0.98, 0.96, 0.93, 0.9)),
+             *(f"beta={beta}" for beta in (0.9, 0.8, 0.7)),
+             *(f"budget={budget}" for budget in (200, 100, 50, 25)),
+             *(f"alpha={alpha},beta={beta}" for alpha, beta in (
+                 (0.9, 0.9), (0.9, 0.85), (0.9, 0.8), (0.9, 0.75), (0.9, 0.7), (0.85, 0.7), (0.85, 0.6))),
+             "alpha=0.9,beta=0.85,budget=80")
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "rust": tuple(f"rust-{size}" for size in BLOCK_SIZES),
