@@ -33,8 +33,8 @@ class Ours(Peer):
     def build(self, collection: Collection) -> None:
         from bmp_plugin import BmpIndex
 
-        BmpIndex.build(collection.source(), self.index(collection.work), reorder=self._reorder, threads=BUILD_THREADS,
-                       progress=False)
+        BmpIndex.build(collection.source(BUILD_THREADS), self.index(collection.work), reorder=self._reorder,
+                       threads=BUILD_THREADS, progress=False)
 
     def open(self, work: Path) -> Engine:
         from bmp_plugin import BmpSearcher
