@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from pathlib import Path
 from typing import Any
 
 from .arguments import add_command, add_quiet, positive, say, shows_progress
@@ -65,7 +66,9 @@ def run(args: argparse.Namespace) -> int:
 
     progress = shows_progress(args)
     started = time.perf_counter()
-    source = open_source(args.input, field=args.field, progress=progress)
+    source = open_source(
+        args.input, field=args.field, progress=progress, threads=args.threads, temp_dir=Path(args.output).parent
+    )
     try:
         index = BmpIndex.build(
             source,

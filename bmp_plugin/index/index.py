@@ -59,7 +59,7 @@ class BmpIndex:
         block_size : int
             Documents a block: a power of two from 1 to 256. Smaller is a larger index with tighter bounds.
         threads : int
-            Processor threads for the work that is parallel (reordering).
+            Processor threads to build with; the index is the same for any number.
         field : str
             The field to read of a Lucene index.
 
@@ -77,7 +77,7 @@ class BmpIndex:
         if isinstance(source, (str, Path)):
             from bmp_plugin.adapters.sniff import open_source
 
-            source = open_source(source, field=field, progress=progress)
+            source = open_source(source, field=field, progress=progress, threads=threads, temp_dir=Path(output).parent)
         try:
             build_index(source, Path(output), block_size=block_size, reorder=reorder, threads=threads,
                         progress=progress)
