@@ -23,6 +23,7 @@ from tqdm import tqdm
 from bmp_plugin.errors import SourceError
 from bmp_plugin.parallel import in_order
 
+from .docids import Docids
 from .inversion import DEFAULT_BUDGET, Inverter
 from .json_documents import MAX_IMPACT, DocumentBlock
 from .json_processes import parser
@@ -188,16 +189,14 @@ class _Collector:
         self.numbers = _TermNumbers()
         self.num_empty = 0
         self._inverter = inverter
-        self._docid_bytes = bytearray()
-        self._docid_ends = array("q")
-        self._docid_hashes = array("q")
+        self._docids = Docids()
         self._lines = array("q")
         self._files: list[tuple[int, Path]] = []
 
     def add(self, block: DocumentBlock) -> None:
         """Take the next documents."""
         if not self._files or self._files[-1][1] != block.path:
-            self._files.append((len(self._docid_ends), block.path))
+            self._files.append((len(self._docids), block.path))
         if not block.docids:
             return
         number_of = np.array([self.numbers[token] for token in block.tokens], np.int32)
@@ -210,16 +209,13 @@ class _Collector:
         if terms.size and int(terms.min()) < 0:
             terms, weights, places, present = self._divide(block, terms, weights, places)
         self.num_empty += int(present.size - present.sum())
-        docs = (np.cumsum(present) - 1 + len(self._docid_ends)).astype(np.int32)
+        docs = (np.cumsum(present) - 1 + len(self._docids)).astype(np.int32)
         self._inverter.add(terms, docs[places], weights)
         lines = block.lines.tolist()
         for place in np.flatnonzero(present).tolist():
-            docid = block.docids[place].encode()
-            self._docid_bytes += docid
-            self._docid_ends.append(len(self._docid_bytes))
-            self._docid_hashes.append(hash(docid))
+            self._docids.append(block.docids[place].encode())
             self._lines.append(lines[place])
-        if len(self._docid_ends) > MAX_DOCUMENTS:
+        if len(self._docids) > MAX_DOCUMENTS:
             raise SourceError(f"{block.path}: more than {MAX_DOCUMENTS} documents: divide the collection")
 
     def _divide(
@@ -251,24 +247,16 @@ class _Collector:
 
     def finish(self) -> Documents:
         """Check that no docid came twice and turn the postings round."""
-        ends = np.array(self._docid_ends, np.int64)
-        self._refuse_duplicates(ends)
+        twice = self._docids.duplicate()
+        if twice is not None:
+            first, second = twice
+            raise SourceError(
+                f"{self._file_of(second)}, line {self._lines[second]}: document id {self._docids[second].decode()!r} came"
+                f" before ({self._file_of(first)}, line {self._lines[first]}): ids must be unique"
+            )
         self._inverter.finish(len(self.numbers.terms))
-        return Documents(bytes(self._docid_bytes), ends, np.arange(ends.size, dtype=np.int32))
-
-    def _refuse_duplicates(self, ends: NDArray[np.int64]) -> None:
-        hashes = np.array(self._docid_hashes, np.int64)
-        order = np.argsort(hashes, kind="stable")
-        ordered = hashes[order]
-        starts = ends - np.diff(ends, prepend=0) if ends.size else ends
-        for at in np.flatnonzero(ordered[1:] == ordered[:-1]).tolist():
-            first, second = int(order[at]), int(order[at + 1])
-            docid = self._docid_bytes[starts[first] : ends[first]]
-            if docid == self._docid_bytes[starts[second] : ends[second]]:
-                raise SourceError(
-                    f"{self._file_of(second)}, line {self._lines[second]}: document id {docid.decode()!r} came before"
-                    f" ({self._file_of(first)}, line {self._lines[first]}): ids must be unique"
-                )
+        joined, ends = self._docids.joined()
+        return Documents(joined, ends, np.arange(ends.size, dtype=np.int32))
 
     def _file_of(self, doc: int) -> Path:
         return next(path for first, path in reversed(self._files) if first <= doc)

@@ -33,6 +33,7 @@ def figures(row: Row, num_postings: int) -> Result:
     starts = {name: float(np.median([start[name] for start in again])) for name in row.starts[0]}
     return {"engine": row.contestant.peer, "settings": dict(row.contestant.settings), "index_bytes": row.index_bytes,
             "bytes_a_posting": row.index_bytes / max(1, num_postings), "build": row.build, "new_process": starts,
+            "serving": row.serving,
             "k": by_k}
 
 
@@ -155,15 +156,21 @@ def _batch_table(engines: Result, ks: Sequence[int]) -> list[str]:
 
 
 def _index_table(result: Result) -> list[str]:
-    lines = _head("engine", "MB", "bytes a posting", "built in s", "peak memory of it, MB", "import s", "open s",
-                  "first query s")
+    lines = _head("engine", "MB", "bytes a posting", "built in s", "peak memory of it, MB", "anonymous", "import s", "open s",
+                  "first query s", "memory serving, MB", "anonymous")
     seen = set()
     for engine in result["engines"].values():
         if engine["engine"] in seen:
             continue
         seen.add(engine["engine"])
         build, new = engine["build"], engine["new_process"]
-        built = [f"{build['seconds']:.1f}", f"{build['peak_bytes'] / 1e6:,.0f}"] if build else ["", ""]
+        built = [f"{build['seconds']:.1f}", _megabytes(build, "peak_bytes"), _megabytes(build, "peak_anonymous_bytes")] \
+            if build else [""] * 3
         lines.append(_row(engine["engine"], f"{engine['index_bytes'] / 1e6:,.1f}", f"{engine['bytes_a_posting']:.2f}", *built,
-                          f"{new['import_s']:.2f}", f"{new['open_s']:.3f}", f"{new['first_query_s']:.3f}"))
+                          f"{new['import_s']:.2f}", f"{new['open_s']:.3f}", f"{new['first_query_s']:.3f}",
+                          _megabytes(engine["serving"], "resident_bytes"), _megabytes(engine["serving"], "anonymous_bytes")))
     return lines
+
+
+def _megabytes(found: Result, name: str) -> str:
+    return f"{found[name] / 1e6:,.0f}" if found.get(name) else ""
