@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import pairwise
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from bmp_plugin.parallel import in_order
 
@@ -41,13 +43,15 @@ class ArraySource:
         Postings held in memory, up to 6 bytes each; beyond, they are spilled to a temporary file until ``close``.
     temp_dir : str or Path, optional
         Folder of that file, which has no name; the system's temporary folder if not given.
+    progress : bool
+        Show a progress bar while rows are turned round.
 
     Errors: ``ValueError`` for arrays that do not fit together, columns beyond the vocabulary and impacts out of range.
     """
 
     def __init__(self, ptr: NDArray[Any], terms: NDArray[Any], impacts: NDArray[Any], docids: Sequence[str],
                  vocabulary: Sequence[str], *, threads: int = 1, budget: int = DEFAULT_BUDGET,
-                 temp_dir: str | Path | None = None) -> None:
+                 temp_dir: str | Path | None = None, progress: bool = False) -> None:
         num_docs = len(ptr) - 1
         if len(docids) != num_docs or len(terms) != len(impacts) or (len(ptr) and ptr[-1] != len(terms)):
             raise ValueError(f"the arrays do not fit: {num_docs} rows, {len(docids)} docids, {len(terms)} terms, "
@@ -55,7 +59,7 @@ class ArraySource:
         self._ptr, self._terms, self._impacts = ptr, terms, impacts
         self._docids = docids
         self._names = [str(token).encode() for token in vocabulary]
-        self._threads, self._budget, self._temp_dir = threads, budget, temp_dir
+        self._threads, self._budget, self._temp_dir, self._progress = threads, budget, temp_dir, progress
         self._inverter: Inverter | None = None
 
     @cached_property
@@ -89,8 +93,11 @@ class ArraySource:
         if self._inverter is None:
             inverter = Inverter(self._budget, self._temp_dir)
             try:
-                for run in in_order(self._turned_round, pairwise(self._bounds()), self._threads):
-                    inverter.add_run(run)
+                with tqdm(total=len(self._terms), unit=" postings", unit_scale=True, desc="turning rows round",
+                          disable=not self._progress, file=sys.stderr) as bar:
+                    for run in in_order(self._turned_round, pairwise(self._bounds()), self._threads):
+                        inverter.add_run(run)
+                        bar.update(run.docs.size)
                 inverter.finish(len(self._names))
             except BaseException:
                 inverter.close()
