@@ -116,7 +116,7 @@ def _ratio_table(engines: Result, ks: Sequence[int]) -> list[str]:
         "mean": lambda found: found.get("mean_ms"), "p99": lambda found: found.get("p99_ms"),
         "kernel": lambda found: float(np.median(found["kernel_ms"])) if "kernel_ms" in found else None}
     lines = _head("", "against", *(f"{figure}, k = {k}" for k in ks for figure in figures_of))
-    ours = [label for label, engine in engines.items() if engine["engine"] in ("ours", "ours-bp", "drop-in")]
+    ours = [label for label, engine in engines.items() if engine["engine"] in ("ours", "ours-bp", "ours-leading", "drop-in")]
     for label in ours:
         for kind, members in _kinds(engines, ours).items():
             cells = []

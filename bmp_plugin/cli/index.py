@@ -43,9 +43,10 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--field", default="contents", help="field of the Lucene index")
     parser.add_argument(
         "--reorder",
-        choices=("none", "bp"),
+        choices=("none", "bp", "leading"),
         default="none",
-        help="put similar documents together, by recursive graph bisection: slower to build, faster to search",
+        help="put similar documents together: by recursive graph bisection, slower to build, faster to search; or by their"
+        " leading terms, between the two",
     )
     parser.add_argument(
         "--block-size",

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from bmp_plugin.adapters.source import Documents, PostingSource
 
 Order = NDArray[np.int32]
+ORDERS = ("none", "bp", "leading")
 
 
 def build_index(source: PostingSource, output: Path, *, block_size: int, reorder: str,
@@ -36,8 +37,8 @@ def build_index(source: PostingSource, output: Path, *, block_size: int, reorder
     :class:`bmp_plugin.errors.BuildError` where ``output`` cannot be written.
     """
     check_block_size(block_size)
-    if reorder not in ("none", "bp"):
-        raise ValueError(f"reorder={reorder!r} is not one of none, bp")
+    if reorder not in ORDERS:
+        raise ValueError(f"reorder={reorder!r} is not one of {', '.join(ORDERS)}")
     with staging(output) as folder:
         documents = source.documents()
         _check_documents(source, documents)
@@ -46,6 +47,10 @@ def build_index(source: PostingSource, output: Path, *, block_size: int, reorder
             from .reorder import bisection_order
 
             order = bisection_order(source, documents, folder, threads=threads, progress=progress)
+        elif reorder == "leading":
+            from .leading import leading_order
+
+            order = leading_order(source, documents, threads=threads, progress=progress)
         build = _Build(folder, Geometry(len(documents.numbers), block_size))
         try:
             build.documents(documents, order, source.info.ties_by_docid)

@@ -54,8 +54,9 @@ class BmpIndex:
             A Lucene impact index, a CIFF file or JSON vectors (a file or a folder); which of them is found out.
         output : path
             The index directory; it appears only when it is whole, and takes the place of an index that was there.
-        reorder : {"none", "bp"}
-            Keep the source's document order, or assign a new one by recursive graph bisection. Answers are the same.
+        reorder : {"none", "bp", "leading"}
+            Keep the source's document order, or assign a new one by recursive graph bisection, or by leading terms, which
+            is cheaper and gains less. Answers are the same.
         block_size : int
             Documents a block: a power of two from 1 to 256. Smaller is a larger index with tighter bounds.
         threads : int

@@ -16,7 +16,7 @@ BUILD_THREADS = 2
 
 
 class Ours(Peer):
-    """``ours``, or ``ours-bp`` after recursive graph bisection."""
+    """``ours``; ``ours-bp`` after recursive graph bisection; ``ours-leading`` in the order of leading terms."""
 
     has_kernel_timer = True
 
