@@ -168,7 +168,7 @@ def _index_table(result: Result) -> list[str]:
             if build else [""] * 3
         lines.append(_row(engine["engine"], f"{engine['index_bytes'] / 1e6:,.1f}", f"{engine['bytes_a_posting']:.2f}", *built,
                           f"{new['import_s']:.2f}", f"{new['open_s']:.3f}", f"{new['first_query_s']:.3f}",
-                          _megabytes(engine["serving"], "resident_bytes"), _megabytes(engine["serving"], "anonymous_bytes")))
+                          *(_megabytes(engine.get("serving", {}), name) for name in ("resident_bytes", "anonymous_bytes"))))
     return lines
 
 
