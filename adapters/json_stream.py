@@ -128,6 +128,12 @@ def values_of(block: Block) -> Iterator[tuple[int, Any]]:
             yield number, value
 
 
+def json_objects(path: Path) -> Iterator[tuple[int, Any]]:
+    """Yield (line number, value) for each JSON value of a file, as :func:`values_of` does for a block."""
+    for block in json_blocks(path):
+        yield from values_of(block)
+
+
 def _blocks(path: Path, file: BinaryIO) -> Iterator[Block]:
     head, line = b"", 1
     for head in file:                                  # the first that is not blank says how the file is written
