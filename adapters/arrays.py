@@ -1,20 +1,30 @@
-"""Postings that are in memory already, as the rows of a sparse matrix: a document a row, a term a column."""
+"""Postings as the rows of a sparse matrix, in memory or mapped from a file: a document a row, a term a column."""
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Iterator, Sequence
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
+from bmp_plugin.parallel import in_order
+
+from .inversion import DEFAULT_BUDGET, Inverter
+from .runs import RUN_DOCUMENTS, RUN_POSTINGS, Run, make_run
 from .source import Documents, PostingBatch, SourceInfo
 
-BATCH = 4_000_000
+LARGEST_IMPACT = 2**31 - 1
+DOCIDS_AT_ONCE = 100_000
 
 
 class ArraySource:
-    """A source over arrays in CSR form.
+    """A source over arrays in CSR form, which must not change while it is used. They are turned round at the first use.
 
     Parameters
     ----------
@@ -27,43 +37,98 @@ class ArraySource:
     docids : sequence of str
     vocabulary : sequence of str
         The term of every column; no term twice. Columns without postings are left out.
+    threads : int
+        Processor threads that turn rows round.
+    budget : int
+        Postings held in memory, up to 6 bytes each; beyond, they are spilled to a temporary file until ``close``.
+    temp_dir : str or Path, optional
+        Folder of that file, which has no name; the system's temporary folder if not given.
+    progress : bool
+        Show a progress bar while rows are turned round.
+
+    Errors: ``ValueError`` for arrays that do not fit together, columns beyond the vocabulary and impacts out of range.
     """
 
     def __init__(self, ptr: NDArray[Any], terms: NDArray[Any], impacts: NDArray[Any], docids: Sequence[str],
-                 vocabulary: Sequence[str]) -> None:
+                 vocabulary: Sequence[str], *, threads: int = 1, budget: int = DEFAULT_BUDGET,
+                 temp_dir: str | Path | None = None, progress: bool = False) -> None:
         num_docs = len(ptr) - 1
         if len(docids) != num_docs or len(terms) != len(impacts) or (len(ptr) and ptr[-1] != len(terms)):
             raise ValueError(f"the arrays do not fit: {num_docs} rows, {len(docids)} docids, {len(terms)} terms, "
                              f"{len(impacts)} impacts")
-        order = np.argsort(terms, kind="stable")            # a radix sort for 16-bit columns
-        self._docs = np.repeat(np.arange(num_docs, dtype=np.int32), np.diff(ptr))[order]
-        self._impacts = np.asarray(impacts)[order].astype(np.int32)
-        self._counts = np.bincount(terms, minlength=len(vocabulary)).astype(np.int64)
+        self._ptr, self._terms, self._impacts = ptr, terms, impacts
+        self._docids = docids
         self._names = [str(token).encode() for token in vocabulary]
-        self._docids = [str(docid).encode() for docid in docids]
+        self._threads, self._budget, self._temp_dir, self._progress = threads, budget, temp_dir, progress
+        self._inverter: Inverter | None = None
+
+    @cached_property
+    def info(self) -> SourceInfo:
+        """The fingerprint is of the bytes of all arrays, docids and terms."""
         digest = hashlib.sha256()
-        for part in (self._docs, self._impacts, self._counts):
+        for part in (self._ptr, self._terms, self._impacts):
             digest.update(np.ascontiguousarray(part).data)
-        self.info = SourceInfo("arrays", "<memory>", digest.hexdigest(), num_docs)
+        for strings in (*self._encoded_docids(), self._names):
+            digest.update(b"\0".join(strings) + b"\1")
+        return SourceInfo("arrays", "<memory>", digest.hexdigest(), len(self._docids))
 
     def documents(self) -> Documents:
-        ends = np.cumsum([len(docid) for docid in self._docids], dtype=np.int64)
-        return Documents(b"".join(self._docids), ends, np.arange(len(self._docids), dtype=np.int32))
+        """One document a row."""
+        num_docs = len(self._docids)
+        joined, lengths, at = bytearray(), np.empty(num_docs, np.int64), 0
+        for docids in self._encoded_docids():
+            joined += b"".join(docids)
+            lengths[at:at + len(docids)] = np.fromiter(map(len, docids), np.int64, len(docids))
+            at += len(docids)
+        return Documents(bytes(joined), np.cumsum(lengths), np.arange(num_docs, dtype=np.int32))
+
+    def _encoded_docids(self) -> Iterator[list[bytes]]:
+        for lo in range(0, len(self._docids), DOCIDS_AT_ONCE):
+            yield [str(docid).encode() for docid in self._docids[lo:lo + DOCIDS_AT_ONCE]]
 
     def num_postings_hint(self) -> int | None:
-        return len(self._docs)
+        return len(self._terms)
 
     def batches(self) -> Iterator[PostingBatch]:
-        ends = np.cumsum(self._counts)
-        lo = 0
-        while lo < len(self._names):
-            start = int(ends[lo] - self._counts[lo])
-            hi = max(lo + 1, int(np.searchsorted(ends, start + BATCH, "right")))
-            mine = [t for t in range(lo, hi) if self._counts[t]]
-            counts = self._counts[mine]
-            yield PostingBatch([self._names[t] for t in mine], counts, counts, self._docs[start:ends[hi - 1]],
-                               self._impacts[start:ends[hi - 1]])
-            lo = hi
+        if self._inverter is None:
+            inverter = Inverter(self._budget, self._temp_dir)
+            try:
+                with tqdm(total=len(self._terms), unit=" postings", unit_scale=True, desc="turning rows round",
+                          disable=not self._progress, file=sys.stderr) as bar:
+                    for run in in_order(self._turned_round, pairwise(self._bounds()), self._threads):
+                        inverter.add_run(run)
+                        bar.update(run.docs.size)
+                inverter.finish(len(self._names))
+            except BaseException:
+                inverter.close()
+                raise
+            self._inverter = inverter
+        for numbers, counts, docs, impacts in self._inverter.batches():
+            yield PostingBatch([self._names[t] for t in numbers.tolist()], counts, counts, docs, impacts)
+
+    def _bounds(self) -> list[int]:
+        """Where runs begin, and the end."""
+        num_docs = len(self._docids)
+        bounds = [0]
+        while bounds[-1] < num_docs:
+            lo = bounds[-1]
+            fitting = int(np.searchsorted(self._ptr, self._ptr[lo] + RUN_POSTINGS, "right")) - 1
+            bounds.append(min(max(fitting, lo + 1), lo + RUN_DOCUMENTS, num_docs))
+        return bounds
+
+    def _turned_round(self, rows: tuple[int, int]) -> Run:
+        lo, hi = rows
+        part = slice(int(self._ptr[lo]), int(self._ptr[hi]))
+        terms, impacts = self._terms[part], self._impacts[part]
+        if terms.size and not (terms.min() >= 0 and terms.max() < len(self._names)):
+            raise ValueError(f"rows {lo} to {hi - 1} have terms that are not below {len(self._names)}, the vocabulary's size")
+        if impacts.size and not (impacts.min() >= 1 and impacts.max() <= LARGEST_IMPACT):
+            raise ValueError(f"rows {lo} to {hi - 1} have impacts that are not 1 to {LARGEST_IMPACT}")
+        docs = np.repeat(np.arange(lo, hi, dtype=np.int32), np.diff(self._ptr[lo:hi + 1]))
+        return make_run(lo, np.ascontiguousarray(terms, np.int32), docs, np.ascontiguousarray(impacts, np.int32))
 
     def close(self) -> None:
-        """Nothing to free."""
+        """Forget what was turned round, and its file; may be called twice."""
+        if self._inverter is not None:
+            self._inverter.close()
+            self._inverter = None

@@ -14,6 +14,7 @@ from bmp_plugin.compressed import damage_named, open_maybe_gzip
 from bmp_plugin.errors import SourceError
 
 from .ciff_messages import messages
+from .docids import Docids
 from .source import Documents, PostingBatch, SourceInfo
 
 _WINDOW = 1 << 24
@@ -94,7 +95,7 @@ class CiffSource:
         return self._documents
 
     def _read_documents(self, window: _Window) -> Documents:
-        num_docs, numbers, docids = self._header.num_docs, array("q"), []
+        num_docs, numbers, docids = self._header.num_docs, array("q"), Docids()
         parse = self._messages.DocRecord.FromString
         for index, start, end in window.messages(num_docs, "documents"):
             try:
@@ -105,14 +106,16 @@ class CiffSource:
                 raise SourceError(f"{self._path}: document record {index} has no collection docid: export it again")
             numbers.append(record.docid)
             docids.append(record.collection_docid.encode())
+        joined, ends = docids.joined()
         order = np.argsort(np.array(numbers, np.int64), kind="stable")
         if not np.array_equal(np.array(numbers, np.int64)[order], np.arange(num_docs)):
             raise SourceError(f"{self._path}: document numbers are not 0 to {num_docs - 1}, each once")
-        if len(set(docids)) != num_docs:
+        if docids.duplicate() is not None:
             raise SourceError(f"{self._path}: a collection docid comes twice: docids must be unique")
-        docids = [docids[at] for at in order.tolist()]
-        ends = np.cumsum(np.fromiter(map(len, docids), np.int64, num_docs))
-        return Documents(b"".join(docids), ends, np.arange(num_docs, dtype=np.int32))
+        if not np.array_equal(order, np.arange(num_docs)):
+            joined = b"".join(docids[at] for at in order.tolist())
+            ends = np.cumsum(np.diff(ends, prepend=0)[order])
+        return Documents(joined, ends, np.arange(num_docs, dtype=np.int32))
 
     def num_postings_hint(self) -> int | None:
         """What the lists' document frequencies add up to; known after :meth:`documents`."""

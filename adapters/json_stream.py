@@ -6,7 +6,9 @@ import gzip
 import json
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,7 +21,8 @@ SUFFIXES = (".json", ".jsonl", ".gz")
 """Files that must be JSON; others in a folder are taken if they begin like JSON, as Anserini takes any file."""
 
 _BLANK = b" \t\r\n"
-_CHUNK = 1 << 20
+_CHUNK = 1 << 22
+_VALUES = 1000
 
 
 def json_files(path: Path) -> list[Path]:
@@ -61,41 +64,97 @@ def begins_like_json(path: Path) -> bool:
         return False
 
 
-def json_objects(path: Path) -> Iterator[tuple[int, Any]]:
-    """Yield (line number, value) for each JSON value of the file; an array's elements are values of their own.
+@dataclass
+class Lines:
+    """Whole lines of a file, with a value or an array of values each; blank lines count."""
 
-    Memory is bounded by the largest value.
+    path: Path
+    first: int               # its first line's number, from 1
+    text: bytes
 
-    Errors: SourceError naming file and line for broken JSON, text that is not UTF-8 and damaged gzip.
+
+@dataclass
+class Values:
+    """Some values of a file, with the lines that they begin in."""
+
+    path: Path
+    values: list[tuple[int, Any]]
+
+
+Block = Lines | Values
+
+
+def json_blocks(path: Path, took: Callable[[int], object] = lambda _: None) -> Iterator[Block]:
+    """A file's JSON values, as :func:`values_of` gives them; what is not one value or array a line comes as values.
+
+    ``took`` is told how many bytes of the file were read since it was last told. Memory is bounded by the largest value, or
+    line.
+
+    Errors: SourceError naming file and line for damaged gzip, and what is not one value a line may be broken JSON.
     """
-    line = 1
+    line, told = 1, 0
     try:
         with open_maybe_gzip(path) as file:
-            for line, value in _by_line(path, file):
-                yield line, value
+            raw: Any = file.fileobj if isinstance(file, gzip.GzipFile) else file
+            for block in _blocks(path, file):
+                line = block.first if isinstance(block, Lines) else block.values[-1][0]
+                yield block
+                took(raw.tell() - told)
+                told = raw.tell()
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise SourceError(f"{path}, after line {line}: damaged gzip ({error}): get the file again") from None
 
 
-def _by_line(path: Path, file: BinaryIO) -> Iterator[tuple[int, Any]]:
+def values_of(block: Block) -> Iterator[tuple[int, Any]]:
+    """Yield (line number, value) for each JSON value; an array's elements are values of their own.
+
+    Errors: SourceError naming file and line for broken JSON and text that is not UTF-8.
+    """
+    if isinstance(block, Values):
+        yield from block.values
+        return
     loads = orjson.loads
-    number, first = 0, True
-    for number, text in enumerate(file, 1):
+    for number, text in enumerate(block.text.split(b"\n"), block.first):
         try:
             value = loads(text)
         except orjson.JSONDecodeError as error:
             if not text.strip(_BLANK):
                 continue
-            if first:  # perhaps a value over several lines
-                yield from _by_value(path, text, file, number)
-                return
-            raise SourceError(f"{path}, line {number}: broken JSON ({error.msg}): mend or remove the line") from None
-        first = False
+            raise SourceError(f"{block.path}, line {number}: broken JSON ({error.msg}): mend or remove the line") from None
         if isinstance(value, list):
             for element in value:
                 yield number, element
         else:
             yield number, value
+
+
+def json_objects(path: Path) -> Iterator[tuple[int, Any]]:
+    """Yield (line number, value) for each JSON value of a file, as :func:`values_of` does for a block."""
+    for block in json_blocks(path):
+        yield from values_of(block)
+
+
+def _blocks(path: Path, file: BinaryIO) -> Iterator[Block]:
+    head, line = b"", 1
+    for head in file:                                  # the first that is not blank says how the file is written
+        if head.strip(_BLANK):
+            break
+        line += 1
+    try:
+        orjson.loads(head)
+    except orjson.JSONDecodeError:
+        values = _by_value(path, head, file, line)
+        while some := list(islice(values, _VALUES)):
+            yield Values(path, some)
+        return
+    while head:
+        text = head + file.read(_CHUNK)
+        while (end := text.rfind(b"\n") + 1) == 0 and (more := file.read(len(text))):
+            text += more
+        text, head = (text[:end], text[end:]) if end else (text, b"")
+        yield Lines(path, line, text)
+        line += text.count(b"\n")
+        head = head or file.read(1)
 
 
 def _by_value(path: Path, head: bytes, file: BinaryIO, line: int) -> Iterator[tuple[int, Any]]:

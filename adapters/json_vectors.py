@@ -9,26 +9,31 @@ and negative weights, 2**31 and more, duplicate ids, the rest of a file after a 
 from __future__ import annotations
 
 import hashlib
+import sys
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from bmp_plugin.errors import SourceError
+from bmp_plugin.parallel import in_order
 
+from .docids import Docids
 from .inversion import DEFAULT_BUDGET, Inverter
-from .json_stream import json_files, json_objects
+from .json_documents import MAX_IMPACT, DocumentBlock
+from .json_processes import parser
+from .json_stream import json_blocks, json_files
 from .source import Documents, PostingBatch, SourceInfo
 
-MAX_IMPACT = 2**31 - 1
 MAX_DOCUMENTS = 2**31 - 1
 MAX_TOKEN_UNITS = 255
-_CHUNK_POSTINGS = 1_000_000
+SHARED_FROM = 1 << 24
+"""Bytes of files from which on it is worth while to start processes."""
 
 # Character.isWhitespace of Java, by which Lucene's WhitespaceTokenizer divides: no-break spaces and U+0085 do not count
 _JAVA_WHITESPACE = frozenset(
@@ -90,11 +95,13 @@ class JsonVectorSource:
     path : str or Path
         A file, or a folder of files (its subfolders too).
     budget : int
-        Postings held in memory; beyond, they are spilled to a temporary folder (8 bytes a posting) until ``close``.
+        Postings held in memory; beyond, they are spilled to a temporary file (up to 6 bytes a posting) until ``close``.
     temp_dir : str or Path, optional
-        Where that folder is made.
+        Folder of that file, which has no name; the system's temporary folder if not given.
     progress : bool
         Show a progress bar while the files are read.
+    threads : int
+        Processors that parse large collections, each in a process of its own.
 
     Errors: ``FileNotFoundError``, and SourceError naming file and line.
     """
@@ -106,12 +113,13 @@ class JsonVectorSource:
         budget: int = DEFAULT_BUDGET,
         temp_dir: str | Path | None = None,
         progress: bool = False,
+        threads: int = 1,
     ) -> None:
         self._path = Path(path)
         self._files = json_files(self._path)
         self._budget, self._temp_dir = budget, temp_dir
         self._inverter = Inverter(budget, temp_dir)
-        self._progress = progress
+        self._progress, self._threads = progress, threads
         self._num_empty = 0
         self._terms: list[bytes] = []
         self._documents: Documents | None = None
@@ -132,13 +140,17 @@ class JsonVectorSource:
     def documents(self) -> Documents:
         """All documents with at least one weight above 0, numbered as they come."""
         if self._documents is None:
-            reader = _Reader(self._inverter, min(_CHUNK_POSTINGS, self._budget))
-            with tqdm(desc="reading vectors", unit=" documents", disable=not self._progress) as bar:
-                for file in self._files:
-                    reader.read(file, bar)
-            self._documents = reader.finish()
-            self._num_empty = reader.num_empty
-            self._terms = [term.encode() for term in reader.numbers.terms]
+            collector = _Collector(self._inverter)
+            size = sum(file.stat().st_size for file in self._files)
+            threads = self._threads if size >= SHARED_FROM else 1
+            with tqdm(desc="reading vectors", total=size, unit="B", unit_scale=True, disable=not self._progress,
+                      file=sys.stderr) as bar, parser(threads) as parse:
+                blocks = chain.from_iterable(json_blocks(file, bar.update) for file in self._files)
+                for block in in_order(parse, blocks, threads):
+                    collector.add(block)
+            self._documents = collector.finish()
+            self._num_empty = collector.num_empty
+            self._terms = [term.encode() for term in collector.numbers.terms]
             if _fingerprint(self._path, json_files(self._path)) != self._fingerprint:
                 raise SourceError(f"{self._path}: files changed while they were read: try again when complete")
         return self._documents
@@ -170,97 +182,47 @@ def _fingerprint(path: Path, files: list[Path]) -> str:
     return digest.hexdigest()
 
 
-class _Reader:
-    """Reads files into an inverter, in chunks of whole documents."""
+class _Collector:
+    """Puts parsed documents one after the other into an inverter, with term numbers of the whole collection."""
 
-    def __init__(self, inverter: Inverter, chunk_postings: int) -> None:
-        self._chunk_postings = chunk_postings
+    def __init__(self, inverter: Inverter) -> None:
         self.numbers = _TermNumbers()
         self.num_empty = 0
         self._inverter = inverter
-        self._docid_bytes = bytearray()
-        self._docid_ends = array("q")
-        self._docid_hashes = array("q")
+        self._docids = Docids()
         self._lines = array("q")
         self._files: list[tuple[int, Path]] = []
-        self._start_chunk()
 
-    def _start_chunk(self) -> None:
-        self._chunk_docids: list[str] = []
-        self._chunk_lines: list[int] = []
-        self._chunk_terms = array("i")
-        self._chunk_weights = array("i")
-        self._chunk_counts = array("q")
-
-    def read(self, path: Path, progress: tqdm[Any]) -> None:
-        """Take all documents of a file."""
-        self._files.append((len(self._docid_ends), path))
-        number_of = self.numbers.__getitem__
-        for line, document in json_objects(path):
-            try:
-                docid, vector = document["id"], document["vector"]
-            except (KeyError, TypeError):
-                raise SourceError(_no_document(path, line, document)) from None
-            if type(docid) is not str or not docid:
-                docid = _docid_text(path, line, docid)
-            if type(vector) is not dict:
-                raise SourceError(
-                    f'{path}, line {line}: "vector" of document {docid!r} is not an object of tokens and weights'
-                )
-            weights = self._chunk_weights
-            before = len(weights)
-            try:
-                weights.extend(vector.values())
-            except (TypeError, OverflowError):
-                del weights[before:]
-                weights.extend(_whole_weights(path, line, docid, vector))
-            self._chunk_terms.extend(map(number_of, vector))
-            self._chunk_docids.append(docid)
-            self._chunk_lines.append(line)
-            self._chunk_counts.append(len(vector))
-            if len(weights) >= self._chunk_postings:
-                self._take_chunk(path)
-                progress.update(len(self._docid_ends) - progress.n)
-        self._take_chunk(path)
-        progress.update(len(self._docid_ends) - progress.n)
-
-    def _take_chunk(self, path: Path) -> None:
-        if not self._chunk_docids:
+    def add(self, block: DocumentBlock) -> None:
+        """Take the next documents."""
+        if not self._files or self._files[-1][1] != block.path:
+            self._files.append((len(self._docids), block.path))
+        if not block.docids:
             return
-        terms = np.frombuffer(self._chunk_terms, np.int32)
-        weights = np.frombuffer(self._chunk_weights, np.int32)
-        counts = np.frombuffer(self._chunk_counts, np.int64)
-        places = np.repeat(np.arange(counts.size, dtype=np.int32), counts)
-        if weights.size and int(weights.min()) < 0:
-            place = int(places[int(weights.argmin())])
-            raise SourceError(
-                f"{path}, line {self._chunk_lines[place]}: document {self._chunk_docids[place]!r} has the weight"
-                f" {int(weights.min())}: weights must not be negative"
-            )
+        number_of = np.array([self.numbers[token] for token in block.tokens], np.int32)
+        terms, weights = number_of[block.terms] if block.tokens else block.terms, block.weights
+        places = np.repeat(np.arange(len(block.docids), dtype=np.int32), block.counts)
         kept = weights > 0
         if not kept.all():
             terms, weights, places = terms[kept], weights[kept], places[kept]
-        present = np.bincount(places, minlength=counts.size) > 0
+        present = np.bincount(places, minlength=len(block.docids)) > 0
         if terms.size and int(terms.min()) < 0:
-            terms, weights, places, present = self._divide(path, terms, weights, places)
+            terms, weights, places, present = self._divide(block, terms, weights, places)
         self.num_empty += int(present.size - present.sum())
-        docs = (np.cumsum(present) - 1 + len(self._docid_ends)).astype(np.int32)
+        docs = (np.cumsum(present) - 1 + len(self._docids)).astype(np.int32)
         self._inverter.add(terms, docs[places], weights)
+        lines = block.lines.tolist()
         for place in np.flatnonzero(present).tolist():
-            docid = self._chunk_docids[place].encode()
-            self._docid_bytes += docid
-            self._docid_ends.append(len(self._docid_bytes))
-            self._docid_hashes.append(hash(docid))
-            self._lines.append(self._chunk_lines[place])
-        if len(self._docid_ends) > MAX_DOCUMENTS:
-            raise SourceError(f"{path}: more than {MAX_DOCUMENTS} documents: divide the collection")
-        self._start_chunk()
+            self._docids.append(block.docids[place].encode())
+            self._lines.append(lines[place])
+        if len(self._docids) > MAX_DOCUMENTS:
+            raise SourceError(f"{block.path}: more than {MAX_DOCUMENTS} documents: divide the collection")
 
     def _divide(
-        self, path: Path, terms: NDArray[np.int32], weights: NDArray[np.int32], places: NDArray[np.int32]
+        self, block: DocumentBlock, terms: NDArray[np.int32], weights: NDArray[np.int32], places: NDArray[np.int32]
     ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32], NDArray[np.bool_]]:
         """Replace divided tokens by their parts and add up the weights of equal terms of a document."""
-        present = np.zeros(len(self._chunk_docids), bool)
+        present = np.zeros(len(block.docids), bool)
         whole = terms >= 0
         present[places[whole]] = True
         extra: list[tuple[int, int, int]] = []
@@ -278,61 +240,23 @@ class _Reader:
         if sums.size and int(sums.max()) > MAX_IMPACT:
             place = int(keys[int(sums.argmax())] >> 32)
             raise SourceError(
-                f"{path}, line {self._chunk_lines[place]}: weights of document {self._chunk_docids[place]!r} add up to"
+                f"{block.path}, line {block.lines[place]}: weights of document {block.docids[place]!r} add up to"
                 f" more than {MAX_IMPACT}: use smaller weights"
             )
         return (keys & 0xFFFFFFFF).astype(np.int32), sums.astype(np.int32), (keys >> 32).astype(np.int32), present
 
     def finish(self) -> Documents:
         """Check that no docid came twice and turn the postings round."""
-        ends = np.array(self._docid_ends, np.int64)
-        self._refuse_duplicates(ends)
+        twice = self._docids.duplicate()
+        if twice is not None:
+            first, second = twice
+            raise SourceError(
+                f"{self._file_of(second)}, line {self._lines[second]}: document id {self._docids[second].decode()!r} came"
+                f" before ({self._file_of(first)}, line {self._lines[first]}): ids must be unique"
+            )
         self._inverter.finish(len(self.numbers.terms))
-        return Documents(bytes(self._docid_bytes), ends, np.arange(ends.size, dtype=np.int32))
-
-    def _refuse_duplicates(self, ends: NDArray[np.int64]) -> None:
-        hashes = np.array(self._docid_hashes, np.int64)
-        order = np.argsort(hashes, kind="stable")
-        ordered = hashes[order]
-        starts = ends - np.diff(ends, prepend=0) if ends.size else ends
-        for at in np.flatnonzero(ordered[1:] == ordered[:-1]).tolist():
-            first, second = int(order[at]), int(order[at + 1])
-            docid = self._docid_bytes[starts[first] : ends[first]]
-            if docid == self._docid_bytes[starts[second] : ends[second]]:
-                raise SourceError(
-                    f"{self._file_of(second)}, line {self._lines[second]}: document id {docid.decode()!r} came before"
-                    f" ({self._file_of(first)}, line {self._lines[first]}): ids must be unique"
-                )
+        joined, ends = self._docids.joined()
+        return Documents(joined, ends, np.arange(ends.size, dtype=np.int32))
 
     def _file_of(self, doc: int) -> Path:
         return next(path for first, path in reversed(self._files) if first <= doc)
-
-
-def _no_document(path: Path, line: int, value: Any) -> str:
-    if not isinstance(value, Mapping):
-        return f"{path}, line {line}: not a JSON object with id and vector"
-    missing = "id" if "id" not in value else "vector"
-    return f'{path}, line {line}: no "{missing}": each document needs "id" and "vector"'
-
-
-def _docid_text(path: Path, line: int, docid: Any) -> str:
-    if isinstance(docid, int) and not isinstance(docid, bool):
-        return str(docid)
-    raise SourceError(f'{path}, line {line}: "id" is {docid!r}: give a string')
-
-
-def _whole_weights(path: Path, line: int, docid: str, vector: dict[str, Any]) -> list[int]:
-    """The slower way, for weights not all int32: takes whole floats, says what is wrong with others."""
-    weights = []
-    for token, weight in vector.items():
-        where = f"{path}, line {line}: weight {weight!r} of token {token!r} in document {docid!r}"
-        if not isinstance(weight, int | float):
-            raise SourceError(f"{where} is not a number")
-        if weight != weight or (isinstance(weight, float) and not weight.is_integer() and abs(weight) < MAX_IMPACT):
-            raise SourceError(f"{where} is not a whole number: quantize the weights first (e.g. times 100, rounded)")
-        if weight > MAX_IMPACT:
-            raise SourceError(f"{where} is above {MAX_IMPACT}: quantize to smaller weights")
-        if weight < 0:
-            raise SourceError(f"{where} is negative: weights must be 1 or more")
-        weights.append(int(weight))
-    return weights

@@ -12,7 +12,8 @@ from .source import PostingSource
 EXPECTED = "a Lucene index directory, a CIFF file, or a file or folder of JSON vectors"
 
 
-def open_source(path: str | Path, field: str = "contents", progress: bool = False) -> PostingSource:
+def open_source(path: str | Path, field: str = "contents", progress: bool = False, *, threads: int = 1,
+                temp_dir: str | Path | None = None) -> PostingSource:
     """Open a source of postings.
 
     Parameters
@@ -23,6 +24,10 @@ def open_source(path: str | Path, field: str = "contents", progress: bool = Fals
         Field of a Lucene index; the other formats have but one.
     progress : bool
         Show a progress bar where opening reads the whole source (JSON vectors).
+    threads : int
+        Processors to read with, where reading is shared out (JSON vectors).
+    temp_dir : str or Path, optional
+        Folder of temporary files, which have no name; the system's if not given.
 
     Errors: ``FileNotFoundError`` if nothing is there; SourceError if it is none of these, or damaged;
     MissingDependencyError if reading the format needs something that is not installed.
@@ -39,11 +44,11 @@ def open_source(path: str | Path, field: str = "contents", progress: bool = Fals
             raise SourceError(f"{path}: looks like a Lucene index but is not a readable one: check that it is complete")
         if (path / "manifest.json").is_file():
             raise SourceError(f"{path}: already a block-max index: search it, or give {EXPECTED}")
-        return _json_vectors(path, progress)
+        return _json_vectors(path, progress, threads, temp_dir)
     with damage_named(path), open_maybe_gzip(path) as file:
         head = file.read(4096)
     if head.lstrip()[:1] in (b"{", b"["):
-        return _json_vectors(path, progress)
+        return _json_vectors(path, progress, threads, temp_dir)
     from .ciff import CiffSource, begins_like_ciff
 
     if begins_like_ciff(head):
@@ -51,11 +56,11 @@ def open_source(path: str | Path, field: str = "contents", progress: bool = Fals
     raise SourceError(f"{path}: {'an empty file' if not head else 'not recognized'}: give {EXPECTED}")
 
 
-def _json_vectors(path: Path, progress: bool) -> PostingSource:
+def _json_vectors(path: Path, progress: bool, threads: int, temp_dir: str | Path | None) -> PostingSource:
     from .json_vectors import JsonVectorSource
 
     # its info, which needs the files read, cannot be assigned: all that sets it apart from the protocol
-    return cast(PostingSource, JsonVectorSource(path, progress=progress))
+    return cast(PostingSource, JsonVectorSource(path, progress=progress, threads=threads, temp_dir=temp_dir))
 
 
 def _is_lucene_directory(path: Path) -> bool:

@@ -6,7 +6,7 @@
 
 engines:
   lucene, drop-in    Pyserini's LuceneImpactSearcher, and BmpImpactSearcher in its place, on one Lucene index
-  ours, ours-bp      BmpSearcher, and the same after --reorder bp
+  ours, ours-bp      BmpSearcher, and the same after --reorder bp; ours-leading: after --reorder leading
   rust, rust-bp      the paper's bmp at block sizes 8, 16 and 32 (or rust-8 alone), and the same in the order of ours-bp
   seismic            at several settings, always approximate
   exhaustive         no pruning; a good reference for small collections, slow

@@ -10,7 +10,7 @@ import gzip
 import os
 import sys
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from bmp_plugin.errors import SourceError
+
+from .mapped import mapped_npz
 
 if TYPE_CHECKING:
     from bmp_plugin.adapters.source import PostingSource
@@ -35,8 +37,22 @@ class Arrays(NamedTuple):
     ptr: NDArray[np.int64]
     terms: NDArray[Any]
     impacts: NDArray[Any]
-    docids: list[str]
+    docids: Sequence[str]
     vocabulary: list[str]
+
+
+class _Numbers(Sequence[str]):
+    """d0, d1, ..., made when they are asked for: millions of them would take half a gigabyte."""
+
+    def __init__(self, count: int) -> None:
+        self._range = range(count)
+
+    def __len__(self) -> int:
+        return len(self._range)
+
+    def __getitem__(self, at: Any) -> Any:
+        found = self._range[at]
+        return f"d{found}" if isinstance(found, int) else [f"d{number}" for number in found]
 
 
 @dataclass(frozen=True)
@@ -90,20 +106,20 @@ class Collection:
 
     @cached_property
     def arrays(self) -> Arrays:
-        """All of it, in memory."""
+        """All of it, memory-mapped as far as it is not compressed."""
         if self.path.is_dir():
-            with np.load(self._converted) as stored:
-                return Arrays(stored["ptr"], stored["terms"], stored["imps"], orjson.loads(stored["docids"].tobytes()),
-                              orjson.loads(stored["vocabulary"].tobytes()))
+            stored = mapped_npz(self._converted)
+            return Arrays(stored["ptr"], stored["terms"], stored["imps"], orjson.loads(stored["docids"].tobytes()),
+                          orjson.loads(stored["vocabulary"].tobytes()))
         assert self.vocabulary_path is not None
-        with np.load(self.path) as stored:
-            missing = {"ptr", "terms", "imps"} - set(stored)
-            if missing:
-                raise SourceError(f"{self.path}: has no array {sorted(missing)[0]!r}; it needs ptr, terms and imps")
-            ptr, terms, impacts = stored["ptr"].astype(np.int64), stored["terms"], stored["imps"]
-            docids = stored["ids"].tolist() if "ids" in stored else [f"d{i}" for i in range(len(ptr) - 1)]
-            if "delta" in stored:
-                terms = _from_gaps(ptr, terms)
+        stored = mapped_npz(self.path)
+        missing = {"ptr", "terms", "imps"} - set(stored)
+        if missing:
+            raise SourceError(f"{self.path}: has no array {sorted(missing)[0]!r}; it needs ptr, terms and imps")
+        ptr, terms, impacts = stored["ptr"].astype(np.int64, copy=False), stored["terms"], stored["imps"]
+        docids: Sequence[str] = stored["ids"].tolist() if "ids" in stored else _Numbers(len(ptr) - 1)
+        if "delta" in stored:
+            terms = _from_gaps(ptr, terms)
         vocabulary = self.vocabulary_path.read_text(encoding="utf-8").split("\n")
         top = int(terms.max()) + 1 if len(terms) else 0
         if top > len(vocabulary):
@@ -112,8 +128,8 @@ class Collection:
 
     def counts(self) -> tuple[int, int]:
         """Documents and postings, without reading these."""
-        with np.load(self._converted if self.path.is_dir() else self.path) as stored:
-            return len(stored["ptr"]) - 1, int(stored["ptr"][-1])
+        ptr = mapped_npz(self._converted if self.path.is_dir() else self.path)["ptr"]
+        return len(ptr) - 1, int(ptr[-1])
 
     def documents(self, order: Iterable[int] | None = None) -> Iterator[tuple[str, dict[str, int]]]:
         """Documents as (docid, vector), in the order of the collection or of the row numbers given."""
@@ -123,13 +139,13 @@ class Collection:
             lo, hi = int(ptr[row]), int(ptr[row + 1])
             yield docids[row], dict(zip(map(token, terms[lo:hi].tolist()), impacts[lo:hi].tolist(), strict=True))
 
-    def source(self) -> Path | PostingSource:
-        """What ``BmpIndex.build`` takes: the JSON vectors as they are, or the arrays."""
+    def source(self, threads: int = 1) -> Path | PostingSource:
+        """What ``BmpIndex.build`` takes: the JSON vectors as they are, or the arrays; temporary files go to the work folder."""
         if self.path.is_dir():
             return self.path
         from bmp_plugin.adapters.arrays import ArraySource
 
-        return ArraySource(*self.arrays)
+        return ArraySource(*self.arrays, threads=threads, temp_dir=self.work)
 
     def json_folder(self) -> Path:
         """A folder of JSON vectors, which is written in the work folder if the collection comes as arrays."""

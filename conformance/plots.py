@@ -125,9 +125,18 @@ def _size(results: Sequence[Result]) -> Any:
         for label, points in lines.items():
             points.sort()
             axis.plot([x for x, _ in points], [y for _, y in points], marker="o", markersize=3, label=label)
+        _proportional(axis, [point for points in lines.values() for point in points])
         axis.set(xscale="log", xlabel="documents", ylabel="mean ms a query", title=f"k = {k}")
     axes[-1].legend(fontsize="x-small", loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
+
+
+def _proportional(axis: Any, points: Sequence[tuple[int, float]]) -> None:
+    """A line that grows as the collection does, from the fastest on the smallest: what is flatter grows slower."""
+    if points:
+        first, last = min(points), max(x for x, _ in points)
+        axis.plot([first[0], last], [first[1], first[1] * last / first[0]], color="grey", linestyle=":", linewidth=0.9,
+                  label="in proportion to documents")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -33,6 +33,7 @@ def figures(row: Row, num_postings: int) -> Result:
     starts = {name: float(np.median([start[name] for start in again])) for name in row.starts[0]}
     return {"engine": row.contestant.peer, "settings": dict(row.contestant.settings), "index_bytes": row.index_bytes,
             "bytes_a_posting": row.index_bytes / max(1, num_postings), "build": row.build, "new_process": starts,
+            "serving": row.serving,
             "k": by_k}
 
 
@@ -115,7 +116,7 @@ def _ratio_table(engines: Result, ks: Sequence[int]) -> list[str]:
         "mean": lambda found: found.get("mean_ms"), "p99": lambda found: found.get("p99_ms"),
         "kernel": lambda found: float(np.median(found["kernel_ms"])) if "kernel_ms" in found else None}
     lines = _head("", "against", *(f"{figure}, k = {k}" for k in ks for figure in figures_of))
-    ours = [label for label, engine in engines.items() if engine["engine"] in ("ours", "ours-bp", "drop-in")]
+    ours = [label for label, engine in engines.items() if engine["engine"] in ("ours", "ours-bp", "ours-leading", "drop-in")]
     for label in ours:
         for kind, members in _kinds(engines, ours).items():
             cells = []
@@ -155,15 +156,21 @@ def _batch_table(engines: Result, ks: Sequence[int]) -> list[str]:
 
 
 def _index_table(result: Result) -> list[str]:
-    lines = _head("engine", "MB", "bytes a posting", "built in s", "peak memory of it, MB", "import s", "open s",
-                  "first query s")
+    lines = _head("engine", "MB", "bytes a posting", "built in s", "peak memory of it, MB", "anonymous", "import s", "open s",
+                  "first query s", "memory serving, MB", "anonymous")
     seen = set()
     for engine in result["engines"].values():
         if engine["engine"] in seen:
             continue
         seen.add(engine["engine"])
         build, new = engine["build"], engine["new_process"]
-        built = [f"{build['seconds']:.1f}", f"{build['peak_bytes'] / 1e6:,.0f}"] if build else ["", ""]
+        built = [f"{build['seconds']:.1f}", _megabytes(build, "peak_bytes"), _megabytes(build, "peak_anonymous_bytes")] \
+            if build else [""] * 3
         lines.append(_row(engine["engine"], f"{engine['index_bytes'] / 1e6:,.1f}", f"{engine['bytes_a_posting']:.2f}", *built,
-                          f"{new['import_s']:.2f}", f"{new['open_s']:.3f}", f"{new['first_query_s']:.3f}"))
+                          f"{new['import_s']:.2f}", f"{new['open_s']:.3f}", f"{new['first_query_s']:.3f}",
+                          *(_megabytes(engine.get("serving", {}), name) for name in ("resident_bytes", "anonymous_bytes"))))
     return lines
+
+
+def _megabytes(found: Result, name: str) -> str:
+    return f"{found[name] / 1e6:,.0f}" if found.get(name) else ""

@@ -47,12 +47,16 @@ class Plan:
 
 @dataclass
 class Row:
-    """What was measured of a contestant: times float64[queries] in seconds by k, one array a round, and the rest."""
+    """What was measured of a contestant: times float64[queries] in seconds by k, one array a round, and the rest.
+
+    ``serving`` is the memory that its process takes after it has answered all queries at every k.
+    """
 
     contestant: Contestant
     index_bytes: int
     build: dict[str, float] | None
     starts: list[dict[str, float]] = field(default_factory=list)
+    serving: dict[str, int] = field(default_factory=dict)
     times: dict[int, list[NDArray[np.float64]]] = field(default_factory=dict)
     agreement: dict[int, dict[str, float]] = field(default_factory=dict)
     kernel: dict[int, list[float]] = field(default_factory=dict)
@@ -131,6 +135,9 @@ class _Run:
                 for k in self._plan.ks:
                     answers = self._process(name).ask("answers", dict(contestant.settings), k)
                     self.rows[contestant].agreement[k] = self._agreement.compare(answers, k)
+            memory = self._process(name).ask("memory")
+            for contestant in self._of(name):
+                self.rows[contestant].serving = memory
             self._turn_ends(name)
 
     def round(self, number: int) -> None:

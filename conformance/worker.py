@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import sys
 import time
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from . import peers
 from .collection import Collection
+from .memory import AnonymousPeak, children_peak_bytes, memory_bytes, peak_bytes
 
 WARM_UP = 50          # queries asked before a round's are timed: another engine has had the caches meanwhile
 
@@ -44,31 +44,17 @@ def _picklable(error: Exception) -> bool:
 
 
 def build(name: str, collection: Collection) -> dict[str, float]:
-    """Build a peer's index: seconds, and the largest memory of this process or of a child of it, in bytes."""
+    """Build a peer's index: seconds; the largest memory of this process or of a child of it, in bytes; the anonymous part."""
     started = time.perf_counter()
-    peers.PEERS[name].build(collection)
-    return {"seconds": time.perf_counter() - started, "peak_bytes": max(_peak_bytes(), _children_peak_bytes())}
+    with AnonymousPeak() as anonymous:
+        peers.PEERS[name].build(collection)
+    return {"seconds": time.perf_counter() - started, "peak_bytes": max(peak_bytes(), children_peak_bytes()),
+            "peak_anonymous_bytes": anonymous.bytes}
 
 
 def kernel(log: Path, name: str, work: Path, queries: Sequence[peers.Query], ks: Sequence[int]) -> dict[int, float | None]:
     """Mean seconds a query of a peer's innermost timer, by k."""
     return {k: peers.PEERS[name].kernel_seconds(work, queries, k, log) for k in ks}
-
-
-def _peak_bytes() -> int:
-    """This process's own: unlike getrusage, it does not begin with the memory of the process that started it."""
-    try:
-        status = Path("/proc/self/status").read_text()
-        return int(status.split("VmHWM:")[1].split()[0]) * 1024
-    except (OSError, IndexError):
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _RSS_UNIT
-
-
-def _children_peak_bytes() -> int:
-    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * _RSS_UNIT
-
-
-_RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
 class Server:
@@ -137,3 +123,7 @@ class Server:
         started = time.perf_counter()
         self._engine.batch(self._queries, k, threads, settings)
         return len(self._queries) / (time.perf_counter() - started)
+
+    def memory(self) -> dict[str, int]:
+        """What this process takes of memory now."""
+        return memory_bytes()

@@ -3,6 +3,7 @@ import importlib.util
 import json
 import os
 import struct
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,9 @@ from bmp_plugin import BmpIndex
 from bmp_plugin.conformance import bench, plots, report, runner
 from bmp_plugin.conformance.agreement import Agreement
 from bmp_plugin.conformance.collection import Collection
+from bmp_plugin.conformance.mapped import mapped_npz
 from bmp_plugin.conformance.peers import GROUPS, PEERS, Contestant, contestants
+from bmp_plugin.errors import SourceError
 
 DOCUMENTS, QUERIES = 150, 6
 
@@ -93,6 +96,9 @@ def test_every_figure_of_ours(result):
     assert ours["index_bytes"] > 0
     assert ours["build"]["seconds"] > 0
     assert ours["build"]["peak_bytes"] > 10_000_000
+    if sys.platform == "linux":
+        assert 10_000_000 < ours["build"]["peak_anonymous_bytes"] < ours["build"]["peak_bytes"]
+        assert 10_000_000 < ours["serving"]["anonymous_bytes"] < ours["serving"]["resident_bytes"]
     assert ours["bytes_a_posting"] == ours["index_bytes"] / result["collection"]["postings"]
     assert {"import_s", "open_s", "first_query_s"} == set(ours["new_process"])
     found = ours["k"]["40"]
@@ -209,6 +215,26 @@ def test_refusals(folder, capsys, arguments, says):
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith("bench: error: ")
     assert says in error
+
+
+def test_stored_arrays_are_mapped_and_compressed_ones_read(tmp_path):
+    given = {"a": np.arange(5000, dtype=np.uint16), "of text": np.array(["x", "yé"]), "none": np.empty((0, 3)),
+             "grid": np.arange(6.0).reshape(2, 3)}
+    np.savez(tmp_path / "stored.npz", **given)
+    np.savez_compressed(tmp_path / "small.npz", **given)
+    for name, is_mapped in (("stored", True), ("small", False)):
+        found = mapped_npz(tmp_path / f"{name}.npz")
+        assert set(found) == set(given)
+        for key, values in given.items():
+            assert np.array_equal(found[key], values)
+            assert found[key].dtype == values.dtype
+            assert isinstance(found[key].base, np.memmap) == (is_mapped and values.size > 0)
+    (tmp_path / "bad.npz").write_bytes((tmp_path / "stored.npz").read_bytes()[:-40])
+    with pytest.raises(SourceError, match=r"bad\.npz"):
+        mapped_npz(tmp_path / "bad.npz")
+    np.savez(tmp_path / "objects.npz", a=np.array([{}, None]))
+    with pytest.raises(SourceError, match=r"objects\.npz.*plain"):
+        mapped_npz(tmp_path / "objects.npz")
 
 
 def test_refuses_what_is_no_collection(folder, tmp_path):

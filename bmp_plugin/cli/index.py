@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from pathlib import Path
 from typing import Any
 
 from .arguments import add_command, add_quiet, positive, say, shows_progress
@@ -42,9 +43,10 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--field", default="contents", help="field of the Lucene index")
     parser.add_argument(
         "--reorder",
-        choices=("none", "bp"),
+        choices=("none", "bp", "leading"),
         default="none",
-        help="put similar documents together, by recursive graph bisection: slower to build, faster to search",
+        help="put similar documents together: by recursive graph bisection, slower to build, faster to search; or by their"
+        " leading terms, between the two",
     )
     parser.add_argument(
         "--block-size",
@@ -65,7 +67,9 @@ def run(args: argparse.Namespace) -> int:
 
     progress = shows_progress(args)
     started = time.perf_counter()
-    source = open_source(args.input, field=args.field, progress=progress)
+    source = open_source(
+        args.input, field=args.field, progress=progress, threads=args.threads, temp_dir=Path(args.output).parent
+    )
     try:
         index = BmpIndex.build(
             source,

@@ -4,6 +4,7 @@ from __future__ import annotations
 import platform
 import sys
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from importlib import metadata
 from itertools import pairwise
 from pathlib import Path
@@ -14,29 +15,18 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from ..errors import SourceError
-from . import encode
-from .layout import (
-    ARRAYS,
-    DENSE,
-    DENSE_SHARE,
-    EXCESS_SHARE,
-    FILLER_SHARE,
-    FORMAT,
-    FREQUENT,
-    GAPS,
-    RARE,
-    ROW_SHARE,
-    VERSION,
-    Geometry,
-    check_block_size,
-)
+from ..parallel import in_order
+from .batches import IMPACTS, EncodedBatch, Numbering, encode_postings
+from .docid_order import docid_ranks
+from .layout import ARRAYS, DENSE, FORMAT, FREQUENT, GAPS, RARE, VERSION, Geometry, check_block_size
 from .store import ArrayWriter, staging, write_manifest
 from .strings import gather
 
 if TYPE_CHECKING:
-    from bmp_plugin.adapters.source import Documents, PostingBatch, PostingSource
+    from bmp_plugin.adapters.source import Documents, PostingSource
 
 Order = NDArray[np.int32]
+ORDERS = ("none", "bp", "leading")
 
 
 def build_index(source: PostingSource, output: Path, *, block_size: int, reorder: str,
@@ -47,8 +37,8 @@ def build_index(source: PostingSource, output: Path, *, block_size: int, reorder
     :class:`bmp_plugin.errors.BuildError` where ``output`` cannot be written.
     """
     check_block_size(block_size)
-    if reorder not in ("none", "bp"):
-        raise ValueError(f"reorder={reorder!r} is not one of none, bp")
+    if reorder not in ORDERS:
+        raise ValueError(f"reorder={reorder!r} is not one of {', '.join(ORDERS)}")
     with staging(output) as folder:
         documents = source.documents()
         _check_documents(source, documents)
@@ -57,10 +47,14 @@ def build_index(source: PostingSource, output: Path, *, block_size: int, reorder
             from .reorder import bisection_order
 
             order = bisection_order(source, documents, folder, threads=threads, progress=progress)
+        elif reorder == "leading":
+            from .leading import leading_order
+
+            order = leading_order(source, documents, threads=threads, progress=progress)
         build = _Build(folder, Geometry(len(documents.numbers), block_size))
         try:
             build.documents(documents, order, source.info.ties_by_docid)
-            build.postings(source, documents, order, progress)
+            build.postings(source, documents, order, threads, progress)
             manifest = build.finish()
         finally:
             build.abandon()
@@ -74,19 +68,6 @@ def _check_documents(source: PostingSource, documents: Documents) -> None:
         raise SourceError(f"{source.info.path}: lists {len(numbers)} documents and {len(ends)} docids")
     if len(numbers) and (numbers[0] < 0 or np.any(np.diff(numbers) <= 0)):
         raise SourceError(f"{source.info.path}: document numbers do not ascend")
-
-
-def docid_ranks(documents: Documents, by_docid: bool) -> NDArray[np.int32]:
-    """Documents in the order that breaks ties: docid bytes, then number in the source; or the number alone.
-
-    Returns int32[num_docs]: the i-th is the index, in ``documents``, of the document of rank i.
-    """
-    num_docs = len(documents.numbers)
-    if not by_docid:
-        return np.arange(num_docs, dtype=np.int32)
-    bounds = [0, *documents.docid_ends.tolist()]
-    docids = [documents.docid_bytes[lo:hi] for lo, hi in pairwise(bounds)]
-    return np.array(sorted(range(num_docs), key=docids.__getitem__), np.int32)
 
 
 @dataclass
@@ -134,92 +115,36 @@ class _Build:
         self.writers["docid_end"].append(np.cumsum(lengths[at]))
         self.writers["docid_bytes"].append(raw if order is None else gather(raw, starts[at], documents.docid_ends[at]))
 
-    def postings(self, source: PostingSource, documents: Documents, order: Order | None, progress: bool) -> None:
-        """Encode every batch of the source."""
-        num_docs = self.geometry.num_docs
-        numbers = documents.numbers
-        top = int(numbers[-1]) + 1 if num_docs else 0
-        position_of = None
-        if order is not None or top != num_docs:
-            position_of = np.full(top, -1, np.int32)
-            position_of[numbers if order is None else numbers[order]] = np.arange(num_docs, dtype=np.int32)
+    def postings(self, source: PostingSource, documents: Documents, order: Order | None, threads: int,
+                 progress: bool) -> None:
+        """Encode every batch of the source. Where batches begin shows in the arrays; which thread encodes one does not."""
+        encode = partial(encode_postings, geometry=self.geometry, numbering=_numbering(source, documents, order))
         with tqdm(total=source.num_postings_hint(), unit=" postings", unit_scale=True, desc="indexing",
                   disable=None if progress else True, file=sys.stderr) as bar:
-            for batch in source.batches():
-                self._encode(source, batch, top, position_of)
-                bar.update(len(batch.docs))
+            for encoded in in_order(encode, source.batches(), threads):
+                self._append(encoded)
+                bar.update(encoded.num_postings)
 
-    def _encode(self, source: PostingSource, batch: PostingBatch, top: int, position_of: Order | None) -> None:
-        starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(batch.counts)])
-        docs, impacts = np.array(batch.docs, np.int32), np.array(batch.impacts, np.int32)       # both are changed in place
-        maxima = np.empty(len(batch.terms), np.int32)
-        bad = encode.check_postings(starts, docs, impacts, top, maxima)
-        if bad >= 0:
-            term = batch.terms[int(np.searchsorted(starts, bad, "right")) - 1].decode("utf-8", "replace")
-            raise SourceError(f"{source.info.path}: term {term!r} has document {docs[bad]} out of order or range, or with "
-                              f"impact {impacts[bad]}, which is not positive")
-        if position_of is not None:
-            encode.to_positions(starts, docs, impacts, position_of)
-        self.num_postings += len(docs)
-        self._encode_lists(batch, *_with_excess(starts, docs, impacts, maxima))
-
-    def _encode_lists(self, batch: PostingBatch, starts: NDArray[np.int64], docs: NDArray[np.int32],
-                      impacts: NDArray[np.int32], maxima: NDArray[np.int32], has_excess: NDArray[np.bool_]) -> None:
-        """Encode the terms' own lists and the excesses that follow them."""
-        geo, terms, n = self.geometry, len(batch.terms), len(maxima)
-        counts = np.diff(starts)
-        widths = np.where(maxima < 2**8, 1, np.where(maxima < 2**16, 2, 4)).astype(np.uint8)
-        kinds = np.where(counts * ROW_SHARE >= geo.num_docs, FREQUENT, RARE).astype(np.uint8)
-        kinds[counts == 0] = RARE
-        kinds[terms:] = RARE
-        kinds[(kinds == FREQUENT) & (counts * DENSE_SHARE >= geo.num_docs) & (widths == 1)] = DENSE
-        fillers = np.empty(n, np.int64)
-        encode.count_fillers(starts, docs, fillers)
-        kinds[(kinds == RARE) & (widths == 1) & (fillers * FILLER_SHARE <= counts) & (counts > 0)] = GAPS
-        rare, gaps, frequent, dense = (kinds == k for k in (RARE, GAPS, FREQUENT, DENSE))
-        entries = np.empty(n, np.int64)
-        encode.count_entries(starts, docs, kinds, entries)
-        sizes = {"rare_docs": counts * rare, "gaps": (counts + fillers) * gaps,
-                 "frequent": counts * frequent * (1 + widths.astype(np.int64))}
-        docs_ptr = sum(_offsets(size) * (size > 0) for size in sizes.values())
-        with_impacts = sizes["rare_docs"] + sizes["gaps"]
-        entry_ptr, impacts_ptr = _offsets(entries), _offsets(with_impacts)
-        with_row = frequent | dense
-        row_of, dense_of = _offsets(with_row), _offsets(dense)
-        num_rows, num_dense = int(with_row.sum()), int(dense.sum())
-        out = {
-            "entry_window": np.empty(entries.sum(), np.uint16), "entry_start": np.empty(entries.sum(), np.uint32),
-            "rare_docs": np.empty(sizes["rare_docs"].sum(), np.uint16),
-            "gaps": np.empty(sizes["gaps"].sum(), np.uint8),
-            "frequent": np.empty(sizes["frequent"].sum(), np.uint8),
-            "window_start": np.zeros((num_rows, geo.num_windows + 1), np.uint32),
-            "superblock_start": np.zeros((num_rows, geo.num_superblocks), np.uint16),
-            "block_max": np.zeros((num_rows, geo.counts()["num_row_bytes"]), np.uint8),
-            "dense_impacts": np.zeros((num_dense, geo.num_positions), np.uint8),
-        }
-        rare_impacts = np.empty(with_impacts.sum(), np.int32)
-        encode.encode_batch(starts, docs, impacts, kinds, widths, maxima, geo.block_shift, entry_ptr, out["entry_window"],
-                            out["entry_start"], docs_ptr, out["rare_docs"], out["gaps"], impacts_ptr, rare_impacts,
-                            out["frequent"], row_of, dense_of, out["window_start"], out["superblock_start"],
-                            out["block_max"], out["dense_impacts"])
-        list_impacts = np.zeros(n, np.int64)
-        for width, name in ((1, "impacts8"), (2, "impacts16"), (4, "impacts32")):
-            mine = (widths == width) & ~with_row
-            list_impacts[mine] = self.writers[name].length + _offsets(with_impacts * mine)[mine]
-            self.writers[name].append(rare_impacts[np.repeat(mine, with_impacts)])
-        w = self.writers
-        excess = np.where(has_excess, self.free["num_excesses"] + _offsets(has_excess), -1)
-        self.terms.add(
-            batch.terms, term_df=batch.dfs, term_excess=excess, list_count=counts, list_max=maxima,
-            list_kind=kinds, list_width=widths, list_impacts=list_impacts,
-            list_docs=docs_ptr + np.select([rare, gaps, frequent], [w[name].length for name in sizes]),
-            list_entry=np.where(with_row, self.free["num_rows"] + row_of, w["entry_window"].length + entry_ptr),
-            list_entries=np.where(dense, self.free["num_dense"] + dense_of, entries - 1))
-        for name, values in out.items():
+    def _append(self, batch: EncodedBatch) -> None:
+        """Write what was encoded, and keep its columns with their pointers moved to where that stands."""
+        w, free, columns = self.writers, self.free, batch.columns
+        kinds, widths = columns["list_kind"], columns["list_width"]
+        with_row, dense = (kinds == FREQUENT) | (kinds == DENSE), kinds == DENSE
+        for kind, name in ((RARE, "rare_docs"), (GAPS, "gaps"), (FREQUENT, "frequent")):
+            columns["list_docs"][kinds == kind] += w[name].length
+        for width, name in IMPACTS.items():
+            columns["list_impacts"][(widths == width) & ~with_row] += w[name].length
+        columns["list_entry"] += np.where(with_row, free["num_rows"], w["entry_window"].length)
+        columns["list_entries"][dense] += free["num_dense"]
+        excess = columns["term_excess"]
+        excess[excess >= 0] += free["num_excesses"]
+        self.num_postings += batch.num_postings
+        free["num_rows"] += int(with_row.sum())
+        free["num_dense"] += int(dense.sum())
+        free["num_excesses"] += len(kinds) - len(batch.terms)
+        self.terms.add(batch.terms, **columns)
+        for name, values in batch.arrays.items():
             w[name].append(values)
-        self.free["num_rows"] += num_rows
-        self.free["num_dense"] += num_dense
-        self.free["num_excesses"] += n - terms
 
     def finish(self) -> dict[str, Any]:
         """Write the term table in term order and close every file; returns the manifest's part about the arrays."""
@@ -255,29 +180,14 @@ class _Build:
             writer.abandon()
 
 
-def _with_excess(starts: NDArray[np.int64], docs: NDArray[np.int32], impacts: NDArray[np.int32], maxima: NDArray[np.int32]
-                 ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32], NDArray[np.int32], NDArray[np.bool_]]:
-    """Lists of the terms, then their excesses: starts, docs, impacts and maxima of all; and which terms have an excess.
-
-    ``impacts`` is changed in place.
-    """
-    large = np.zeros(len(maxima), np.int64)
-    if len(maxima) and maxima.max() > 255:
-        encode.count_large(starts, impacts, large)
-    split = (large > 0) & (large * EXCESS_SHARE <= np.diff(starts))
-    if not split.any():
-        return starts, docs, impacts, maxima, split
-    excess_docs, excess_impacts = np.empty(large[split].sum(), np.int32), np.empty(large[split].sum(), np.int32)
-    encode.split_excess(starts, split, docs, impacts, excess_docs, excess_impacts)
-    return (np.concatenate([starts, starts[-1] + np.cumsum(large[split])]), np.concatenate([docs, excess_docs]),
-            np.concatenate([impacts, excess_impacts]), np.concatenate([np.where(split, 255, maxima), maxima[split] - 255]),
-            split)
-
-
-def _offsets(sizes: NDArray[Any]) -> NDArray[np.int64]:
-    """Where each part begins when parts of these sizes follow one another."""
-    ends = np.cumsum(sizes, dtype=np.int64)
-    return ends - sizes
+def _numbering(source: PostingSource, documents: Documents, order: Order | None) -> Numbering:
+    num_docs, numbers = len(documents.numbers), documents.numbers
+    top = int(numbers[-1]) + 1 if num_docs else 0
+    positions = None
+    if order is not None or top != num_docs:
+        positions = np.full(top, -1, np.int32)
+        positions[numbers if order is None else numbers[order]] = np.arange(num_docs, dtype=np.int32)
+    return Numbering(top, positions, source.info.path)
 
 
 def _versions() -> dict[str, str]:

@@ -54,12 +54,13 @@ class BmpIndex:
             A Lucene impact index, a CIFF file or JSON vectors (a file or a folder); which of them is found out.
         output : path
             The index directory; it appears only when it is whole, and takes the place of an index that was there.
-        reorder : {"none", "bp"}
-            Keep the source's document order, or assign a new one by recursive graph bisection. Answers are the same.
+        reorder : {"none", "bp", "leading"}
+            Keep the source's document order, or assign a new one by recursive graph bisection, or by leading terms, which
+            is cheaper and gains less. Answers are the same.
         block_size : int
             Documents a block: a power of two from 1 to 256. Smaller is a larger index with tighter bounds.
         threads : int
-            Processor threads for the work that is parallel (reordering).
+            Processor threads to build with; the index is the same for any number.
         field : str
             The field to read of a Lucene index.
 
@@ -77,7 +78,7 @@ class BmpIndex:
         if isinstance(source, (str, Path)):
             from bmp_plugin.adapters.sniff import open_source
 
-            source = open_source(source, field=field, progress=progress)
+            source = open_source(source, field=field, progress=progress, threads=threads, temp_dir=Path(output).parent)
         try:
             build_index(source, Path(output), block_size=block_size, reorder=reorder, threads=threads,
                         progress=progress)

@@ -54,14 +54,15 @@ class ArrayWriter:
 def staging(output: Path) -> Iterator[Path]:
     """A temporary folder beside ``output`` that takes its place when the block ends well, and vanishes when it does not.
 
-    A block-max index that stands there serves until then. Errors: :class:`BuildError` where something else stands at
-    ``output``, or where it cannot be written.
+    A block-max index that stands there serves until then. What a killed process left of the same output is removed.
+    Errors: :class:`BuildError` where something else stands at ``output``, or where it cannot be written.
     """
     if os.path.lexists(output) and not _is_index(output):
         raise BuildError(f"{output}: exists and is not a block-max index, so it is not replaced; choose another output")
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        folder = _make_beside(output)
+        _remove_abandoned(output)
+        folder, lock = _make_held(output)
     except OSError as error:
         raise BuildError(f"{output}: cannot be written ({error.strerror}); choose another output") from error
     try:
@@ -73,6 +74,44 @@ def staging(output: Path) -> Iterator[Path]:
         raise BuildError(f"{output}: cannot be written ({error.strerror})") from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)
+
+
+def _make_held(output: Path) -> tuple[Path, int | None]:
+    """A new folder beside ``output``, held unless the system cannot do that."""
+    while True:
+        folder = _make_beside(output)
+        lock = _hold(folder)
+        if folder.exists():             # else another process has just taken it for abandoned
+            return folder, lock
+
+
+def _hold(folder: Path) -> int | None:
+    """A lock on a folder, which ends with this process: a file descriptor, or None if somebody holds it or none can."""
+    try:
+        import fcntl
+
+        opened = os.open(folder, os.O_RDONLY)
+    except (ImportError, FileNotFoundError):
+        return None
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(opened)
+        return None
+    return opened
+
+
+def _remove_abandoned(output: Path) -> None:
+    """Remove the temporary folders of processes that were killed while they built the same output."""
+    prefix = f".{output.name}{TEMPORARY}"
+    for folder in [path for path in output.parent.iterdir() if path.name.startswith(prefix) and path.is_dir()]:
+        lock = _hold(folder)
+        if lock is not None and not (folder / "old").exists():       # which is an index: see _replace
+            shutil.rmtree(folder, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)
 
 
 def _is_index(folder: Path) -> bool:

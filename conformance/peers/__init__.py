@@ -13,7 +13,8 @@ from .seismic import Seismic
 __all__ = ["GROUPS", "PEERS", "Answer", "Contestant", "Engine", "Peer", "Query", "Settings", "contestants"]
 
 PEERS: dict[str, Peer] = {peer.name: peer for peer in (
-    Lucene(), DropIn(), Ours(), Ours("bp"), *(Rust(size) for size in BLOCK_SIZES), *(Rust(size, "bp") for size in BLOCK_SIZES),
+    Lucene(), DropIn(), Ours(), Ours("bp"), Ours("leading"),
+    *(Rust(size) for size in BLOCK_SIZES), *(Rust(size, "bp") for size in BLOCK_SIZES),
     Seismic(), Exhaustive())}
 
 OUR_CURVE = (*(f"alpha={alpha}" for alpha in (0.98, 0.96, 0.93, 0.9)),

@@ -32,7 +32,7 @@ class Exhaustive(Peer):
         np.save(unfinished / "docs.npy", np.repeat(np.arange(len(docids), dtype=np.int32), np.diff(ptr))[order])
         np.save(unfinished / "impacts.npy", impacts[order])
         np.save(unfinished / "ends.npy", np.cumsum(np.bincount(terms, minlength=len(vocabulary))))
-        (unfinished / "names.json").write_text(json.dumps([docids, vocabulary]))
+        (unfinished / "names.json").write_text(json.dumps([list(docids), vocabulary]))
         os.replace(unfinished, path)
 
     def open(self, work: Path) -> Engine:

@@ -16,7 +16,7 @@ BUILD_THREADS = 2
 
 
 class Ours(Peer):
-    """``ours``, or ``ours-bp`` after recursive graph bisection."""
+    """``ours``; ``ours-bp`` after recursive graph bisection; ``ours-leading`` in the order of leading terms."""
 
     has_kernel_timer = True
 
@@ -33,8 +33,8 @@ class Ours(Peer):
     def build(self, collection: Collection) -> None:
         from bmp_plugin import BmpIndex
 
-        BmpIndex.build(collection.source(), self.index(collection.work), reorder=self._reorder, threads=BUILD_THREADS,
-                       progress=False)
+        BmpIndex.build(collection.source(BUILD_THREADS), self.index(collection.work), reorder=self._reorder,
+                       threads=BUILD_THREADS, progress=False)
 
     def open(self, work: Path) -> Engine:
         from bmp_plugin import BmpSearcher

@@ -1,0 +1,119 @@
+"""Documents with vectors, as JSON values, to arrays: what may be done for many parts of a collection at once."""
+from __future__ import annotations
+
+from array import array
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bmp_plugin.errors import SourceError
+
+from .json_stream import Block, values_of
+
+MAX_IMPACT = 2**31 - 1
+
+
+@dataclass
+class DocumentBlock:
+    """Some documents in a row.
+
+    Attributes
+    ----------
+    path : Path
+    docids : list of str
+    lines : int64[len(docids)]
+        Where they stand in the file.
+    counts : int64[len(docids)]
+        Tokens of each document.
+    tokens : list of str
+        All tokens, as they come first.
+    terms : int32[sum(counts)]
+        Places in ``tokens``.
+    weights : int32[sum(counts)]
+        From 0 on.
+    """
+
+    path: Path
+    docids: list[str]
+    lines: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    tokens: list[str]
+    terms: NDArray[np.int32]
+    weights: NDArray[np.int32]
+
+
+class _Numbers(dict[str, int]):
+    """Tokens, numbered at first sight."""
+
+    def __missing__(self, token: str) -> int:
+        self[token] = number = len(self)
+        return number
+
+
+def parse(block: Block) -> DocumentBlock:
+    """The documents of a block. Errors: SourceError naming file and line."""
+    path = block.path
+    numbers = _Numbers()
+    number_of = numbers.__getitem__
+    docids, lines, counts = [], array("q"), array("q")
+    terms, weights = array("i"), array("i")
+    for line, document in values_of(block):
+        try:
+            docid, vector = document["id"], document["vector"]
+        except (KeyError, TypeError):
+            raise SourceError(_no_document(path, line, document)) from None
+        if type(docid) is not str or not docid:
+            docid = _docid_text(path, line, docid)
+        if type(vector) is not dict:
+            raise SourceError(f'{path}, line {line}: "vector" of document {docid!r} is not an object of tokens and weights')
+        before = len(weights)
+        try:
+            weights.extend(vector.values())
+        except (TypeError, OverflowError):
+            del weights[before:]
+            weights.extend(_whole_weights(path, line, docid, vector))
+        terms.extend(map(number_of, vector))
+        docids.append(docid)
+        lines.append(line)
+        counts.append(len(vector))
+    found = DocumentBlock(path, docids, np.array(lines, np.int64), np.array(counts, np.int64), list(numbers),
+                          np.array(terms, np.int32), np.array(weights, np.int32))
+    if len(weights) and int(found.weights.min()) < 0:
+        at = int(np.searchsorted(np.cumsum(found.counts), int(found.weights.argmin()), "right"))
+        raise SourceError(f"{path}, line {lines[at]}: document {docids[at]!r} has the weight {int(found.weights.min())}:"
+                          " weights must not be negative")
+    return found
+
+
+def _no_document(path: Path, line: int, value: Any) -> str:
+    if not isinstance(value, Mapping):
+        return f"{path}, line {line}: not a JSON object with id and vector"
+    missing = "id" if "id" not in value else "vector"
+    return f'{path}, line {line}: no "{missing}": each document needs "id" and "vector"'
+
+
+def _docid_text(path: Path, line: int, docid: Any) -> str:
+    if isinstance(docid, int) and not isinstance(docid, bool):
+        return str(docid)
+    raise SourceError(f'{path}, line {line}: "id" is {docid!r}: give a string')
+
+
+def _whole_weights(path: Path, line: int, docid: str, vector: dict[str, Any]) -> list[int]:
+    """The slower way, for weights not all int32: takes whole floats, says what is wrong with others."""
+    weights = []
+    for token, weight in vector.items():
+        where = f"{path}, line {line}: weight {weight!r} of token {token!r} in document {docid!r}"
+        if not isinstance(weight, int | float):
+            raise SourceError(f"{where} is not a number")
+        if weight != weight or (isinstance(weight, float) and not weight.is_integer() and abs(weight) < MAX_IMPACT):
+            raise SourceError(f"{where} is not a whole number: quantize the weights first (e.g. times 100, rounded)")
+        if weight > MAX_IMPACT:
+            raise SourceError(f"{where} is above {MAX_IMPACT}: quantize to smaller weights")
+        if weight < 0:
+            raise SourceError(f"{where} is negative: weights must be 1 or more")
+        weights.append(int(weight))
+    return weights

@@ -1,0 +1,80 @@
+"""The order that breaks ties: collection docids by their UTF-8 bytes, then numbers in the source."""
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..kernels import kernel
+
+if TYPE_CHECKING:
+    from bmp_plugin.adapters.source import Documents
+
+KEY = 8          # bytes of a docid that are compared at once
+
+
+def docid_ranks(documents: Documents, by_docid: bool) -> NDArray[np.int32]:
+    """Documents in the order that breaks ties, or in that of their numbers if not ``by_docid``.
+
+    Returns int32[num_docs]: the i-th is the index, in ``documents``, of the document of rank i. Sorts by the first 8 bytes
+    after what all docids begin with, then those that are still equal by the next 8, and so on: about 60 bytes of memory a
+    document, however long docids are.
+    """
+    num_docs = len(documents.numbers)
+    order = np.arange(num_docs, dtype=np.int32)
+    if not by_docid or num_docs < 2:
+        return order
+    raw, ends = np.frombuffer(documents.docid_bytes, np.uint8), np.ascontiguousarray(documents.docid_ends, np.int64)
+    depth = _common_prefix(raw, ends)
+    places = order.astype(np.int64)             # of the documents that are still to be sorted, ascending
+    group = np.zeros(num_docs, np.int64)        # a number of those that are equal so far, ascending with the place
+    while len(places):
+        keys, left = np.empty(len(places), np.uint64), np.empty(len(places), np.int8)
+        read_keys(raw, ends, order[places], depth, keys, left)
+        # a docid that ends here comes before one that goes on with zeros
+        sorting = np.lexsort((left, keys, group)) if depth or group[-1] else np.lexsort((left, keys))
+        order[places] = order[places[sorting]]
+        keys, left, group = keys[sorting], left[sorting], group[sorting]
+        differs = (keys[1:] != keys[:-1]) | (left[1:] != left[:-1]) | (group[1:] != group[:-1])
+        group = np.concatenate([np.zeros(1, np.int64), np.cumsum(differs)])
+        tied = np.zeros(len(places), bool)
+        tied[:-1] = ~differs
+        tied[1:] |= ~differs
+        tied &= left > KEY                      # equal docids stay in the order of their numbers: sorting is stable
+        places, group = places[tied], group[tied]
+        depth += KEY
+    return order
+
+
+@kernel
+def _common_prefix(raw, ends):
+    """How many bytes all strings begin with alike; raw uint8, ends int64[at least one]."""
+    common = ends[0]
+    for i in range(1, len(ends)):
+        start = ends[i - 1]
+        common = min(common, ends[i] - start)
+        for j in range(common):
+            if raw[j] != raw[start + j]:
+                common = np.int64(j)
+                break
+    return common
+
+
+@kernel
+def read_keys(raw, ends, strings, depth, keys, left):
+    """Bytes depth to depth + 8 of some strings as numbers that sort alike, zeros after the end: keys uint64[n].
+
+    left int8[n] tells how many bytes there were, 9 for more than 8.
+    """
+    for i in range(len(strings)):
+        at = np.int64(strings[i])
+        start = (ends[at - 1] if at > 0 else np.int64(0)) + depth
+        rest = ends[at] - start
+        key = np.uint64(0)
+        for j in range(8):
+            key <<= np.uint64(8)
+            if j < rest:
+                key |= np.uint64(raw[start + j])
+        keys[i] = key
+        left[i] = min(rest, 9)

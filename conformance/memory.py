@@ -1,0 +1,73 @@
+"""What a process takes of memory: anonymous, which is its own, and resident in all, with pages of files that it has mapped."""
+from __future__ import annotations
+
+import resource
+import sys
+import threading
+from pathlib import Path
+from types import TracebackType
+
+SECONDS = 0.02
+_RSS_UNIT = 1 if sys.platform == "darwin" else 1024
+
+
+def memory_bytes(pid: int | str = "self") -> dict[str, int]:
+    """A process's ``resident_bytes`` and ``anonymous_bytes``; none where the system does not tell."""
+    found = {"resident_bytes": _status(pid, "VmRSS"), "anonymous_bytes": _status(pid, "RssAnon")}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def peak_bytes() -> int:
+    """The largest resident memory of this process: unlike getrusage, not beginning with that of who started it."""
+    found = _status("self", "VmHWM")
+    return found if found is not None else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _RSS_UNIT
+
+
+def children_peak_bytes() -> int:
+    """The largest resident memory of a child that has ended."""
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * _RSS_UNIT
+
+
+class AnonymousPeak:
+    """Looks 50 times a second, while the block runs, at the anonymous memory of this process and those it has started.
+
+    Attributes
+    ----------
+    bytes : int
+        The largest sum seen; 0 where the system does not tell.
+    """
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> AnonymousPeak:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._ended.wait(SECONDS):
+            self.bytes = max(self.bytes, sum(memory_bytes(pid).get("anonymous_bytes", 0) for pid in _with_children("self")))
+
+
+def _with_children(pid: int | str) -> list[int | str]:
+    found: list[int | str] = [pid]
+    for listed in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            for child in listed.read_text().split():
+                found += _with_children(int(child))
+        except OSError:                 # it has ended
+            continue
+    return found
+
+
+def _status(pid: int | str, name: str) -> int | None:
+    try:
+        return int(Path(f"/proc/{pid}/status").read_text().split(f"{name}:")[1].split()[0]) * 1024
+    except (OSError, IndexError):
+        return None

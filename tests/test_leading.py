@@ -1,0 +1,74 @@
+"""The order by leading terms: what it says it is, for any number of threads, and the same answers."""
+import numpy as np
+import pytest
+
+from bmp_plugin import BmpIndex, BmpSearcher
+from bmp_plugin.adapters.arrays import ArraySource
+from bmp_plugin.index.leading import LEADING, leading_order
+
+DOCUMENTS, TERMS = 3000, 40
+
+
+@pytest.fixture(scope="module")
+def vectors():
+    rng = np.random.default_rng(3)
+    return [{int(t): int(rng.integers(1, 9)) for t in np.sort(rng.permutation(TERMS)[:rng.integers(1, 12)])}
+            for _ in range(DOCUMENTS)]
+
+
+def source_of(vectors, numbers=None):
+    ptr = np.cumsum([0, *map(len, vectors)])
+    terms = np.array([t for vector in vectors for t in vector])
+    impacts = np.array([x for vector in vectors for x in vector.values()])
+    source = ArraySource(ptr, terms, impacts, [f"d{i}" for i in range(len(vectors))], [f"t{i}" for i in range(TERMS)])
+    source.__class__ = Gaps if numbers else ArraySource
+    return source
+
+
+class Gaps(ArraySource):
+    """Deleted documents in between."""
+
+    def documents(self):
+        found = super().documents()
+        found.numbers = found.numbers * 3 + 5
+        return found
+
+    def batches(self):
+        for batch in super().batches():
+            batch.docs = batch.docs * 3 + 5
+            yield batch
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+@pytest.mark.parametrize("gaps", [False, True])
+def test_documents_are_sorted_by_their_leading_terms(vectors, threads, gaps):
+    df = np.bincount([t for vector in vectors for t in vector], minlength=TERMS)
+
+    def key(doc):
+        leading = sorted(vectors[doc], key=lambda t: (-vectors[doc][t], t))[:LEADING]
+        return [(-df[t], t) for t in leading] + [(0, TERMS)] * (LEADING - len(leading))
+
+    source = source_of(vectors, gaps)
+    found = leading_order(source, source.documents(), threads=threads)
+    assert found.dtype == np.int32
+    assert found.tolist() == sorted(range(DOCUMENTS), key=key)
+
+
+def test_answers_are_the_same(vectors, tmp_path):
+    plain = BmpSearcher(BmpIndex.build(source_of(vectors), tmp_path / "none.bmp", progress=False))
+    index = BmpIndex.build(source_of(vectors), tmp_path / "leading.bmp", reorder="leading", threads=2, progress=False)
+    index.verify()
+    assert index.manifest["reorder"] == "leading"
+    assert not np.array_equal(index.arrays["doc_number"], np.arange(DOCUMENTS))
+    searcher = BmpSearcher(index)
+    rng = np.random.default_rng(4)
+    for k in (1, 10, 500):
+        for _ in range(20):
+            query = {f"t{t}": int(rng.integers(1, 5)) for t in rng.permutation(TERMS)[:5]}
+            assert [(hit.docid, hit.score, hit.lucene_docid) for hit in searcher.search(query, k)] \
+                == [(hit.docid, hit.score, hit.lucene_docid) for hit in plain.search(query, k)]
+
+
+def test_an_empty_collection(tmp_path):
+    empty = ArraySource(np.zeros(1, np.int64), np.empty(0, np.int64), np.empty(0, np.int64), [], [])
+    assert BmpIndex.build(empty, tmp_path / "i.bmp", reorder="leading", threads=2, progress=False).num_docs == 0
