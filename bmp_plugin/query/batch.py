@@ -32,9 +32,9 @@ def adjust_ties(scores, n):
 
 
 @kernel
-def search_many(starts, lists, weights, bounded, k, alpha, budget, first_tier, geometry, index, docs, scores, found,
+def search_many(starts, lists, weights, bounded, k, floors, alpha, budget, first_tier, geometry, index, docs, scores, found,
                 statistics):
-    """Several queries; query q has lists[starts[q]:starts[q + 1]] and weights and bounded alike.
+    """Several queries; query q has lists[starts[q]:starts[q + 1]], weights and bounded alike, and floors[q].
 
     Results go to docs int32[queries, >= k], scores float32[queries, >= k] and found int64[queries], which is -1 for a
     query that needs the exhaustive way; statistics int64[queries, 2]. See :func:`.search.search` for the others.
@@ -44,5 +44,5 @@ def search_many(starts, lists, weights, bounded, k, alpha, budget, first_tier, g
         if lo == hi:
             found[q] = 0
             continue
-        found[q] = search(lists[lo:hi], weights[lo:hi], bounded[lo:hi], k, alpha, budget, first_tier, geometry, index,
-                          docs[q], scores[q], statistics[q])
+        found[q] = search(lists[lo:hi], weights[lo:hi], bounded[lo:hi], k, floors[q], alpha, budget, first_tier, geometry,
+                          index, docs[q], scores[q], statistics[q])
