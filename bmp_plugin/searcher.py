@@ -180,7 +180,7 @@ class BmpSearcher:
         docs = np.empty((n, k), np.int32)
         scores = np.empty((n, k), np.float32)
         found = np.zeros(n, np.int64)
-        floors = np.zeros(n, np.float32) if floors is None else floors
+        floors = np.zeros(n, np.float32) if floors is None else np.array(floors, np.float32)
         statistics = np.zeros((n, 2), np.int64)
         search_many(starts, lists, weights, bounded, k, floors, float(alpha), int(budget), _first_tier(k), self._geometry,
                     self._arrays, docs, scores, found, statistics)
