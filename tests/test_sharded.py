@@ -19,7 +19,8 @@ from bmp_plugin.sharded.build import build_shards
 from bmp_plugin.sharded.index import ShardedIndex
 from bmp_plugin.sharded.join import join
 from bmp_plugin.sharded.manifest import read_manifest
-from bmp_plugin.sharded.waves import waves
+from bmp_plugin.sharded.server import ShardServer
+from bmp_plugin.sharded.waves import sample_size, waves
 
 SHARDS = (1, 2, 3, 7)
 QIDS = list(NASTY_QUERIES)
@@ -112,27 +113,49 @@ def test_min_idf_is_that_of_the_whole_collection(min_idf: float, folder: Path) -
 def test_later_shards_know_what_earlier_ones_found(tmp_path: Path) -> None:
     """Eight shards score far fewer superblocks than eight that know nothing of each other."""
     rng = np.random.default_rng(1)
-    num_docs, num_terms = 120_000, 40
-    present = rng.random((num_docs, num_terms)) < rng.random(num_terms) ** 3
-    source = ArraySource(np.concatenate([[0], np.cumsum(present.sum(1))]), np.nonzero(present)[1].astype(np.uint16),
-                         1 + (rng.random(present.sum()) ** 4 * 200).astype(np.int64), [f"d{i}" for i in range(num_docs)],
+    num_docs, num_terms = 160_000, 300
+    cells = np.unique(rng.integers(0, num_docs, (num_terms, 1_500)) * num_terms + np.arange(num_terms)[:, None])
+    source = ArraySource(np.searchsorted(cells // num_terms, np.arange(num_docs + 1)), cells % num_terms,
+                         1 + (rng.random(len(cells)) ** 6 * 250).astype(np.int64), [f"d{i}" for i in range(num_docs)],
                          [f"t{i}" for i in range(num_terms)])
     index = build_shards(source, tmp_path / "i.bmps", 8, progress=False)
-    queries = [{f"t{t}": int(rng.integers(1, 9)) for t in rng.choice(num_terms, 5, replace=False)} for _ in range(12)]
+    queries = [{f"t{t}": int(rng.integers(1, 9)) for t in rng.choice(num_terms, 6, replace=False)} for _ in range(20)]
     with ShardedSearcher(index) as searcher:
-        ignorant = sum(int(shard._searcher.rank(queries, 100)[1][:, 1].sum()) for shard in searcher._shards)
-        known = {growth: int(searcher._ask(queries, 0, growth, 100, 1.0, 1.0, None).work[:, 1].sum()) for growth in (1, 2)}
-    assert known[1] <= known[2] < 0.75 * ignorant
+        for k in (10, 100):
+            ignorant = sum(int(shard._searcher.rank(queries, k)[1][:, 1].sum()) for shard in searcher._shards)
+            options = searcher._options(k, 1.0, 1.0, None)
+            for at_once in (False, True):
+                known = sum(int(merging.work[q, 1]) for merging, q in searcher._ask(queries, 0, at_once, options))
+                assert known < 0.6 * ignorant
 
 
-def test_waves_ask_every_shard_once() -> None:
-    for n in (1, 2, 5, 8, 100):
+def test_a_first_shard_with_all_the_best_documents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the others have to reach is guessed too high; that shows, and all are asked again."""
+    num_docs = 4_000
+    scores = np.arange(num_docs, 0, -1) // 3 + 1
+    source = ArraySource(np.arange(num_docs + 1), np.zeros(num_docs, np.int64), scores,
+                         [f"d{i * 7919 % 10_007}" for i in range(num_docs)], ["t"])
+    asked = []
+    answer = ShardServer.answer
+    monkeypatch.setattr(ShardServer, "answer", lambda shard, question: asked.append(question) or answer(shard, question))
+    alone = BmpSearcher(BmpIndex.build(source, tmp_path / "i.bmp", progress=False), min_idf=-1)
+    with ShardedSearcher(build_shards(source, tmp_path / "i.bmps", 8, progress=False), min_idf=-1) as searcher:
+        for k, rounds in ((1, 1), (10, 2), (400, 2), (501, 2), (3_000, 2), (4_000, 1)):
+            asked.clear()
+            assert ranking(searcher.search({"t": 2}, k)) == ranking(alone.search({"t": 2}, k))
+            assert len(asked) == 8 * rounds, k
+            assert asked[0].k == sample_size(k, 8)
+
+
+def test_every_shard_is_asked_once() -> None:
+    for n in (1, 2, 5, 100):
         for first in (0, n - 1):
-            for growth in (1, 2, 4):
-                found = waves(n, first, growth)
+            for at_once in (False, True):
+                found = waves(n, first, at_once)
                 assert sorted(shard for wave in found for shard in wave) == list(range(n))
                 assert found[0] == [first]
-    assert [len(wave) for wave in waves(100, 0, 2)] == [1, 1, 2, 4, 8, 16, 32, 36]
+                assert len(found) == (min(n, 2) if at_once else n)
+    assert [sample_size(k, n) for k, n in ((1, 1), (1, 8), (10, 8), (1000, 8), (1000, 100))] == [1, 1, 5, 159, 20]
 
 
 def test_approximate_search_keeps_scores(folder: Path, one: BmpSearcher) -> None:

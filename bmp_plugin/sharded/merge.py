@@ -45,9 +45,10 @@ class Merging:
                 scores = np.partition(scores, len(scores) - self._k)[-self._k:]
             self._best[q] = scores
 
-    def floors(self) -> NDArray[np.float32]:
-        """The k-th best score of each query so far, 0 where there are fewer: float32[queries]."""
-        return np.array([best.min() if len(best) == self._k else 0 for best in self._best], np.float32)
+    def scores_of(self, rank: int) -> NDArray[np.float32]:
+        """Each query's score of that rank (from 1, at most k) so far, -1 where there are fewer: float32[queries]."""
+        return np.array([np.partition(best, len(best) - rank)[len(best) - rank] if len(best) >= rank else -1
+                         for best in self._best], np.float32)
 
     def hits(self, q: int, kind: type[Hit] = Hit) -> list[Hit]:
         """The final hits of query q: in order, cut to k, and then their ties adjusted."""

@@ -6,6 +6,7 @@ actor that died is replaced here, and what it was asked is asked again: answers 
 from __future__ import annotations
 
 import logging
+import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -30,10 +31,18 @@ def connect(address: str) -> tuple[Any, Callable[[], None]]:
     if ray.is_initialized():
         return ray, lambda: None
     try:
+        _demand_listener(address)
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:                        # ConnectionError, ValueError, RuntimeError, grpc's own
         raise BmpError(f"--ray-address {address}: there is no Ray cluster to connect to ({_line(error)})") from error
     return ray, ray.shutdown
+
+
+def _demand_listener(address: str) -> None:
+    """Raise ``OSError`` where nothing listens, for which Ray itself would wait for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
 
 
 class RayShard:
@@ -56,6 +65,7 @@ class RayShard:
         The Ray actor that serves it now.
     restarts : int
         How often it was started again.
+    patience : float
     """
 
     def __init__(self, ray: Any, entry: ShardEntry, location: str, options: Mapping[str, Any], patience: float) -> None:
@@ -65,9 +75,10 @@ class RayShard:
         self._ray = ray
         self._location = location
         self._options = {"scheduling_strategy": "SPREAD", **options, "max_restarts": 0}
-        self._patience = patience
+        self.patience = patience
         self._lock = threading.Lock()
         self._closed = False
+        self._given_up: tuple[float, BmpError] | None = None
 
     def open(self) -> None:
         """Place the shard on a node that can open it. Errors: :class:`ShardLostError` naming it."""
@@ -92,20 +103,27 @@ class RayShard:
 
     def _alive(self, dead: Any) -> Any:
         """The actor, another one if it is ``dead``; the first thread that comes replaces it."""
+        came = time.monotonic()
         with self._lock:
             if self.actor is None or self.actor is dead:
                 if self._closed:
                     raise self._lost("the searcher was closed")
+                if self._given_up is not None and self._given_up[0] > came:
+                    raise self._given_up[1]                  # while this thread waited for its turn to try
                 if self.actor is not None:
                     self._ray.kill(self.actor)
                 self.actor = None
-                self.actor = self._place()
+                try:
+                    self.actor = self._place()
+                except BmpError as error:
+                    self._given_up = time.monotonic(), error
+                    raise
                 self.restarts += 1
             return self.actor
 
     def _place(self) -> Any:
         """A new actor that has opened the shard: where the cluster has room, else on each node until one has the files."""
-        deadline = time.monotonic() + self._patience
+        deadline = time.monotonic() + self.patience
         refused: dict[str, str] = {}                   # node -> why it was not that one
         while True:
             try:
@@ -148,7 +166,7 @@ class RayShard:
             return actor, self._get(actor.node.remote(), max(deadline - time.monotonic(), 1.0))
         except self._ray.exceptions.GetTimeoutError as error:
             self._ray.kill(actor)
-            raise self._lost(f"the cluster had no room for it within {self._patience:g} s (it asks for "
+            raise self._lost(f"the cluster had no room for it within {self.patience:g} s (it asks for "
                              f"{options['num_cpus']:g} processors); add nodes, or give it less") from error
 
     def _get(self, reference: Any, timeout: float | None = None) -> Any:

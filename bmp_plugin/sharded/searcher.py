@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +20,20 @@ from ..query.prepare import LARGEST_WEIGHT
 from .index import ShardedIndex
 from .merge import Merging
 from .server import Answers, Question, Shard, ShardServer
-from .waves import waves
+from .waves import sample_size, waves
 
 QUERIES_A_QUESTION = 32          # few enough that shards take turns, enough that asking is cheap beside answering
-GROWTH = 2                       # of waves, where shards answer at the same time
+Prepared = Mapping[str, int]
 Result = TypeVar("Result")
+
+
+class _Options(NamedTuple):
+    """What is asked of a shard for every query; see :class:`.server.Question`."""
+
+    k: int
+    alpha: float
+    beta: float
+    budget: int | None
 
 
 class ShardedSearcher:
@@ -123,7 +132,8 @@ class ShardedSearcher:
         approximate answers differ from one index's; safe ones do not.
         """
         check_options(k, 1, alpha, beta, budget)
-        return self._ask([self._prepared(query)], 0, GROWTH, k, alpha, beta, budget).hits(0, self.hit_type)
+        (merging, q), = self._ask([self._prepared(query)], 0, True, self._options(k, alpha, beta, budget))
+        return merging.hits(q, self.hit_type)
 
     def batch_search(self, queries: Sequence[Query], qids: Sequence[str], k: int = 10, threads: int = 1,
                      alpha: float = 1.0, beta: float = 1.0, budget: int | None = None) -> dict[str, list[Hit]]:
@@ -133,14 +143,15 @@ class ShardedSearcher:
         """
         check_qids(len(queries), len(qids))
         check_options(k, threads, alpha, beta, budget)
+        options = self._options(k, alpha, beta, budget)
         prepared = [self._prepared(query) for query in queries]
-        in_flight, growth = (self._in_flight, GROWTH) if self._in_flight else (threads, 1)
+        in_flight = self._in_flight or threads
         size = max(1, min(QUERIES_A_QUESTION, -(-len(prepared) // in_flight)))
         groups = [prepared[first:first + size] for first in range(0, len(prepared), size)]
 
         def answer(turn: int) -> list[list[Hit]]:
-            merging = self._ask(groups[turn], turn % len(self._shards), growth, k, alpha, beta, budget)
-            return [merging.hits(q, self.hit_type) for q in range(len(groups[turn]))]
+            return [merging.hits(q, self.hit_type)
+                    for merging, q in self._ask(groups[turn], turn % len(self._shards), self._in_flight > 0, options)]
 
         if in_flight == 1 or len(groups) == 1:
             answers = list(map(answer, range(len(groups))))
@@ -149,19 +160,41 @@ class ShardedSearcher:
                 answers = list(pool.map(answer, range(len(groups))))
         return dict(zip(qids, (hits for group in answers for hits in group), strict=True))
 
-    def _ask(self, queries: Sequence[Mapping[str, int]], first: int, growth: int, k: int, alpha: float, beta: float,
-             budget: int | None) -> Merging:
-        """All shards' answers to some queries, the shard ``first`` asked first."""
-        merging = Merging(len(queries), k, self.index.order)
-        share = None if budget is None else -(-budget // len(self._shards))
-        for wave in waves(len(self._shards), first, growth):
-            question = Question(queries, k, alpha, beta, share, merging.floors(), self._threads)
+    def _ask(self, queries: Sequence[Prepared], first: int, at_once: bool, options: _Options) -> list[tuple[Merging, int]]:
+        """All shards' answers, the shard ``first`` asked first: for each query a merging and its number in it.
+
+        That shard is asked for fewer than k, and its last score is a guess of what the k best reach. The others look only
+        for what scores as much. If in the end k documents score more than the guess, nothing was overlooked; for the few
+        queries where they do not, all shards are asked again, with what is known for sure.
+        """
+        plan = waves(len(self._shards), first, at_once)
+        sample = sample_size(options.k, len(self._shards))
+        merging = Merging(len(queries), options.k, self.index.order)
+        nothing = np.zeros(len(queries), np.float32)
+        self._ask_waves(plan[:1], queries, options._replace(k=sample), nothing, merging)
+        guesses = merging.scores_of(sample)
+        self._ask_waves(plan[1:], queries, options, np.maximum(guesses, nothing), merging)
+        found = [(merging, q) for q in range(len(queries))]
+        if sample < options.k:
+            known = merging.scores_of(options.k)
+            doubtful = np.flatnonzero((guesses >= 0) & (known <= guesses)).tolist()
+            if len(doubtful):
+                merging = Merging(len(doubtful), options.k, self.index.order)
+                self._ask_waves(plan, [queries[q] for q in doubtful], options, np.maximum(known, nothing)[doubtful], merging)
+                for at, q in enumerate(doubtful):
+                    found[q] = merging, at
+        return found
+
+    def _ask_waves(self, plan: list[list[int]], queries: Sequence[Prepared], options: _Options, floors: NDArray[np.float32],
+                   merging: Merging) -> None:
+        """Ask shards wave by wave for what scores no less than ``floors`` and the k best so far."""
+        for wave in plan:
+            question = Question(queries, *options, np.maximum(floors, merging.scores_of(options.k)), self._threads)
             asked = [self._shards[i] for i in wave if self._shards[i].entry.name not in self._lost]
             answer = partial(self._answer, question)
             for answers in map(answer, asked) if len(asked) < 2 else self._pool.map(answer, asked):
                 if answers is not None:
                     merging.add(answers)
-        return merging
 
     def _answer(self, question: Question, shard: Shard) -> Answers | None:
         return self._unless_lost(shard, lambda: shard.answer(question))
@@ -183,7 +216,10 @@ class ShardedSearcher:
         if len(self._lost) == len(self._shards):
             raise ShardLostError(f"{self.index.path}: all shards are lost: {'; '.join(self.missing)}")
 
-    def _prepared(self, query: Query) -> dict[str, int]:
+    def _options(self, k: int, alpha: float, beta: float, budget: int | None) -> _Options:
+        return _Options(int(k), alpha, beta, None if budget is None else -(-budget // len(self._shards)))
+
+    def _prepared(self, query: Query) -> Prepared:
         """A query's tokens that the whole collection's min_idf keeps, with whole weights."""
         ids = np.array(self.index.term_ids(query), np.int64)
         weights = weights_of(query)
