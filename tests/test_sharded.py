@@ -31,6 +31,9 @@ def documents_once() -> list[dict[str, Any]]:
     return [document for document in nasty_documents() if document["id"] != "twice#1"]
 
 
+NUM_POSTINGS = sum(len(document["vector"]) for document in documents_once())
+
+
 def write_vectors(documents: list[dict[str, Any]], path: Path) -> Path:
     path.write_text("".join(json.dumps(document, ensure_ascii=False) + "\n" for document in documents), encoding="utf-8")
     return path
@@ -354,3 +357,85 @@ def test_shards_in_an_object_store(folder: Path, one: BmpSearcher, tmp_path: Pat
         ShardedSearcher("memory://bucket/none")
     with pytest.raises(BmpError, match="nosuch://bucket/x"):
         ShardedSearcher("nosuch://bucket/x")
+
+
+# --- the command line -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """The command line in this process: status, standard output, standard error."""
+    from bmp_plugin.cli import interrupts, main
+
+    monkeypatch.setattr(interrupts, "install", lambda: None)             # pytest's own stay
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        status = main([str(argument) for argument in arguments])
+        said = capsys.readouterr()
+        return status, said.out, said.err
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def topics(folder: Path) -> Path:
+    path = folder / "topics.jsonl"
+    path.write_text("".join(json.dumps({"qid": qid, "vector": query}) + "\n" for qid, query in NASTY_QUERIES.items()))
+    return path
+
+
+def test_commands(command: Any, folder: Path, topics: Path, tmp_path: Path) -> None:
+    many, one_run, many_run = tmp_path / "i.bmps", tmp_path / "one.txt", tmp_path / "many.txt"
+    status, _, said = command("index", "--input", folder / "nasty.jsonl", "--output", many, "--shards", 4)
+    assert status == 0
+    assert said.startswith(f"{many}: 4 shards, 596 documents, ")
+    assert command("index", "--input", folder / "nasty.jsonl", "--output", many, "--shards", 3, "--quiet") == (0, "", "")
+    assert sorted(path.name for path in many.iterdir() if path.is_dir()) == [f"shard-00{i}.bmp" for i in range(3)]
+    for index, run in ((folder / "nasty.bmp", one_run), (many, many_run)):
+        assert command("search", "--index", index, "--topics", topics, "--output", run, "--threads", 2)[0] == 0
+    assert many_run.read_bytes() == one_run.read_bytes()
+    assert command("verify", many)[:2] == (0, f"{many}: sound (596 documents, {NUM_POSTINGS:,} postings)\n")
+    status, said, _ = command("info", many)
+    assert status == 0
+    assert "\nshard-002         shard-002.bmp: 199 documents from 397 on, " in said
+    assert [shard["num_docs"] for shard in json.loads(command("info", many, "--json")[1])["shards"]] == [198, 199, 199]
+    impacts = many / "shard-001.bmp" / "impacts8.bin"
+    impacts.write_bytes(bytes(byte ^ 1 for byte in impacts.read_bytes()))
+    status, _, said = command("verify", many)
+    assert status == 1
+    assert said.startswith(f"bmp-plugin: damaged: {impacts}: ")
+
+
+def test_shards_create(command: Any, parts: list[Path], topics: Path, tmp_path: Path) -> None:
+    status, _, said = command("shards", "create", "--output", tmp_path / "i.bmps", *parts)
+    assert status == 0
+    assert said.startswith(f"{tmp_path / 'i.bmps'}: 3 shards, 596 documents, ")
+    assert command("verify", tmp_path / "i.bmps")[0] == 0
+    status, _, said = command("shards", "create", "--output", tmp_path / "x.bmps", parts[0], parts[0])
+    assert status == 2
+    assert said.startswith("bmp-plugin: error: ")
+    assert said.count("\n") == 1
+
+
+def test_a_partial_run_says_so(command: Any, copy: Path, topics: Path, tmp_path: Path) -> None:
+    shutil.rmtree(copy / "shard-001.bmp")
+    search = ("search", "--index", copy, "--topics", topics, "--output")
+    status, _, said = command(*search, tmp_path / "run.txt")
+    assert status == 2
+    assert said.startswith("bmp-plugin: error: shard-001: ")
+    assert not (tmp_path / "run.txt").exists()
+    status, _, said = command(*search, tmp_path / "run.txt", "--allow-partial")
+    assert status == 0
+    assert said.startswith("bmp-plugin: partial: the run lacks shard-001: ")
+    assert {line.split()[-1] for line in (tmp_path / "run.txt").read_text().splitlines()} == {"Anserini-partial"}
+    status, _, said = command(*search, "/dev/stdout", "--allow-partial")
+    assert (status, said.count("\n")) == (2, 1)
+    assert "--allow-partial: /dev/stdout is no file" in said
+
+
+def test_options_that_one_index_has_not(command: Any, folder: Path, topics: Path, tmp_path: Path) -> None:
+    search = ("search", "--index", folder / "nasty.bmp", "--topics", topics, "--output", tmp_path / "run.txt")
+    for option in (("--ray-address", "auto"), ("--allow-partial",), ("--patience", 3), ("--shards-at", "x")):
+        status, _, said = command(*search, *option)
+        assert status == 2
+        assert said.startswith(f"bmp-plugin: error: {option[0]}: ")

@@ -31,8 +31,8 @@ if importlib.util.find_spec("ray") is None and not os.environ.get("CI"):
 
 DATA = Path(str(resources.files("bmp_plugin.data")))
 DOCS, QUERIES = DATA / "cranfield_docs.jsonl.gz", DATA / "cranfield_queries.jsonl.gz"
-NUM_SHARDS = 3
-HALF = {"num_cpus": 0.5}         # all shards fit on one of the nodes, which have two processors each
+NUM_SHARDS = 2
+HALF = {"num_cpus": 0.5}         # both shards fit on one of the nodes, which have one processor each
 QUICK = {"RAY_health_check_period_ms": "300", "RAY_health_check_timeout_ms": "300",
          "RAY_health_check_failure_threshold": "3"}
 
@@ -63,7 +63,7 @@ def expected(folder: Path, batch: Any) -> dict[str, Any]:
 
 
 class LocalCluster:
-    """A head without processors, and two nodes with two each, which are put back when they are gone."""
+    """A head without processors, and two nodes with one each, which are put back when they are gone."""
 
     def __init__(self, caches: Path) -> None:
         import ray
@@ -81,7 +81,7 @@ class LocalCluster:
         for name in {"a", "b"} - set(self.nodes):
             # every node has a cache of its own, as on a machine of its own, but not of compiled kernels
             environment = {"XDG_CACHE_HOME": str(self.caches / name), "NUMBA_CACHE_DIR": str(cache_folder().parent)}
-            self.nodes[name] = self.cluster.add_node(num_cpus=2, env_vars=environment, **self.small)
+            self.nodes[name] = self.cluster.add_node(num_cpus=1, env_vars=environment, **self.small)
 
     def kill_node_of(self, shard: RayShard) -> None:
         """Kill the node that serves a shard, and wait until the cluster knows."""
@@ -140,27 +140,29 @@ def after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Callable[[RayShard]
     return do
 
 
+def nodes_of(searcher: ShardedSearcher) -> set[str]:
+    import ray
+
+    return {ray.get(shard.actor.node.remote()) for shard in searcher._shards if isinstance(shard, RayShard)}
+
+
 def restarts(searcher: ShardedSearcher) -> int:
     return sum(shard.restarts for shard in searcher._shards if isinstance(shard, RayShard))
 
 
-def test_answers_are_those_of_one_index(cluster: LocalCluster, folder: Path, batch: Any, expected: Any) -> None:
+def test_answers_are_those_of_one_index(cluster: LocalCluster, folder: Path, batch: Any, expected: Any, after: Any) -> None:
+    """Also when an actor is killed in the middle of the batch."""
     with ShardedSearcher(folder / "many.bmps", ray_address="auto", actor_options=HALF) as searcher:
         found = searcher.batch_search(*batch, k=50)
         assert list(found) == batch[1]
         assert {qid: ranking(hits) for qid, hits in found.items()} == expected
         assert ranking(searcher.search(batch[0][3], 50)) == expected["q3"]
         assert searcher.search({}) == searcher.search({"nowhere": 1}) == []
-        assert len({str(cluster.ray.get(shard.actor.node.remote())) for shard in searcher._shards}) == 2      # type: ignore
+        assert len(nodes_of(searcher)) == 2
         assert restarts(searcher) == 0
         with pytest.raises(ValueError, match="negative"):
             searcher.search({"flow": -1})
-
-
-def test_an_actor_that_dies_in_a_batch_is_replaced(cluster: LocalCluster, folder: Path, batch: Any, expected: Any,
-                                                   after: Any) -> None:
-    after(5, lambda shard: cluster.ray.kill(shard.actor))
-    with ShardedSearcher(folder / "many.bmps", ray_address="auto", actor_options=HALF) as searcher:
+        after(5, lambda shard: cluster.ray.kill(shard.actor))
         assert {qid: ranking(hits) for qid, hits in searcher.batch_search(*batch, k=50).items()} == expected
         assert restarts(searcher) == 1
         assert searcher.missing == []
@@ -188,7 +190,7 @@ def test_command_line(cluster: LocalCluster, folder: Path) -> None:
 
 def test_a_shard_that_cannot_come_back(cluster: LocalCluster, folder: Path, after: Any, tmp_path: Path,
                                        monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
-    """Two processors are left for three shards: the command fails, or answers all queries from the same two shards."""
+    """One processor is left for two shards: the command fails, or answers all queries from the same shard."""
     monkeypatch.setattr(interrupts, "install", lambda: None)              # pytest's own stay
     output = tmp_path / "run.txt"
     command = ["search", "--index", str(folder / "many.bmps"), "--topics", str(QUERIES), "--output", str(output), "--hits",
@@ -206,12 +208,10 @@ def test_a_shard_that_cannot_come_back(cluster: LocalCluster, folder: Path, afte
     after(5, cluster.kill_node_of, patience=2)
     assert main([*command, "--allow-partial", "--tag", "me"]) == 0
     said = [line for line in capfd.readouterr().err.splitlines() if line.startswith("bmp-plugin: ")]
-    assert said[-1].startswith("bmp-plugin: partial: the run lacks shard-00")
-    lost = re.findall(r"shard-00\d", said[-1])
-    assert 1 <= len(lost) < NUM_SHARDS                  # a second one, where starting it took too long
+    assert len(said) == 1
+    assert said[0].startswith("bmp-plugin: partial: the run lacks shard-00")
     remaining = shutil.copytree(folder / "many.bmps", tmp_path / "remaining.bmps")
-    for name in lost:
-        shutil.rmtree(remaining / f"{name}.bmp")
+    shutil.rmtree(remaining / f"{re.findall('shard-00[0-9]', said[0])[0]}.bmp")
     assert main(["search", "--index", str(remaining), "--topics", str(QUERIES), "--output", str(tmp_path / "local.txt"),
                  "--hits", "100", "--allow-partial", "--tag", "me"]) == 0
     assert output.read_bytes() == (tmp_path / "local.txt").read_bytes()
@@ -229,10 +229,10 @@ def test_a_shard_is_found_on_the_node_that_has_it(cluster: LocalCluster, folder:
     with ShardedSearcher(many, ray_address="auto", shards_at="memory://nowhere", actor_options=HALF) as searcher:
         found = searcher.batch_search(queries, qids, k=50)
         assert {qid: ranking(hits) for qid, hits in found.items()} == {qid: expected[qid] for qid in qids}
-        assert len({str(cluster.ray.get(shard.actor.node.remote())) for shard in searcher._shards}) == 1      # type: ignore
+        assert len(nodes_of(searcher)) == 1
     shutil.rmtree(cache)
-    with pytest.raises(ShardLostError, match=r"^shard-00\d: none of 3 nodes can open it .*memory://nowhere/shard-00\d\.bmp"):
-        ShardedSearcher(many, ray_address="auto", shards_at="memory://nowhere", actor_options=HALF, patience=5)
+    with pytest.raises(ShardLostError, match=r"^shard-00\d: none of 2 nodes can open it .*memory://nowhere/shard-00\d\.bmp"):
+        ShardedSearcher(many, ray_address="auto", shards_at="memory://nowhere", actor_options=HALF)
 
 
 def test_nothing_to_connect_to(folder: Path) -> None:

@@ -144,9 +144,8 @@ class RayShard:
         """An actor on a node that has the shard's files."""
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        for node in [node["NodeID"] for node in self._ray.nodes() if node["Alive"]]:
-            if node in refused:
-                continue
+        for node in [node["NodeID"] for node in self._ray.nodes() if node["Alive"] and node["NodeID"] not in refused
+                     and node["Resources"].get("CPU", 0) >= self._options["num_cpus"]]:
             there = NodeAffinitySchedulingStrategy(node, soft=False)
             try:
                 actor, _ = self._start(self._options | {"scheduling_strategy": there}, deadline)
