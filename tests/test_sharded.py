@@ -439,3 +439,14 @@ def test_options_that_one_index_has_not(command: Any, folder: Path, topics: Path
         status, _, said = command(*search, *option)
         assert status == 2
         assert said.startswith(f"bmp-plugin: error: {option[0]}: ")
+
+
+def test_scaling_measures(folder: Path, topics: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from bmp_plugin.conformance.scaling import main
+
+    assert main(["--parts", str(folder / "nasty.bmp"), "--whole", str(folder / "nasty.bmp"), "--sharded",
+                 str(folder / "nasty-2.bmps"), "--queries", str(topics), "--k", "10", "--rounds", "1"]) == 0
+    said = capsys.readouterr().out
+    assert f"| 596 | {NUM_POSTINGS:,} |" in said
+    assert f"| {len(NASTY_QUERIES)} of {len(NASTY_QUERIES)} |" in said
+    assert main(["--sharded", str(folder / "nasty-2.bmps"), "--queries", str(topics)]) == 2
