@@ -298,7 +298,7 @@ def test_what_is_no_sharded_index(folder: Path, tmp_path: Path) -> None:
         ShardedSearcher(tmp_path / "none")
     with pytest.raises(BmpError, match="not a sharded index"):
         ShardedSearcher(folder / "nasty.bmp")
-    with pytest.raises(BmpError, match="does not describe a block-max index"):
+    with pytest.raises(BmpError, match="is a sharded index; search it with"):
         BmpSearcher(folder / "nasty-2.bmps")
     with pytest.raises(SourceError, match="too few for 7 shards"):
         build_shards(open_source(write_vectors(nasty_documents()[:3], tmp_path / "v.jsonl")), tmp_path / "x", 7, progress=False)

@@ -125,6 +125,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise DamagedIndexError(f"{path}: is not valid JSON ({error}); build the index again") from error
+    if isinstance(manifest, dict) and str(manifest.get("format")).startswith(f"{FORMAT}, "):
+        raise BmpError(f"{folder}: is a {manifest['format'].removeprefix(f'{FORMAT}, ')} index; search it with "
+                       "bmp_plugin.ShardedSearcher, or one of its shards")
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise BmpError(f"{path}: does not describe a block-max index; build one with `bmp-plugin index`")
     if manifest.get("version") != VERSION:
