@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 from bmp_plugin import BmpError, BmpIndex
 from bmp_plugin.adapters.lucene import LuceneSource, fingerprint
 from bmp_plugin.errors import BuildError, SourceError
+from bmp_plugin.sharded.index import ShardedIndex
 
 FIELD = "contents"                  # the only field that Pyserini's impact searcher searches
 _MANIFEST = "manifest.json"
@@ -127,12 +128,12 @@ def _fresh(target: Path, wanted: str) -> BmpIndex | None:
     return index if source["fingerprint"] == wanted else None
 
 
-def lucene_directory_of(index: BmpIndex, directory: Path | None = None) -> Path:
+def lucene_directory_of(index: BmpIndex | ShardedIndex, directory: Path | None = None) -> Path:
     """The Lucene index that a block-max index was built from, for what only Lucene can answer.
 
     Parameters
     ----------
-    index : BmpIndex
+    index : BmpIndex or ShardedIndex
     directory : path, optional
         Where the Lucene index is now; by default where it was.
 

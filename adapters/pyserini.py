@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bmp_plugin import BmpIndex, BmpSearcher
+from bmp_plugin import BmpIndex, BmpSearcher, ShardedSearcher
 from bmp_plugin.adapters.beside import index_of, is_bmp_directory, lucene_directory_of
 from bmp_plugin.adapters.host import import_pyserini
 from bmp_plugin.hits import Hit
+from bmp_plugin.sharded.index import ShardedIndex
+from bmp_plugin.sharded.manifest import is_sharded
 from bmp_plugin.topics import count_tokens
 
 if TYPE_CHECKING:
@@ -43,7 +45,7 @@ class BmpImpactSearcher(LuceneImpactSearcher):
     ----------
     index_dir : str
         A Lucene impact index, whose block-max index beside it (``<index_dir>.bmp``) is used, or built at first and
-        kept; or a block-max index itself.
+        kept; or a block-max index itself, or a sharded one.
     query_encoder : QueryEncoder, str or None
         Query encoder: an object, the name of a model or a cached JSONL file, or None for pre-tokenized queries.
     min_idf : int, default 0
@@ -88,13 +90,16 @@ class BmpImpactSearcher(LuceneImpactSearcher):
             raise ValueError(f"Invalid query encoder type: {type(query_encoder)} for onnx encoder")
         self.index_dir = index_dir
         self.alpha, self.beta, self.budget = alpha, beta, budget
-        if is_bmp_directory(index_dir):
-            self.bmp_index, self._lucene_dir = BmpIndex.open(index_dir), None
+        self._lucene_dir = None if is_bmp_directory(index_dir) else Path(index_dir)
+        self._searcher: BmpSearcher | ShardedSearcher
+        if is_sharded(index_dir):
+            self._searcher = ShardedSearcher(index_dir)
+        elif self._lucene_dir is None:
+            self._searcher = BmpSearcher(index_dir)
         else:
-            self.bmp_index = index_of(index_dir, bmp_dir=bmp_dir, threads=threads, progress=progress)
-            self._lucene_dir = Path(index_dir)
+            self._searcher = BmpSearcher(index_of(index_dir, bmp_dir=bmp_dir, threads=threads, progress=progress))
+        self.bmp_index: BmpIndex | ShardedIndex = self._searcher.index
         self.encoder_type = encoder_type
-        self._searcher = BmpSearcher(self.bmp_index)
         self._searcher.hit_type = _hit_type(self)
         self.min_idf = min_idf
         source = self.bmp_index.manifest["source"]

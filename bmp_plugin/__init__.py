@@ -11,8 +11,9 @@ from .errors import BmpError
 if TYPE_CHECKING:
     from .index.index import BmpIndex
     from .searcher import BmpSearcher
+    from .sharded.searcher import ShardedSearcher
 
-__all__ = ["BmpError", "BmpIndex", "BmpSearcher", "__version__"]
+__all__ = ["BmpError", "BmpIndex", "BmpSearcher", "ShardedSearcher", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
@@ -25,6 +26,10 @@ def __getattr__(name: str) -> Any:
         from .searcher import BmpSearcher
 
         found = BmpSearcher
+    elif name == "ShardedSearcher":
+        from .sharded.searcher import ShardedSearcher
+
+        found = ShardedSearcher
     elif name == "__version__":
         from importlib.metadata import version
 

@@ -17,5 +17,9 @@ class MissingDependencyError(BmpError):
     """A part that is optional and not installed here: a Python package, a JDK, a compiled Java class."""
 
 
+class ShardLostError(BmpError):
+    """A shard of a sharded index that cannot be opened, or whose process died and cannot be started again."""
+
+
 class BuildError(BmpError):
     """An index could not be written where it should stand."""

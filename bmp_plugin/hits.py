@@ -1,14 +1,11 @@
 """Hits: what a search returns, with the attributes of Pyserini's hits."""
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from .index.index import BmpIndex
+from .query.batch import adjust_ties
 
 
 class Hit(msgspec.Struct, eq=False, gc=False):
@@ -29,8 +26,12 @@ class Hit(msgspec.Struct, eq=False, gc=False):
     score: float
 
 
-def make_hits(index: BmpIndex, positions: NDArray[np.int32], scores: NDArray[np.float32],
-              kind: type[Hit] = Hit) -> list[Hit]:
-    """Hits of ranked positions int32[n] and scores float32[n], as instances of ``kind``."""
-    numbers = index.arrays["doc_number"][positions].tolist()
-    return list(map(kind, index.docids(positions), numbers, scores.tolist()))
+def finish_hits(docids: list[str], numbers: NDArray[np.integer], scores: NDArray[np.float32], adjust: bool,
+                kind: type[Hit] = Hit) -> list[Hit]:
+    """A final ranking as hits, instances of ``kind``: docids, numbers in the source and scores float32[n], best first.
+
+    ``adjust`` says whether Anserini adjusts ties in it; then ``scores`` is changed in place.
+    """
+    if adjust:
+        adjust_ties(scores, len(scores))
+    return list(map(kind, docids, numbers.tolist(), scores.tolist()))

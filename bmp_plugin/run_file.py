@@ -27,6 +27,12 @@ class ScoredDocument(Protocol):
     def score(self) -> float: ...
 
 
+def becomes_whole(path: str | Path) -> bool:
+    """Whether a run at ``path`` is written beside it first: not a pipe or device, even where ``/dev/stdout`` is a file."""
+    path = Path(path)
+    return path.parts[:2] != ("/", "dev") and (not path.exists() or path.is_file())
+
+
 class RunWriter:
     """Writes a run beside ``path`` and puts it there on leaving the ``with`` block, unless by an exception.
 
@@ -48,8 +54,7 @@ class RunWriter:
         if not tag or tag.split() != [tag]:
             raise ValueError(f"run tag is {tag!r}: give one word")
         self._path = Path(path)
-        # anything but a file, such as a pipe, is written directly; so is /dev/stdout, even where it leads to a file
-        self._is_file = self._path.parts[:2] != ("/", "dev") and (not self._path.exists() or self._path.is_file())
+        self._is_file = becomes_whole(path)
         if self._is_file:
             self._path = Path(os.path.realpath(path))  # a link stays a link
         self._trec = run_format == "trec"

@@ -2,24 +2,23 @@
 from __future__ import annotations
 
 import itertools
-import math
-import numbers
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .hits import Hit, make_hits
+from .checks import Query, check_options, check_qids, java_int, kept_terms, weights_of
+from .hits import Hit, finish_hits
 from .index.index import BmpIndex
-from .query.batch import adjust_ties, search_many
+from .query.batch import search_many
 from .query.exhaustive import add_terms
 from .query.lists import Index
-from .query.prepare import LARGEST_WEIGHT, OUT_OF_RANGE, TOO_LARGE, prepare
+from .query.prepare import OUT_OF_RANGE, TOO_LARGE, prepare
 
-Query = Mapping[str, float]
+Ranked = tuple[NDArray[np.int32], NDArray[np.float32]]
 
 QUERIES_A_TURN = 8           # queries a thread takes at a time: few enough to share the work evenly
 
@@ -121,7 +120,7 @@ class BmpSearcher:
         ValueError for a negative weight, a weight that is not a number or above 2^31 - 1, and for k < 1 or an alpha, beta
         or budget out of range.
         """
-        _check_options(k, 1, alpha, beta, budget)
+        check_options(k, 1, alpha, beta, budget)
         return self._answer([query], k, alpha, beta, budget)[0]
 
     def batch_search(self, queries: Sequence[Query], qids: Sequence[str], k: int = 10, threads: int = 1,
@@ -131,9 +130,8 @@ class BmpSearcher:
         Returns the hits by qid, in the order of ``qids``; of queries with the same qid the last one counts. Parameters
         and errors as in :meth:`search`; ``ValueError`` also if ``queries`` and ``qids`` differ in length or threads < 1.
         """
-        if len(queries) != len(qids):
-            raise ValueError(f"{len(queries)} queries come with {len(qids)} qids; give one qid a query")
-        _check_options(k, threads, alpha, beta, budget)
+        check_qids(len(queries), len(qids))
+        check_options(k, threads, alpha, beta, budget)
         turns = [queries[first:first + QUERIES_A_TURN] for first in range(0, len(queries), QUERIES_A_TURN)]
         if threads == 1 or len(turns) == 1:
             answers = [self._answer(turn, k, alpha, beta, budget) for turn in turns]
@@ -144,10 +142,30 @@ class BmpSearcher:
 
     def _answer(self, queries: Sequence[Query], k: int, alpha: float, beta: float,
                 budget: int | None) -> list[list[Hit]]:
-        """One turn: queries to hits, by one call of the kernels."""
+        """One turn: queries to hits."""
+        ranked, _ = self.rank(queries, k, alpha, beta, budget)
+        arrays = self.index.arrays
+        return [finish_hits(self.index.docids(docs), arrays["doc_number"][docs], scores, self._adjust, self.hit_type)
+                for docs, scores in ranked]
+
+    def rank(self, queries: Sequence[Query], k: int, alpha: float = 1.0, beta: float = 1.0, budget: int | None = None,
+             floors: NDArray[np.float32] | None = None) -> tuple[list[Ranked], NDArray[np.int64]]:
+        """Queries to ranked documents, ties as they are, by one call of the kernels; options are not checked.
+
+        floors float32[queries] are scores that k documents are known to reach, or 0: documents that score less may be
+        missing. It is how shards of a collection tell each other what they need not look for.
+
+        Returns
+        -------
+        list of (int32[n], float32[n])
+            Positions and scores of each query, n <= k.
+        int64[queries, 2]
+            Superblocks that there are, and that were scored.
+        """
         encoded = [self._encode(query) for query in queries]
+        nothing = np.empty(0, np.int32), np.empty(0, np.float32)
         if self.index.num_docs == 0 or not encoded:
-            return [[] for _ in queries]
+            return [nothing for _ in queries], np.zeros((len(encoded), 2), np.int64)
         k = min(int(k), self.index.num_docs)
         n = len(encoded)
         starts = np.array([0, *itertools.accumulate(len(query.lists) for query in encoded)], np.int64)
@@ -160,26 +178,24 @@ class BmpSearcher:
         docs = np.empty((n, k), np.int32)
         scores = np.empty((n, k), np.float32)
         found = np.zeros(n, np.int64)
+        floors = np.zeros(n, np.float32) if floors is None else np.array(floors, np.float32)
         statistics = np.zeros((n, 2), np.int64)
-        search_many(starts, lists, weights, k, float(alpha), float(beta), int(budget), _first_tier(k), self._geometry,
+        search_many(starts, lists, weights, k, floors, float(alpha), float(beta), int(budget), _first_tier(k), self._geometry,
                     self._arrays, docs, scores, found, statistics)
-        return [self._hits(encoded[q], k, docs[q], scores[q], int(found[q]), whole) for q in range(n)]
+        return [self._complete(encoded[q], k, docs[q], scores[q], int(found[q]), whole and not floors[q])
+                for q in range(n)], statistics
 
-    def _hits(self, query: _Terms, k: int, docs: NDArray[np.int32], scores: NDArray[np.float32], found: int,
-              whole: bool) -> list[Hit]:
+    def _complete(self, query: _Terms, k: int, docs: NDArray[np.int32], scores: NDArray[np.float32], found: int,
+                  whole: bool) -> Ranked:
         if found < 0 or not query.small:
-            docs, scores = self._exhaustive(query, k)
-            found = len(docs)
-        elif found < k and len(query.zeros) and whole:       # else documents may be missing that score more than 0
-            docs, scores = self._with_zeros(query, k, docs[:found], scores[:found])
-            found = len(docs)
-        if self._adjust:
-            adjust_ties(scores, found)
-        return make_hits(self.index, docs[:found], scores[:found], self.hit_type)
+            return self._exhaustive(query, k)
+        if found < k and len(query.zeros) and whole:         # else documents may be missing that score more than 0
+            return self._with_zeros(query, k, docs[:found], scores[:found])
+        return docs[:found], scores[:found]
 
     def _encode(self, query: Query) -> _Terms:
         ids = np.array(self.index.term_ids(query), np.int64)
-        values = _weights(query)
+        values = weights_of(query)
         n = len(values)
         terms, zeros, lists = np.empty(n, np.int32), np.empty(n, np.int32), np.empty(2 * n, np.int32)
         weights, list_weights = np.empty(n, np.int64), np.empty(2 * n, np.int64)
@@ -187,7 +203,7 @@ class BmpSearcher:
                                                   zeros, lists, list_weights)
         if num_lists == OUT_OF_RANGE:
             for token, weight in query.items():
-                _java_int(token, weight)
+                java_int(token, weight)
         small = num_lists != TOO_LARGE
         num_lists = num_lists if small else 0
         return _Terms(terms[:num_terms], weights[:num_terms], zeros[:num_zeros], lists[:num_lists], list_weights[:num_lists],
@@ -196,16 +212,10 @@ class BmpSearcher:
     def _keeps(self) -> NDArray[np.bool_]:
         """Whether min_idf, which may be assigned, keeps each term: bool[num_terms]."""
         if self._kept is None or self._kept[0] != self.min_idf:
-            df = self.index.arrays["term_df"]
-            if self.min_idf == 0:                      # ln(N / df) > 0
-                keeps = df < self._source_docs
-            else:
-                with np.errstate(divide="ignore"):
-                    keeps = np.log(self._source_docs / df) > self.min_idf
-            self._kept = (self.min_idf, keeps)
+            self._kept = (self.min_idf, kept_terms(self.index.arrays["term_df"], self._source_docs, self.min_idf))
         return self._kept[1]
 
-    def _exhaustive(self, query: _Terms, k: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    def _exhaustive(self, query: _Terms, k: int) -> Ranked:
         sums, matched = self._sums(query.terms, query.weights)
         self._sums(query.zeros, np.zeros(len(query.zeros), np.int64), sums, matched)
         found = np.flatnonzero(matched)
@@ -214,7 +224,7 @@ class BmpSearcher:
         return found[best].astype(np.int32), scores[best]
 
     def _with_zeros(self, query: _Terms, k: int, docs: NDArray[np.int32],
-                    scores: NDArray[np.float32]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+                    scores: NDArray[np.float32]) -> Ranked:
         """All documents with a positive score are in; those that match by tokens of weight 0 alone follow by rank."""
         _, matched = self._sums(query.zeros, np.zeros(len(query.zeros), np.int64))
         matched[docs] = False
@@ -233,42 +243,3 @@ class BmpSearcher:
 def _first_tier(k: int) -> int:
     """Superblocks to score before the rest is looked at: enough for a threshold, few enough to be nearly all needed."""
     return 4 + k // 64
-
-
-def _weights(query: Query) -> NDArray[np.int64]:
-    """The weights as integers; which may be out of range."""
-    values = list(query.values())
-    if set(map(type, values)) <= {int}:
-        try:
-            return np.array(values, np.int64)
-        except OverflowError:
-            pass                                       # refused below, by name
-    return np.array([_java_int(token, weight) for token, weight in query.items()], np.int64)
-
-
-def _java_int(token: str, weight: Any) -> int:
-    """The weight as Java's Integer takes it from Python, with numpy's numbers accepted too."""
-    if not isinstance(token, str):
-        raise ValueError(f"query token {token!r} is not a string")
-    if not isinstance(weight, numbers.Real) or isinstance(weight, bool):
-        raise ValueError(f"weight {weight!r} of query token {token!r} is not a number")
-    if not math.isfinite(weight):
-        raise ValueError(f"weight {weight!r} of query token {token!r} is not finite")
-    value = int(weight)  # type: ignore[call-overload]
-    if value < 0:
-        raise ValueError(f"weight {weight!r} of query token {token!r} is negative; weights are at least 0")
-    if value > LARGEST_WEIGHT:
-        raise ValueError(f"weight {weight!r} of query token {token!r} is above {LARGEST_WEIGHT}")
-    return value
-
-
-def _check_options(k: int, threads: int, alpha: float, beta: float, budget: int | None) -> None:
-    if not isinstance(k, numbers.Integral) or k < 1:
-        raise ValueError(f"k={k!r} is not a whole number of at least 1")
-    if not isinstance(threads, numbers.Integral) or threads < 1:
-        raise ValueError(f"threads={threads!r} is not a whole number of at least 1")
-    for name, value in (("alpha", alpha), ("beta", beta)):
-        if not 0.0 < value <= 1.0:
-            raise ValueError(f"{name}={value!r} is not above 0 and at most 1")
-    if budget is not None and (not isinstance(budget, numbers.Integral) or budget < 1):
-        raise ValueError(f"budget={budget!r} is not a whole number of at least 1, or None")

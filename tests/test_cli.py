@@ -17,7 +17,7 @@ from bmp_plugin import BmpIndex
 
 DATA = Path(str(resources.files("bmp_plugin.data")))
 DOCS, QUERIES, QRELS = (DATA / f"cranfield_{name}" for name in ("docs.jsonl.gz", "queries.jsonl.gz", "qrels.txt"))
-COMMANDS = ("index", "search", "compare", "verify", "info", "demo")
+COMMANDS = ("index", "shards", "search", "compare", "verify", "info", "demo")
 
 
 def bmp(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

@@ -55,6 +55,14 @@ def add_parser(commands: Any) -> None:
         metavar="N",
         help="documents a block, a power of two from 1 to 256; smaller is larger on disk, with tighter bounds",
     )
+    parser.add_argument(
+        "--shards",
+        type=positive,
+        metavar="N",
+        default=argparse.SUPPRESS,
+        help="divide the documents into N indexes of contiguous documents and write a folder with all of them and their"
+        " manifest, which is searched like one index (default: one index)",
+    )
     parser.add_argument("--threads", type=positive, default=1, metavar="N", help="threads to build with")
     add_quiet(parser)
     parser.set_defaults(run=run)
@@ -64,6 +72,7 @@ def run(args: argparse.Namespace) -> int:
     """Build the index; returns the exit status."""
     from bmp_plugin import BmpIndex
     from bmp_plugin.adapters.sniff import open_source
+    from bmp_plugin.sharded.build import build_shards
 
     progress = shows_progress(args)
     started = time.perf_counter()
@@ -71,21 +80,29 @@ def run(args: argparse.Namespace) -> int:
         args.input, field=args.field, progress=progress, threads=args.threads, temp_dir=Path(args.output).parent
     )
     try:
-        index = BmpIndex.build(
-            source,
-            args.output,
-            reorder=args.reorder,
-            block_size=int(args.block_size),
-            threads=args.threads,
-            progress=progress,
-        )
+        options: dict[str, Any] = {
+            "reorder": args.reorder,
+            "block_size": int(args.block_size),
+            "threads": args.threads,
+            "progress": progress,
+        }
+        index: Any
+        if hasattr(args, "shards"):
+            index = build_shards(source, Path(args.output), args.shards, **options)
+        else:
+            index = BmpIndex.build(source, args.output, **options)
     finally:
         source.close()
     seconds = time.perf_counter() - started
     per_posting = index.size_bytes / max(index.num_postings, 1)
     say(
         args,
-        f"{args.output}: {index.num_docs:,} documents, {index.num_terms:,} terms, {index.num_postings:,} postings,"
-        f" {index.size_bytes / 1e6:,.1f} MB ({per_posting:.1f} bytes a posting), built in {seconds:.1f} s",
+        f"{args.output}: {_shards(args)}{index.num_docs:,} documents, {index.num_terms:,} terms,"
+        f" {index.num_postings:,} postings, {index.size_bytes / 1e6:,.1f} MB"
+        f" ({per_posting:.1f} bytes a posting), built in {seconds:.1f} s",
     )
     return 0
+
+
+def _shards(args: argparse.Namespace) -> str:
+    return f"{args.shards} shards, " if hasattr(args, "shards") else ""

@@ -13,7 +13,7 @@ def add_parser(commands: Any) -> None:
     parser = add_command(
         commands, "info", "show what a block-max index holds and where it came from", "bmp-plugin info passages.bmp"
     )
-    parser.add_argument("index", metavar="INDEX", help="block-max index")
+    parser.add_argument("index", metavar="INDEX", help="block-max index, or sharded index")
     parser.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON")
     parser.set_defaults(run=run)
 
@@ -21,8 +21,9 @@ def add_parser(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print; returns the exit status."""
     from bmp_plugin import BmpIndex
+    from bmp_plugin.sharded.index import open_either
 
-    index = BmpIndex.open(args.index)
+    index = open_either(args.index)
     manifest = index.manifest
     known: dict[str, Any] = {
         "path": str(index.path),
@@ -30,14 +31,22 @@ def run(args: argparse.Namespace) -> int:
         "num_terms": index.num_terms,
         "num_postings": index.num_postings,
         "size_bytes": index.size_bytes,
-        "block_size": manifest["block_size"],
-        "reorder": manifest["reorder"],
         "source": manifest["source"],
         "created_with": manifest["created_with"],
     }
+    if isinstance(index, BmpIndex):
+        known |= {"block_size": manifest["block_size"], "reorder": manifest["reorder"]}
+    else:
+        known |= {"order": manifest["order"], "shards": manifest["shards"]}
     if getattr(args, "json", False):
         print(json.dumps(known, indent=1, ensure_ascii=False))
         return 0
+    for name, value in _rows(known).items():
+        print(f"{name:<18}{value}")
+    return 0
+
+
+def _rows(known: dict[str, Any]) -> dict[str, Any]:
     source = known["source"]
     size, postings = known["size_bytes"], known["num_postings"]
     rows = {
@@ -46,17 +55,24 @@ def run(args: argparse.Namespace) -> int:
         "terms": f"{known['num_terms']:,}",
         "postings": f"{postings:,}",
         "size": f"{size / 1e6:,.1f} MB ({size / max(postings, 1):.2f} bytes a posting)",
-        "block size": known["block_size"],
-        "reorder": known["reorder"],
+    }
+    if "shards" in known:
+        rows["ties"] = f"by {known['order']['ties']}{', adjusted' if known['order']['adjust_ties'] else ''}"
+    else:
+        rows |= {"block size": known["block_size"], "reorder": known["reorder"]}
+    rows |= {
         "source": f"{source['kind']}, {source['path']}",
         "source documents": f"{source['num_docs']:,}",
         "source details": ", ".join(f"{name} {value}" for name, value in source["details"].items()) or "-",
         "fingerprint": source["fingerprint"],
         "created with": _flat(known["created_with"]),
     }
-    for name, value in rows.items():
-        print(f"{name:<18}{value}")
-    return 0
+    for shard in known.get("shards", []):
+        rows[shard["name"]] = (
+            f"{shard['path']}: {shard['num_docs']:,} documents from {shard['first_lucene_docid']:,} on,"
+            f" {shard['num_postings']:,} postings, {shard['num_bytes'] / 1e6:,.1f} MB"
+        )
+    return rows
 
 
 def _flat(value: Any) -> str:

@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import sys
 import time
 from typing import Any
 
@@ -10,8 +12,11 @@ from bmp_plugin.run_file import DEFAULT_TAG, RUN_FORMATS
 from . import interrupts
 from .arguments import add_command, add_quiet, positive, say, shows_progress
 
+PARTIAL = "-partial"
+_SHARDED = ("ray_address", "shards_at", "allow_partial", "patience")
+
 _SLICE = 128
-"""Queries a thread between two steps of the progress bar: bounds the hits held in memory."""
+"""Queries a thread and shard between two steps of the progress bar: bounds the hits held in memory."""
 
 
 def add_parser(commands: Any) -> None:
@@ -26,7 +31,9 @@ def add_parser(commands: Any) -> None:
         "The run is, byte for byte, the one that `python -m pyserini.search.lucene --impact` writes, unless alpha or"
         " beta is below 1 or a budget is set: then documents may be missing, but every score is the document's own.",
     )
-    parser.add_argument("--index", required=True, metavar="INDEX", default=argparse.SUPPRESS, help="block-max index")
+    parser.add_argument(
+        "--index", required=True, metavar="INDEX", default=argparse.SUPPRESS, help="block-max index, or sharded index"
+    )
     parser.add_argument(
         "--topics",
         required=True,
@@ -59,42 +66,114 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--tag", default=DEFAULT_TAG, help="last column of a TREC run")
     parser.add_argument("--format", choices=RUN_FORMATS, default="trec", help="format of the run")
     add_quiet(parser)
+    sharded = parser.add_argument_group("sharded indexes")
+    sharded.add_argument(
+        "--ray-address",
+        metavar="ADDRESS",
+        default=argparse.SUPPRESS,
+        help="serve every shard on a Ray cluster: auto, host:port, ray://host:port, or local to start one here; --threads"
+        " are then each shard's (default: serve them in this process)",
+    )
+    sharded.add_argument(
+        "--shards-at",
+        metavar="PLACE",
+        default=argparse.SUPPRESS,
+        help="folder or URL that holds the shards' folders, as the nodes see it (default: where the manifest says)",
+    )
+    sharded.add_argument(
+        "--allow-partial",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help=f"go on without shards that are lost for good; the run's tag then ends in {PARTIAL}",
+    )
+    sharded.add_argument(
+        "--patience",
+        type=float,
+        metavar="SECONDS",
+        default=argparse.SUPPRESS,
+        help="how long a cluster may take to find room for a shard, also after its node died (default: 60)",
+    )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Search all topics; returns the exit status."""
-    from tqdm import tqdm
-
-    from bmp_plugin import BmpSearcher
-    from bmp_plugin.run_file import RunWriter
     from bmp_plugin.topics import read_topics
 
-    with BmpSearcher(args.index, min_idf=args.min_idf) as searcher:
+    with _searcher(args) as searcher:
         topics = read_topics(args.topics)
-        seconds = 0.0
-        size = _SLICE * args.threads
-        with (
-            RunWriter(args.output, args.format, args.tag) as writer,
-            tqdm(total=len(topics), desc="searching", unit="query", disable=not shows_progress(args)) as bar,
-        ):
-            for first in range(0, len(topics), size):
-                interrupts.check()
-                part = topics[first : first + size]
-                qids = [qid for qid, _ in part]
-                started = time.perf_counter()
-                answers = searcher.batch_search(
-                    [query for _, query in part],
-                    qids,
-                    k=args.hits,
-                    threads=args.threads,
-                    alpha=args.alpha,
-                    beta=args.beta,
-                    budget=getattr(args, "budget", None),
-                )
-                seconds += time.perf_counter() - started
-                for qid in qids:
-                    writer.write(qid, answers[qid])
-                bar.update(len(part))
+        missing = None
+        while missing != _missing(searcher):           # a shard was lost on the way: all queries get the same shards
+            missing = _missing(searcher)
+            tag = args.tag
+            if missing:
+                tag += PARTIAL
+                print(f"bmp-plugin: partial: the run lacks {'; '.join(missing)}", file=sys.stderr)
+            seconds = _write_run(args, searcher, topics, tag, missing)
     say(args, f"{args.output}: {len(topics):,} queries, {1000 * seconds / len(topics):.2f} ms a query")
     return 0
+
+
+def _write_run(
+    args: argparse.Namespace, searcher: Any, topics: list[tuple[str, Any]], tag: str, missing: list[str]
+) -> float:
+    """Write the run, or as much of it as the shards but for ``missing`` answer; returns the seconds searched."""
+    from tqdm import tqdm
+
+    from bmp_plugin.run_file import RunWriter
+
+    seconds = 0.0
+    size = _SLICE * args.threads * len(getattr(searcher.index, "shards", [None]))
+    with (
+        contextlib.suppress(_Abandoned),
+        RunWriter(args.output, args.format, tag) as writer,
+        tqdm(total=len(topics), desc="searching", unit="query", disable=not shows_progress(args)) as bar,
+    ):
+        for first in range(0, len(topics), size):
+            interrupts.check()
+            part = topics[first : first + size]
+            qids = [qid for qid, _ in part]
+            started = time.perf_counter()
+            answers = searcher.batch_search(
+                [query for _, query in part],
+                qids,
+                k=args.hits,
+                threads=args.threads,
+                alpha=args.alpha,
+                beta=args.beta,
+                budget=getattr(args, "budget", None),
+            )
+            seconds += time.perf_counter() - started
+            if _missing(searcher) != missing:
+                raise _Abandoned
+            for qid in qids:
+                writer.write(qid, answers[qid])
+            bar.update(len(part))
+    return seconds
+
+
+class _Abandoned(Exception):
+    """The run is not to be kept."""
+
+
+def _missing(searcher: Any) -> list[str]:
+    """The shards that answers lack."""
+    missing: list[str] = getattr(searcher, "missing", [])
+    return missing
+
+
+def _searcher(args: argparse.Namespace) -> Any:
+    """The searcher of one index or of a sharded one."""
+    from bmp_plugin import BmpIndex, BmpSearcher, ShardedSearcher
+    from bmp_plugin.run_file import becomes_whole
+    from bmp_plugin.sharded.index import open_either
+
+    index = open_either(args.index)
+    options = {name: getattr(args, name) for name in _SHARDED if hasattr(args, name)}
+    if isinstance(index, BmpIndex):
+        for name in options:
+            raise ValueError(f"--{name.replace('_', '-')}: {args.index} is one index: give a sharded one, or leave it out")
+        return BmpSearcher(index, min_idf=args.min_idf)
+    if "allow_partial" in options and not becomes_whole(args.output):
+        raise ValueError(f"--allow-partial: {args.output} is no file, and the run starts anew when a shard is lost")
+    return ShardedSearcher(index, min_idf=args.min_idf, threads=args.threads, **options)

@@ -19,17 +19,17 @@ def add_parser(commands: Any) -> None:
         "bmp-plugin verify passages.bmp",
         "Exit status: 0 sound, 1 damaged, 2 unusable input.",
     )
-    parser.add_argument("index", metavar="INDEX", help="block-max index")
+    parser.add_argument("index", metavar="INDEX", help="block-max index, or sharded index")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Verify; returns the exit status."""
-    from bmp_plugin import BmpIndex
     from bmp_plugin.errors import DamagedIndexError
+    from bmp_plugin.sharded.index import open_either
 
     try:
-        index = BmpIndex.open(args.index)
+        index = open_either(args.index)
         index.verify()
     except DamagedIndexError as error:
         print(f"bmp-plugin: damaged: {' '.join(str(error).split())}", file=sys.stderr)

@@ -58,7 +58,7 @@ def build_index(source: PostingSource, output: Path, *, block_size: int, reorder
             manifest = build.finish()
         finally:
             build.abandon()
-        manifest |= {"reorder": reorder, "source": asdict(source.info), "created_with": _versions()}
+        manifest |= {"reorder": reorder, "source": asdict(source.info), "created_with": versions()}
         write_manifest(folder, manifest)
 
 
@@ -190,5 +190,6 @@ def _numbering(source: PostingSource, documents: Documents, order: Order | None)
     return Numbering(top, positions, source.info.path)
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """What wrote an index."""
     return {"bmp-plugin": metadata.version("bmp-plugin"), "python": platform.python_version(), "numpy": np.__version__}

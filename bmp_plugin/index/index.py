@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from .check import check_content, check_tables
 from .layout import DEFAULT_BLOCK_SIZE, Geometry
 from .store import open_arrays, read_manifest, verify_checksums
-from .strings import decode
+from .strings import decode, select
+from .terms import TermTable
 
 if TYPE_CHECKING:
     from bmp_plugin.adapters.source import PostingSource
@@ -39,8 +40,7 @@ class BmpIndex:
         self.num_postings: int = manifest["num_postings"]
         self.geometry = Geometry(self.num_docs, manifest["block_size"])
         self._docid_bytes = arrays["docid_bytes"].data
-        self._term_bytes = arrays["term_bytes"].data
-        self._term_ids: dict[str, int] = {}
+        self._terms = TermTable(arrays["term_bytes"], arrays["term_end"])
 
     @classmethod
     def build(cls, source: str | Path | PostingSource, output: str | Path, *, reorder: str = "none",
@@ -114,41 +114,15 @@ class BmpIndex:
 
     def term_ids(self, tokens: Iterable[str]) -> list[int]:
         """The tokens' numbers, -1 for those that the index does not have."""
-        found = [*map(self._term_ids.get, tokens)]
-        if None in found:
-            found = [self.term_id(token) if known is None else known for token, known in zip(tokens, found, strict=True)]
-        return found  # type: ignore[return-value]
+        return self._terms.ids(tokens)
 
     def term_id(self, token: str) -> int:
         """The token's number, or -1 if the index does not have it."""
-        known = self._term_ids.get(token)
-        if known is not None:
-            return known
-        if not isinstance(token, str):
-            raise ValueError(f"query token {token!r} is not a string")
-        try:
-            wanted = token.encode("utf-8")
-        except UnicodeEncodeError:              # lone surrogates are in no index
-            return -1
-        lo, hi = 0, self.num_terms
-        while lo < hi:
-            mid = (lo + hi) // 2
-            if self._term(mid) < wanted:
-                lo = mid + 1
-            else:
-                hi = mid
-        if lo == self.num_terms or self._term(lo) != wanted:
-            return -1
-        self._term_ids[token] = lo              # bounded by the vocabulary: unknown tokens are not kept
-        return lo
-
-    def _term(self, term_id: int) -> bytes:
-        ends = self.arrays["term_end"]
-        return bytes(self._term_bytes[int(ends[term_id - 1]) if term_id else 0:int(ends[term_id])])
+        return self._terms.id(token)
 
     def terms(self) -> list[str]:
         """All terms, in the order of their numbers."""
-        return [self._term(i).decode("utf-8") for i in range(self.num_terms)]
+        return [term.decode("utf-8") for term in self._terms]
 
     def df(self, token: str) -> int | None:
         """Document frequency as the source reports it, or None for a token that the index does not have."""
@@ -158,6 +132,11 @@ class BmpIndex:
     def docids(self, positions: NDArray[np.int32]) -> list[str]:
         """Collection docids of documents given by position."""
         return decode(self.arrays["docid_bytes"], self.arrays["docid_end"], positions)
+
+    def docid_table(self, positions: NDArray[np.int32]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """The same as bytes, UTF-8, one docid after the other, and int64[n], where each ends."""
+        raw, bounds = select(self.arrays["docid_bytes"], self.arrays["docid_end"], positions)
+        return raw, bounds[1:]
 
     def lucene_docid_of(self, docid: str) -> int | None:
         """The source's number of the document with a collection docid, or None."""

@@ -164,6 +164,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise DamagedIndexError(f"{path}: is not valid JSON ({error}); build the index again") from error
+    if isinstance(manifest, dict) and str(manifest.get("format")).startswith(f"{FORMAT}, "):
+        raise BmpError(f"{folder}: is a {manifest['format'].removeprefix(f'{FORMAT}, ')} index; search it with "
+                       "bmp_plugin.ShardedSearcher, or one of its shards")
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise BmpError(f"{path}: does not describe a block-max index; build one with `bmp-plugin index`")
     if manifest.get("version") != VERSION:
@@ -208,22 +211,23 @@ def open_arrays(folder: Path, manifest: dict[str, Any]) -> Arrays:
     """Memory-map every array, read-only, after comparing each file's size with the manifest's counts."""
     counts = dict(manifest["counts"])
     counts |= Geometry(counts["num_docs"], manifest["block_size"]).counts()
-    arrays: Arrays = {}
-    for name, spec in ARRAYS.items():
-        path = folder / f"{name}.bin"
-        shape = tuple(counts[x] for x in spec.shape)
-        size = dtype(name).itemsize
-        for extent in shape:
-            size *= extent
-        try:
-            actual = path.stat().st_size
-        except FileNotFoundError:
-            raise DamagedIndexError(f"{path}: is missing; build the index again") from None
-        if actual != size:
-            raise DamagedIndexError(f"{path}: has {actual} bytes where the manifest says {size}; build the index again")
-        # asarray: a plain ndarray over the map, which is cheaper to hand to a kernel than numpy's memmap class
-        arrays[name] = np.asarray(np.memmap(path, dtype(name), "r", shape=shape)) if size else _empty(name, shape)
-    return arrays
+    return {name: open_array(folder, name, tuple(counts[x] for x in spec.shape)) for name, spec in ARRAYS.items()}
+
+
+def open_array(folder: Path, name: str, shape: tuple[int, ...]) -> NDArray[Any]:
+    """Memory-map one array, read-only. Errors: :class:`DamagedIndexError` for a file of another size, or none."""
+    path = folder / f"{name}.bin"
+    size = dtype(name).itemsize
+    for extent in shape:
+        size *= extent
+    try:
+        actual = path.stat().st_size
+    except FileNotFoundError:
+        raise DamagedIndexError(f"{path}: is missing; build the index again") from None
+    if actual != size:
+        raise DamagedIndexError(f"{path}: has {actual} bytes where the manifest says {size}; build the index again")
+    # asarray: a plain ndarray over the map, which is cheaper to hand to a kernel than numpy's memmap class
+    return np.asarray(np.memmap(path, dtype(name), "r", shape=shape)) if size else _empty(name, shape)
 
 
 def _empty(name: str, shape: tuple[int, ...]) -> NDArray[Any]:
@@ -234,7 +238,7 @@ def _empty(name: str, shape: tuple[int, ...]) -> NDArray[Any]:
 
 def verify_checksums(folder: Path, manifest: dict[str, Any]) -> None:
     """Raise :class:`DamagedIndexError` for the first file whose content is not the one that was written."""
-    for name in ARRAYS:
+    for name in manifest["arrays"]:
         path = folder / f"{name}.bin"
         with open(path, "rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()

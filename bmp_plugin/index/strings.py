@@ -44,12 +44,22 @@ def copy_strings(raw, ends, numbers, bounds, out):
             out[bounds[i] + j] = raw[start + j]
 
 
-def decode(raw: NDArray[np.uint8], ends: NDArray[np.int64], numbers: NDArray[np.int32]) -> list[str]:
-    """Some of the strings that follow one another in ``raw``, in UTF-8; string i ends at ends[i]."""
+def select(raw: NDArray[np.uint8], ends: NDArray[np.int64],
+           numbers: NDArray[np.int32]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Some of the strings that follow one another in ``raw``; string i ends at ends[i].
+
+    Returns them likewise, and int64[n + 1]: where each begins, and the last one ends.
+    """
     bounds = np.empty(len(numbers) + 1, np.int64)
     measure_strings(ends, numbers, bounds)
     out = np.empty(bounds[-1], np.uint8)
     copy_strings(raw, ends, numbers, bounds, out)
+    return out, bounds
+
+
+def decode(raw: NDArray[np.uint8], ends: NDArray[np.int64], numbers: NDArray[np.int32]) -> list[str]:
+    """The same of strings in UTF-8, decoded."""
+    out, bounds = select(raw, ends, numbers)
     data = out.tobytes()
     limits = bounds.tolist()
     if data.isascii():                          # decoded at once, bytes and characters count alike

@@ -32,8 +32,9 @@ def adjust_ties(scores, n):
 
 
 @kernel
-def search_many(starts, lists, weights, k, alpha, beta, budget, first_tier, geometry, index, docs, scores, found, statistics):
-    """Several queries; query q has lists[starts[q]:starts[q + 1]] and weights alike.
+def search_many(starts, lists, weights, k, floors, alpha, beta, budget, first_tier, geometry, index, docs, scores, found,
+                statistics):
+    """Several queries; query q has lists[starts[q]:starts[q + 1]], weights alike, and floors[q].
 
     Results go to docs int32[queries, >= k], scores float32[queries, >= k] and found int64[queries], which is -1 for a
     query that needs the exhaustive way; statistics int64[queries, 2]. See
@@ -44,5 +45,5 @@ def search_many(starts, lists, weights, k, alpha, beta, budget, first_tier, geom
         if lo == hi:
             found[q] = 0
             continue
-        found[q] = search_in_two_steps(lists[lo:hi], weights[lo:hi], k, alpha, beta, budget, first_tier, geometry, index,
-                                       docs[q], scores[q], statistics[q])
+        found[q] = search_in_two_steps(lists[lo:hi], weights[lo:hi], k, floors[q], alpha, beta, budget, first_tier, geometry,
+                                       index, docs[q], scores[q], statistics[q])

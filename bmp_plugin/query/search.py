@@ -15,7 +15,7 @@ from ..kernels import kernel, leaf
 from .bounds import lowest_bound, scale_weights, upper_bounds
 from .lists import order_lists
 from .scores import score_superblock
-from .topk import finish, keep_best, key_score, lowest_sum, make_key
+from .topk import finish, floor_key, keep_best, key_score, lowest_sum, make_key
 from .visit import STEPS, announce, choose_blocks, locate, make_visits
 
 TIER_GROWTH = 6
@@ -57,7 +57,7 @@ def offer(acc, base, num_docs, lowest, doc_rank, keys, n, k, theta):
 
 
 @kernel
-def search(lists, weights, k, alpha, budget, first_tier, geometry, index, docs, scores, statistics):
+def search(lists, weights, k, floor_score, alpha, budget, first_tier, geometry, index, docs, scores, statistics):
     """The k best documents: positions into docs int32[>= k], scores float32[>= k]; returns their number, or -1.
 
     lists int32[n] distinct, with postings; weights int64[n] >= 1, such that every product of weight and impact is below
@@ -65,6 +65,8 @@ def search(lists, weights, k, alpha, budget, first_tier, geometry, index, docs, 
 
     Safe with alpha 1.0 and a budget of all superblocks. Else bounds are scaled by alpha, and at most ``budget`` superblocks
     are scored, in about the order of their bounds; scores are whole in any case.
+
+    floor_score float32: documents that score less are left out, as if k of that score had been found; 0 leaves out none.
 
     first_tier: superblocks in the first tier. geometry int64[4]: documents, superblocks,
     block_shift, windows. ``index`` is :class:`.lists.Index`.
@@ -92,9 +94,11 @@ def search(lists, weights, k, alpha, budget, first_tier, geometry, index, docs, 
     visits = make_visits(len(lists))
     visited = np.empty(STEPS, np.int64)          # the superblock of each visit under way, or -1
     n = 0
-    theta = np.uint64(0)
-    lowest = np.int64(1)                 # the least sum that may enter
+    theta = floor_key(floor_score)
+    lowest = max(np.int64(1), lowest_sum(floor_score))     # the least sum that may enter
     demand = np.int64(-1)                # a block whose bound is at or below this one cannot matter
+    if floor_score > np.float32(0.0):
+        demand = lowest_bound(lowest, scale, alpha)
     ceiling = np.int64(65536)            # superblocks with bounds from here up were seen in earlier tiers
     wanted = min(first_tier, budget)
     safe = alpha == 1.0

@@ -33,6 +33,12 @@ def key_rank(key):
 
 
 @kernel
+def floor_key(score):
+    """A key below all of documents with that float32 score, and not below any of documents with a lower one."""
+    return np.uint64(bits_of(np.float32(score))) << np.uint64(32)
+
+
+@kernel
 def keep_best(keys, n, k):
     """Move the k best of keys[:n] to the front, in no order, and return the worst of them (quickselect, Hoare)."""
     lo, hi = 0, n - 1

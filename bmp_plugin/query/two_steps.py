@@ -35,13 +35,15 @@ def split(lists, weights, beta, list_max):
 
 
 @kernel
-def search_in_two_steps(lists, weights, k, alpha, beta, budget, first_tier, geometry, index, docs, scores, statistics):
+def search_in_two_steps(lists, weights, k, floor_score, alpha, beta, budget, first_tier, geometry, index, docs, scores,
+                        statistics):
     """As :func:`.search.search`, which it is for beta = 1; else beta, above 0, says how much of the query comes first.
 
-    alpha and budget are the first step's, which finds k + MORE sqrt(k) documents.
+    alpha and budget are the first step's, which finds k + MORE sqrt(k) documents; floor_score is not, since a document may
+    score more with all lists.
     """
     if beta == 1.0:
-        return search(lists, weights, k, alpha, budget, first_tier, geometry, index, docs, scores, statistics)
+        return search(lists, weights, k, floor_score, alpha, budget, first_tier, geometry, index, docs, scores, statistics)
     order, heavy = split(lists, weights, beta, index.list_max)
     first, rest = order[:heavy], order[heavy:]
     wanted = min(k + int(MORE * math.sqrt(k)), geometry[0])
@@ -49,9 +51,10 @@ def search_in_two_steps(lists, weights, k, alpha, beta, budget, first_tier, geom
     sums = np.empty(wanted, np.float32)
     n = 0
     if len(rest) > 0:
-        n = search(lists[first], weights[first], wanted, alpha, budget, first_tier, geometry, index, found, sums, statistics)
+        n = search(lists[first], weights[first], wanted, np.float32(0.0), alpha, budget, first_tier, geometry, index, found,
+                   sums, statistics)
     if n < wanted:                       # nothing to spare, or too few documents match what comes first
-        return search(lists, weights, k, alpha, budget, first_tier, geometry, index, docs, scores, statistics)
+        return search(lists, weights, k, floor_score, alpha, budget, first_tier, geometry, index, docs, scores, statistics)
     ascending = np.argsort(found)
     positions = found[ascending].astype(np.int64)
     totals = sums[ascending].astype(np.int64)

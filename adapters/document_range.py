@@ -1,0 +1,62 @@
+"""Some of a source's documents as a source: what a shard of a collection is built from."""
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from .source import Documents, PostingBatch, PostingSource
+
+
+class DocumentRange:
+    """The documents lo to before hi of a source, as a source: numbers count from the first one's, terms are those left.
+
+    Parameters
+    ----------
+    source : PostingSource
+        Stays open when this one is closed.
+    documents : Documents
+        The whole source's.
+    lo, hi : int
+        Indices in ``documents``; lo < hi, or both 0 for none.
+    dfs : dict of bytes to int, optional
+        Receives every term of the source with its document frequency there, as batches go by.
+    """
+
+    def __init__(self, source: PostingSource, documents: Documents, lo: int, hi: int,
+                 dfs: dict[bytes, int] | None = None) -> None:
+        self._source, self._documents, self._lo, self._hi, self._dfs = source, documents, lo, hi, dfs
+        self.first = int(documents.numbers[lo]) if hi > lo else 0
+        self._end = int(documents.numbers[hi - 1]) + 1 if hi > lo else 0
+        info = source.info
+        details = {name: value for name, value in info.details.items() if name != "max_doc"}
+        self.info = replace(info, fingerprint=f"{info.fingerprint}[{lo}:{hi}]", num_docs=hi - lo,
+                            details=details | {"documents": f"{lo}:{hi}", "first_lucene_docid": self.first})
+
+    def documents(self) -> Documents:
+        ends = self._documents.docid_ends
+        start = int(ends[self._lo - 1]) if self._lo else 0
+        stop = int(ends[self._hi - 1]) if self._hi else 0
+        return Documents(self._documents.docid_bytes[start:stop], ends[self._lo:self._hi] - start,
+                         self._documents.numbers[self._lo:self._hi] - np.int32(self.first))
+
+    def num_postings_hint(self) -> int | None:
+        whole, num_docs = self._source.num_postings_hint(), len(self._documents.numbers)
+        return None if whole is None or not num_docs else whole * (self._hi - self._lo) // num_docs
+
+    def batches(self) -> Iterator[PostingBatch]:
+        for batch in self._source.batches():
+            if self._dfs is not None:
+                self._dfs.update(zip(batch.terms, batch.dfs.tolist(), strict=True))
+            mine = (batch.docs >= self.first) & (batch.docs < self._end)
+            before = np.concatenate([np.zeros(1, np.int64), np.cumsum(mine, dtype=np.int64)])
+            ends = np.cumsum(batch.counts)
+            counts = before[ends] - before[ends - batch.counts]
+            kept = np.flatnonzero(counts)
+            if len(kept):
+                yield PostingBatch([batch.terms[i] for i in kept], counts[kept], counts[kept],
+                                   batch.docs[mine] - np.int32(self.first), batch.impacts[mine])
+
+    def close(self) -> None:
+        """Nothing to free."""

@@ -1,0 +1,58 @@
+"""``bmp-plugin shards``: indexes built elsewhere become one sharded index."""
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from .arguments import add_command, add_quiet, say, shows_progress
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command."""
+    parser = add_command(
+        commands,
+        "shards",
+        "join block-max indexes into one sharded index",
+        "bmp-plugin shards create --output passages.bmps part1.bmp part2.bmp",
+    )
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    create = add_command(
+        actions,
+        "create",
+        "write the manifest of indexes that are parts of one collection",
+        "bmp-plugin shards create --output passages.bmps part1.bmp part2.bmp",
+        "The indexes stay where they are and are named by their absolute paths; documents are numbered from part to part in"
+        " the order given. Refused are the same index twice and a docid in two parts (a million docids a second are"
+        " compared; indexes that Lucene 8 wrote are not). Whether the parts were encoded alike is not checked.",
+    )
+    create.add_argument("indexes", nargs="+", metavar="IDX", help="block-max indexes, in the order of the collection")
+    create.add_argument(
+        "--output", required=True, metavar="M", default=argparse.SUPPRESS, help="folder to write, e.g. passages.bmps"
+    )
+    create.add_argument(
+        "--no-docid-check",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="do not look for docids that are in two parts",
+    )
+    add_quiet(create)
+    create.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Join; returns the exit status."""
+    from bmp_plugin.sharded.join import join
+
+    index = join(
+        args.indexes,
+        Path(args.output),
+        check_docids=not getattr(args, "no_docid_check", False),
+        progress=shows_progress(args),
+    )
+    say(
+        args,
+        f"{args.output}: {len(index.shards)} shards, {index.num_docs:,} documents, {index.num_terms:,} terms,"
+        f" {index.num_postings:,} postings",
+    )
+    return 0

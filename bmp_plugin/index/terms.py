@@ -1,0 +1,64 @@
+"""Tokens to term numbers: binary search in a memory-mapped, sorted table, remembered."""
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from numpy.typing import NDArray
+
+
+class TermTable:
+    """Terms in ascending order of their UTF-8 bytes, numbered from 0.
+
+    Parameters
+    ----------
+    term_bytes : uint8[...]
+        All terms, one after the other.
+    term_end : int64[num_terms]
+        Where each term ends in ``term_bytes``.
+    """
+
+    def __init__(self, term_bytes: NDArray[Any], term_end: NDArray[Any]) -> None:
+        self._bytes = term_bytes.data
+        self._ends = term_end
+        self._ids: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    def ids(self, tokens: Iterable[str]) -> list[int]:
+        """The tokens' numbers, -1 for those that are no terms."""
+        found = [*map(self._ids.get, tokens)]
+        if None in found:
+            found = [self.id(token) if known is None else known for token, known in zip(tokens, found, strict=True)]
+        return found  # type: ignore[return-value]
+
+    def id(self, token: str) -> int:
+        """The token's number, or -1 if it is no term."""
+        known = self._ids.get(token)
+        if known is not None:
+            return known
+        if not isinstance(token, str):
+            raise ValueError(f"query token {token!r} is not a string")
+        try:
+            wanted = token.encode("utf-8")
+        except UnicodeEncodeError:              # lone surrogates are in no index
+            return -1
+        lo, hi = 0, len(self)
+        while lo < hi:
+            mid = (lo + hi) // 2
+            if self.term(mid) < wanted:
+                lo = mid + 1
+            else:
+                hi = mid
+        if lo == len(self) or self.term(lo) != wanted:
+            return -1
+        self._ids[token] = lo                   # bounded by the vocabulary: unknown tokens are not kept
+        return lo
+
+    def term(self, number: int) -> bytes:
+        """The term of a number, in UTF-8."""
+        return bytes(self._bytes[int(self._ends[number - 1]) if number else 0:int(self._ends[number])])
+
+    def __iter__(self) -> Iterator[bytes]:
+        return map(self.term, range(len(self)))

@@ -1,0 +1,54 @@
+"""Building shards of one source: contiguous ranges of its documents, each an index of its own.
+
+Ranges, not a hash of the docid: numbers in the source stay a shard's own plus one offset, in the same order, so ties of
+equal docids and of indexes of Lucene 8 break as in one index; a range of every posting list is a slice of it; the same
+source gives the same shards; and documents that were indexed together stay together. Ranges have as many documents
+each, to within one.
+
+The source is read once a shard, by the ordinary build: memory and speed are those of building one shard, plus the table
+of documents of the whole, and N times reading the source. That stays simple, and reading is the small part: a Lucene
+index is read several times as fast as an index is built. Where reading is dear, build the parts elsewhere and join them.
+"""
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+from bmp_plugin.adapters.document_range import DocumentRange
+from bmp_plugin.adapters.source import PostingSource
+
+from ..errors import SourceError
+from ..index.index import BmpIndex
+from ..index.layout import DEFAULT_BLOCK_SIZE, check_block_size
+from ..index.store import staging
+from .index import ShardedIndex, entry_of, write_sharded
+from .manifest import Source
+
+
+def build_shards(source: PostingSource, output: Path, num_shards: int, *, reorder: str = "none",
+                 block_size: int = DEFAULT_BLOCK_SIZE, threads: int = 1, progress: bool = True) -> ShardedIndex:
+    """Build ``num_shards`` indexes of a source and their manifest in the folder ``output``, which appears when all is whole.
+
+    Parameters as of :meth:`bmp_plugin.BmpIndex.build`; documents are reordered within their shard.
+
+    Errors: those of building an index, and ``ValueError`` for fewer documents than shards.
+    """
+    check_block_size(block_size)
+    if num_shards < 1:
+        raise ValueError(f"shards={num_shards} is not at least 1")
+    with staging(output) as folder:
+        documents = source.documents()
+        num_docs = len(documents.numbers)
+        if num_docs < num_shards:
+            raise SourceError(f"{source.info.path}: has {num_docs} documents, which is too few for {num_shards} shards")
+        dfs: dict[bytes, int] = {}
+        shards = []
+        for i in range(num_shards):
+            part = DocumentRange(source, documents, num_docs * i // num_shards, num_docs * (i + 1) // num_shards,
+                                 dfs if i == 0 else None)
+            name = f"shard-{i:03}"
+            index = BmpIndex.build(part, folder / f"{name}.bmp", reorder=reorder, block_size=block_size, threads=threads,
+                                   progress=progress)
+            shards.append(entry_of(index, name, f"{name}.bmp", part.first))
+        write_sharded(folder, shards, Source(**asdict(source.info)), dfs)
+    return ShardedIndex.open(output)

@@ -1,0 +1,84 @@
+"""Indexes in object stores: copied once to this machine, by their identity, since they are searched memory-mapped."""
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+from filelock import FileLock
+
+from ..errors import BmpError, MissingDependencyError
+from ..index.store import MANIFEST, staging, verify_checksums
+
+
+def is_url(location: str) -> bool:
+    """Whether a location is a URL for fsspec rather than a path."""
+    return "://" in location
+
+
+def cache_folder() -> Path:
+    """Where copies are kept: a folder that a user may empty when no search is running."""
+    return platformdirs.user_cache_path("bmp-plugin") / "shards"
+
+
+def local_copy(location: str, identity: str | None = None) -> Path:
+    """The folder itself if ``location`` is a path; else a copy of what the URL holds, made unless it is there already.
+
+    Processes that come at once copy once. A copy appears when it is whole and its checksums are right.
+
+    Parameters
+    ----------
+    location : str
+        Path or URL (``s3://bucket/passages/shard-000.bmp``) of an index, or of a sharded index, whose shards stay there.
+    identity : str, optional
+        The SHA-256 that its manifest must have.
+
+    Errors: ``FileNotFoundError``, :class:`BmpError` for what cannot be read, MissingDependencyError without fsspec.
+    """
+    if not is_url(location):
+        return Path(location)
+    if identity is not None and (cache_folder() / identity).is_dir():
+        return cache_folder() / identity
+    try:
+        import fsspec
+    except ImportError as error:
+        raise MissingDependencyError(f"{location}: reading URLs needs fsspec: pip install 'bmp-plugin[ray]'") from error
+    try:
+        files, root = fsspec.url_to_fs(location.rstrip("/"))
+        text = files.cat_file(f"{root}/{MANIFEST}")
+    except ImportError as error:
+        raise MissingDependencyError(f"{location}: {error}") from error
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{location}: there is no such index") from error
+    except Exception as error:                     # every store has its own errors
+        raise _unreadable(location, error) from error
+    found = hashlib.sha256(text).hexdigest()
+    if identity is not None and found != identity:
+        raise BmpError(f"{location}: is not the index that it was when the shards were put together; put them together again")
+    target = cache_folder() / found
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(target.with_name(f".{found}.lock")):
+        if not target.is_dir():
+            _copy(files, root, text, target, location)
+    return target
+
+
+def _copy(files: Any, root: str, text: bytes, target: Path, location: str) -> None:
+    try:
+        manifest = json.loads(text)
+        names = [f"{name}.bin" for name in manifest["arrays"]]
+    except (ValueError, TypeError, KeyError) as error:
+        raise BmpError(f"{location}/{MANIFEST}: does not describe a block-max index") from error
+    with staging(target) as folder:
+        try:
+            files.get([f"{root}/{name}" for name in names], [str(folder / name) for name in names])
+        except Exception as error:
+            raise _unreadable(location, error) from error
+        verify_checksums(folder, manifest)
+        (folder / MANIFEST).write_bytes(text)
+
+
+def _unreadable(location: str, error: Exception) -> BmpError:
+    return BmpError(f"{location}: cannot be read ({type(error).__name__}: {' '.join(str(error).split())})")

@@ -1,0 +1,145 @@
+"""ShardedIndex: a manifest opened, with the terms of the whole collection and where its shards are."""
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from ..errors import BmpError, DamagedIndexError
+from ..index.build import versions
+from ..index.index import BmpIndex
+from ..index.store import ArrayWriter, open_array, verify_checksums, write_manifest
+from ..index.terms import TermTable
+from .fetch import is_url, local_copy
+from .manifest import (
+    FORMAT,
+    TABLES,
+    VERSION,
+    Manifest,
+    Order,
+    ShardEntry,
+    Source,
+    Table,
+    identity_of,
+    is_sharded,
+    read_manifest,
+)
+
+
+class ShardedIndex:
+    """What is known of a sharded index without opening a shard.
+
+    Attributes
+    ----------
+    path : Path
+    shards : list of ShardEntry
+    order : Order
+    manifest : dict
+        The content of ``manifest.json``; ``source`` as in a :class:`bmp_plugin.BmpIndex`.
+    num_docs, num_terms, num_postings : int
+    arrays : dict of name -> array
+        ``term_bytes``, ``term_end`` and ``term_df`` of the whole collection.
+    """
+
+    def __init__(self, path: Path, base: str, manifest: Manifest) -> None:
+        self.path = path
+        self._base = base
+        self.shards = manifest.shards
+        self.order = manifest.order
+        self.manifest: dict[str, Any] = msgspec.to_builtins(manifest)
+        self.num_docs, self.num_terms, self.num_postings = manifest.num_docs, manifest.num_terms, manifest.num_postings
+        self.arrays = {name: open_array(path, name, (manifest.arrays[name].length,)) for name in TABLES}
+        if not len(self.arrays["term_end"]) == len(self.arrays["term_df"]) == self.num_terms:
+            raise DamagedIndexError(f"{path}: its terms and document frequencies are not as many; build the index again")
+        self._terms = TermTable(self.arrays["term_bytes"], self.arrays["term_end"])
+
+    @classmethod
+    def open(cls, location: str | Path) -> ShardedIndex:
+        """Open a sharded index: a folder, or a URL that fsspec reads, whose manifest and terms are copied here.
+
+        Errors: ``FileNotFoundError``; :class:`bmp_plugin.BmpError` for what is none, or damaged.
+        """
+        path = local_copy(str(location))
+        return cls(path, str(location) if is_url(str(location)) else str(path.resolve()), read_manifest(path))
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all shards and of the files of the whole."""
+        return sum(shard.num_bytes for shard in self.shards) + sum(file.stat().st_size for file in self.path.glob("*.*")
+                                                                   if file.is_file())
+
+    def location(self, shard: ShardEntry, shards_at: str | None = None) -> str:
+        """Where a shard is: path or URL. ``shards_at`` is a folder or URL that holds all shards by their folders' names."""
+        if shards_at is not None:
+            return posixpath.join(shards_at, posixpath.basename(shard.path.rstrip("/")))
+        return shard.path if is_url(shard.path) else posixpath.join(self._base, shard.path)
+
+    def term_ids(self, tokens: Iterable[str]) -> list[int]:
+        """The tokens' numbers, -1 for those that no shard has."""
+        return self._terms.ids(tokens)
+
+    def terms(self) -> list[str]:
+        """All terms, in the order of their numbers."""
+        return [term.decode("utf-8") for term in self._terms]
+
+    def df(self, token: str) -> int | None:
+        """Document frequency in the whole collection, or None for a token that no shard has."""
+        term_id = self._terms.id(token)
+        return None if term_id < 0 else int(self.arrays["term_df"][term_id])
+
+    def verify(self, shards_at: str | None = None) -> None:
+        """Compare every file of every shard with its checksum, and every posting with what the layout says of it.
+
+        Errors: :class:`bmp_plugin.errors.DamagedIndexError` naming the file, ``FileNotFoundError``.
+        """
+        verify_checksums(self.path, self.manifest)
+        for shard in self.shards:
+            open_shard(shard, self.location(shard, shards_at)).verify()
+
+    def __repr__(self) -> str:
+        return f"ShardedIndex({str(self.path)!r}: {len(self.shards)} shards, {self.num_docs} documents)"
+
+
+def open_either(location: str | Path) -> BmpIndex | ShardedIndex:
+    """Open what is there: one index, or a sharded one. Errors: those of opening it."""
+    path = local_copy(str(location))
+    return ShardedIndex.open(location) if is_sharded(path) else BmpIndex.open(path)
+
+
+def open_shard(shard: ShardEntry, location: str) -> BmpIndex:
+    """Open a shard where it is, which may copy it here, and make sure that it is the one that the manifest means.
+
+    Errors: ``FileNotFoundError``; :class:`bmp_plugin.BmpError` for what is no index, damaged, or another one.
+    """
+    index = BmpIndex.open(local_copy(location, shard.identity))
+    if identity_of(index.path) != shard.identity:
+        raise BmpError(f"{location}: is not the index that {shard.name} was when the shards were put together; "
+                       "put them together again with `bmp-plugin shards create`")
+    return index
+
+
+def write_sharded(folder: Path, shards: list[ShardEntry], source: Source, dfs: Mapping[bytes, int]) -> None:
+    """Write the files of a sharded index, the manifest last.
+
+    dfs : every term, in any order, with its document frequency in the whole collection.
+    """
+    names = sorted(dfs)
+    writers = {name: ArrayWriter(folder, name) for name in TABLES}
+    writers["term_bytes"].append(np.frombuffer(b"".join(names), np.uint8))
+    writers["term_end"].append(np.cumsum([len(name) for name in names], dtype=np.int64))
+    writers["term_df"].append(np.array([dfs[name] for name in names], np.int64))
+    arrays = {name: Table(**writer.close()) for name, writer in writers.items()}
+    order = Order("docid" if source.ties_by_docid else "lucene_docid", source.ties_by_docid)
+    manifest = Manifest(FORMAT, VERSION, sum(shard.num_docs for shard in shards), len(names),
+                        sum(shard.num_postings for shard in shards), source, order, arrays, shards, versions())
+    write_manifest(folder, msgspec.to_builtins(manifest))
+
+
+def entry_of(index: BmpIndex, name: str, path: str, first_lucene_docid: int) -> ShardEntry:
+    """The manifest's entry of an index."""
+    return ShardEntry(name, path, identity_of(index.path), first_lucene_docid, index.num_docs, index.num_postings,
+                      index.size_bytes)

@@ -1,0 +1,187 @@
+"""Shards as Ray actors: placed on some node that can open them, and started elsewhere when they die.
+
+Ray itself could restart actors, but would not say for how long it tries, nor look for a node that has the files. So an
+actor that died is replaced here, and what it was asked is asked again: answers depend on nothing but the question.
+"""
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..errors import BmpError, MissingDependencyError, ShardLostError
+from .manifest import ShardEntry
+from .server import Answers, Question, ShardServer
+
+STARTS = 5          # times in a row that a shard is started for one question before it is given up
+
+
+def connect(address: str) -> tuple[Any, Callable[[], None]]:
+    """The module ``ray``, connected to a cluster, and what disconnects from it; Ray stays as it is if it is connected.
+
+    Errors: MissingDependencyError; :class:`BmpError` naming the address.
+    """
+    try:
+        import ray
+    except ImportError as error:
+        raise MissingDependencyError("a Ray cluster needs Ray: pip install 'bmp-plugin[ray]'") from error
+    if ray.is_initialized():
+        return ray, lambda: None
+    try:
+        _demand_listener(address)
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except Exception as error:                        # ConnectionError, ValueError, RuntimeError, grpc's own
+        raise BmpError(f"--ray-address {address}: there is no Ray cluster to connect to ({_line(error)})") from error
+    return ray, ray.shutdown
+
+
+def _demand_listener(address: str) -> None:
+    """Raise ``OSError`` where nothing listens, for which Ray itself would wait for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+
+
+class RayShard:
+    """A shard that an actor serves.
+
+    Parameters
+    ----------
+    ray : module
+    entry : ShardEntry
+    location : str
+        Path or URL, as the nodes see it.
+    options : mapping
+        Of the actor.
+    patience : float
+        Seconds until the cluster has found room for it.
+
+    Attributes
+    ----------
+    actor
+        The Ray actor that serves it now.
+    restarts : int
+        How often it was started again.
+    patience : float
+    """
+
+    def __init__(self, ray: Any, entry: ShardEntry, location: str, options: Mapping[str, Any], patience: float) -> None:
+        self.entry = entry
+        self.actor: Any = None
+        self.restarts = -1
+        self._ray = ray
+        self._location = location
+        self._options = {"scheduling_strategy": "SPREAD", **options, "max_restarts": 0}
+        self.patience = patience
+        self._lock = threading.Lock()
+        self._closed = False
+        self._given_up: tuple[float, BmpError] | None = None
+
+    def open(self) -> None:
+        """Place the shard on a node that can open it. Errors: :class:`ShardLostError` naming it."""
+        self._alive(None)
+
+    def answer(self, question: Question) -> Answers:
+        """Ask the actor, and the one in its place if it dies."""
+        actor = self._alive(None)
+        for _ in range(STARTS):
+            try:
+                return self._get(actor.answer.remote(question))  # type: ignore[no-any-return]
+            except self._ray.exceptions.RayError as error:
+                reason = _line(error)
+                actor = self._alive(actor)
+        raise self._lost(f"it died {STARTS} times over one question ({reason})")
+
+    def close(self) -> None:
+        """End the actor; threads that wait for it are told so."""
+        self._closed = True
+        if self.actor is not None and self._ray.is_initialized():
+            self._ray.kill(self.actor)
+
+    def _alive(self, dead: Any) -> Any:
+        """The actor, another one if it is ``dead``; the first thread that comes replaces it."""
+        came = time.monotonic()
+        with self._lock:
+            if self.actor is None or self.actor is dead:
+                if self._closed:
+                    raise self._lost("the searcher was closed")
+                if self._given_up is not None and self._given_up[0] > came:
+                    raise self._given_up[1]                  # while this thread waited for its turn to try
+                if self.actor is not None:
+                    self._ray.kill(self.actor)
+                self.actor = None
+                try:
+                    self.actor = self._place()
+                except BmpError as error:
+                    self._given_up = time.monotonic(), error
+                    raise
+                self.restarts += 1
+            return self.actor
+
+    def _place(self) -> Any:
+        """A new actor that has opened the shard: where the cluster has room, else on each node until one has the files."""
+        deadline = time.monotonic() + self.patience
+        refused: dict[str, str] = {}                   # node -> why it was not that one
+        while True:
+            try:
+                actor, node = self._start(self._options, deadline)
+                try:
+                    self._get(actor.open.remote())
+                    return actor
+                except FileNotFoundError as error:
+                    refused[node] = str(error)
+                    self._ray.kill(actor)
+                return self._place_by_files(refused, deadline)
+            except self._ray.exceptions.RayError as error:         # its node died meanwhile, or cannot run it
+                if time.monotonic() > deadline:
+                    raise self._lost(_line(error)) from error
+                time.sleep(0.2)
+
+    def _place_by_files(self, refused: dict[str, str], deadline: float) -> Any:
+        """An actor on a node that has the shard's files."""
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        for node in [node["NodeID"] for node in self._ray.nodes() if node["Alive"] and node["NodeID"] not in refused
+                     and node["Resources"].get("CPU", 0) >= self._options["num_cpus"]]:
+            there = NodeAffinitySchedulingStrategy(node, soft=False)
+            try:
+                actor, _ = self._start(self._options | {"scheduling_strategy": there}, deadline)
+                self._get(actor.open.remote())
+                return actor
+            except FileNotFoundError as error:
+                refused[node] = str(error)
+                self._ray.kill(actor)
+            except (ShardLostError, self._ray.exceptions.RayError) as error:
+                refused[node] = _line(error)
+        raise self._lost(f"none of {len(refused)} nodes can open it ({'; '.join(sorted(set(refused.values())))})")
+
+    def _start(self, options: Mapping[str, Any], deadline: float) -> tuple[Any, str]:
+        """An actor that is running, and its node."""
+        actor = self._ray.remote(ShardServer).options(**options).remote(self.entry, self._location)
+        try:
+            return actor, self._get(actor.node.remote(), max(deadline - time.monotonic(), 1.0))
+        except self._ray.exceptions.GetTimeoutError as error:
+            self._ray.kill(actor)
+            raise self._lost(f"the cluster had no room for it within {self.patience:g} s (it asks for "
+                             f"{options['num_cpus']:g} processors); add nodes, or give it less") from error
+
+    def _get(self, reference: Any, timeout: float | None = None) -> Any:
+        """The result; an error that the shard raised comes as it was raised there."""
+        try:
+            return self._ray.get(reference, timeout=timeout)
+        except self._ray.exceptions.RayTaskError as error:
+            cause = getattr(error, "cause", None)
+            if isinstance(cause, Exception):
+                raise cause from None
+            raise
+
+    def _lost(self, reason: str) -> ShardLostError:
+        return ShardLostError(f"{self.entry.name}: {reason}")
+
+
+def _line(error: Exception) -> str:
+    """The first line of what Ray says in many."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -1,0 +1,236 @@
+"""ShardedSearcher: the methods and the answers of BmpSearcher, from shards in this process or on a Ray cluster."""
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..checks import Query, check_options, check_qids, java_int, kept_terms, weights_of
+from ..errors import BmpError, ShardLostError
+from ..hits import Hit
+from ..query.prepare import LARGEST_WEIGHT
+from .index import ShardedIndex
+from .merge import Merging
+from .server import Answers, Question, Shard, ShardServer
+from .waves import sample_size, waves
+
+QUERIES_A_QUESTION = 32          # few enough that shards take turns, enough that asking is cheap beside answering
+Prepared = Mapping[str, int]
+Result = TypeVar("Result")
+
+
+class _Options(NamedTuple):
+    """What is asked of a shard for every query; see :class:`.server.Question`."""
+
+    k: int
+    alpha: float
+    beta: float
+    budget: int | None
+
+
+class ShardedSearcher:
+    """Searches a sharded index as if it were one index; may be shared between threads.
+
+    Parameters
+    ----------
+    index : ShardedIndex, path or URL
+    min_idf : float
+        As of :class:`bmp_plugin.BmpSearcher`, with N and the document frequencies of the whole collection.
+    ray_address : str, optional
+        Serve every shard by an actor of this Ray cluster ("auto", "host:port", "ray://host:port", or "local" to start
+        one here; whatever Ray is connected to already is used as it is). Without it, shards are opened in this process.
+    shards_at : str, optional
+        Folder or URL that holds the shards, by their folders' names, as the nodes see it; by default where the manifest
+        says.
+    allow_partial : bool
+        Go on without shards that cannot be opened or are lost for good; ``missing`` names them.
+    patience : float
+        Seconds that a cluster may take to find room for a shard, at first and after its process or node died.
+    threads : int
+        Threads of each actor, and processors that it asks the cluster for; in this process they are given to
+        :meth:`batch_search`.
+    actor_options : mapping, optional
+        Further options of the Ray actors, such as ``resources``, ``memory`` or ``runtime_env``.
+
+    Attributes
+    ----------
+    missing : list of str
+        Shards that answers lack, each with the reason; empty unless ``allow_partial``.
+
+    Errors: ``FileNotFoundError``, :class:`bmp_plugin.errors.ShardLostError` naming the shard, MissingDependencyError
+    without Ray, and those of opening an index.
+    """
+
+    hit_type: type[Hit] = Hit
+
+    def __init__(self, index: ShardedIndex | str | Path, min_idf: float = 0, *, ray_address: str | None = None,
+                 shards_at: str | None = None, allow_partial: bool = False, patience: float = 60.0, threads: int = 1,
+                 actor_options: Mapping[str, Any] | None = None) -> None:
+        self.index = index if isinstance(index, ShardedIndex) else ShardedIndex.open(index)
+        self.min_idf = min_idf
+        self._allow_partial = allow_partial
+        self._kept: tuple[float, NDArray[np.bool_]] | None = None
+        self._lost: dict[str, str] = {}
+        self._lock = threading.Lock()
+        self._release: Callable[[], None] = lambda: None
+        locations = [self.index.location(entry, shards_at) for entry in self.index.shards]
+        entries = list(zip(self.index.shards, locations, strict=True))
+        num_shards = len(entries)
+        self._shards: list[Shard]
+        if ray_address is None:
+            self._in_flight = 0
+            self._shards = [ShardServer(*entry) for entry in entries]
+            self._pool = ThreadPoolExecutor(min(num_shards, os.cpu_count() or 1), "shard")
+        else:
+            from .ray_actors import RayShard, connect
+
+            self._in_flight = min(num_shards + 1, 16)
+            ray, self._release = connect(ray_address)
+            options = {"num_cpus": threads} | dict(actor_options or {})
+            self._shards = [RayShard(ray, *entry, options, patience) for entry in entries]
+            self._pool = ThreadPoolExecutor(4 * num_shards, "shard")
+        self._threads = threads
+        try:
+            list(self._pool.map(lambda shard: self._unless_lost(shard, shard.open), self._shards))
+            self._demand_one()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> ShardedSearcher:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop the actors, if there are any, and the threads; may be called twice."""
+        for shard in self._shards:
+            shard.close()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._release()
+        self._release = lambda: None
+
+    @property
+    def missing(self) -> list[str]:
+        with self._lock:
+            return [f"{name}: {self._lost[name]}" for name in sorted(self._lost)]
+
+    def search(self, query: Query, k: int = 10, alpha: float = 1.0, beta: float = 1.0,
+               budget: int | None = None) -> list[Hit]:
+        """The k best documents for a query, as :meth:`bmp_plugin.BmpSearcher.search` finds them in one index.
+
+        ``budget`` is divided among the shards; with ``beta`` below 1 each shard weighs tokens by its own impacts. So
+        approximate answers differ from one index's; safe ones do not.
+        """
+        check_options(k, 1, alpha, beta, budget)
+        (merging, q), = self._ask([self._prepared(query)], 0, True, self._options(k, alpha, beta, budget))
+        return merging.hits(q, self.hit_type)
+
+    def batch_search(self, queries: Sequence[Query], qids: Sequence[str], k: int = 10, threads: int = 1,
+                     alpha: float = 1.0, beta: float = 1.0, budget: int | None = None) -> dict[str, list[Hit]]:
+        """Search many queries; parameters, result and errors as of :meth:`bmp_plugin.BmpSearcher.batch_search`.
+
+        ``threads`` are this process's; with Ray, as many questions are under way as keep all shards busy.
+        """
+        check_qids(len(queries), len(qids))
+        check_options(k, threads, alpha, beta, budget)
+        options = self._options(k, alpha, beta, budget)
+        prepared = [self._prepared(query) for query in queries]
+        in_flight = self._in_flight or threads
+        size = max(1, min(QUERIES_A_QUESTION, -(-len(prepared) // in_flight)))
+        groups = [prepared[first:first + size] for first in range(0, len(prepared), size)]
+
+        def answer(turn: int) -> list[list[Hit]]:
+            return [merging.hits(q, self.hit_type)
+                    for merging, q in self._ask(groups[turn], turn % len(self._shards), self._in_flight > 0, options)]
+
+        if in_flight == 1 or len(groups) == 1:
+            answers = list(map(answer, range(len(groups))))
+        else:
+            with ThreadPoolExecutor(in_flight, "question") as pool:
+                answers = list(pool.map(answer, range(len(groups))))
+        return dict(zip(qids, (hits for group in answers for hits in group), strict=True))
+
+    def _ask(self, queries: Sequence[Prepared], first: int, at_once: bool, options: _Options) -> list[tuple[Merging, int]]:
+        """All shards' answers, the shard ``first`` asked first: for each query a merging and its number in it.
+
+        That shard is asked for fewer than k, and its last score is a guess of what the k best reach. The others look only
+        for what scores as much. If in the end k documents score more than the guess, nothing was overlooked; for the few
+        queries where they do not, all shards are asked again, with what is known for sure.
+        """
+        plan = waves(len(self._shards), first, at_once)
+        sample = sample_size(options.k, len(self._shards))
+        merging = Merging(len(queries), options.k, self.index.order)
+        nothing = np.zeros(len(queries), np.float32)
+        self._ask_waves(plan[:1], queries, options._replace(k=sample), nothing, merging)
+        guesses = merging.scores_of(sample)
+        self._ask_waves(plan[1:], queries, options, np.maximum(guesses, nothing), merging)
+        found = [(merging, q) for q in range(len(queries))]
+        if sample < options.k:
+            known = merging.scores_of(options.k)
+            doubtful = np.flatnonzero((guesses >= 0) & (known <= guesses)).tolist()
+            if len(doubtful):
+                merging = Merging(len(doubtful), options.k, self.index.order)
+                self._ask_waves(plan, [queries[q] for q in doubtful], options, np.maximum(known, nothing)[doubtful], merging)
+                for at, q in enumerate(doubtful):
+                    found[q] = merging, at
+        return found
+
+    def _ask_waves(self, plan: list[list[int]], queries: Sequence[Prepared], options: _Options, floors: NDArray[np.float32],
+                   merging: Merging) -> None:
+        """Ask shards wave by wave for what scores no less than ``floors`` and the k best so far."""
+        for wave in plan:
+            question = Question(queries, *options, np.maximum(floors, merging.scores_of(options.k)), self._threads)
+            asked = [self._shards[i] for i in wave if self._shards[i].entry.name not in self._lost]
+            answer = partial(self._answer, question)
+            for answers in map(answer, asked) if len(asked) < 2 else self._pool.map(answer, asked):
+                if answers is not None:
+                    merging.add(answers)
+
+    def _answer(self, question: Question, shard: Shard) -> Answers | None:
+        return self._unless_lost(shard, lambda: shard.answer(question))
+
+    def _unless_lost(self, shard: Shard, ask: Callable[[], Result]) -> Result | None:
+        """What the shard says, or None if it is lost and may be. Errors: ShardLostError."""
+        try:
+            return ask()
+        except (BmpError, OSError) as error:
+            lost = error if isinstance(error, ShardLostError) else ShardLostError(f"{shard.entry.name}: {error}")
+            if not self._allow_partial:
+                raise lost from error
+            with self._lock:
+                self._lost[shard.entry.name] = str(error).removeprefix(f"{shard.entry.name}: ")
+            self._demand_one()
+            return None
+
+    def _demand_one(self) -> None:
+        if len(self._lost) == len(self._shards):
+            raise ShardLostError(f"{self.index.path}: all shards are lost: {'; '.join(self.missing)}")
+
+    def _options(self, k: int, alpha: float, beta: float, budget: int | None) -> _Options:
+        return _Options(int(k), alpha, beta, None if budget is None else -(-budget // len(self._shards)))
+
+    def _prepared(self, query: Query) -> Prepared:
+        """A query's tokens that the whole collection's min_idf keeps, with whole weights."""
+        ids = np.array(self.index.term_ids(query), np.int64)
+        weights = weights_of(query)
+        if len(weights) and not 0 <= weights.min() <= weights.max() <= LARGEST_WEIGHT:
+            weights = np.array([java_int(token, weight) for token, weight in query.items()], np.int64)
+        keeps = (ids >= 0) & self._keeps()[ids] if self.index.num_terms else np.zeros(len(ids), np.bool_)
+        return {token: weight for token, weight, kept in zip(query, weights.tolist(), keeps.tolist(), strict=True) if kept}
+
+    def _keeps(self) -> NDArray[np.bool_]:
+        """Whether min_idf, which may be assigned, keeps each term: bool[num_terms]."""
+        if self._kept is None or self._kept[0] != self.min_idf:
+            self._kept = (self.min_idf, kept_terms(self.index.arrays["term_df"], self.index.manifest["source"]["num_docs"],
+                                                   self.min_idf))
+        return self._kept[1]

@@ -1,0 +1,257 @@
+"""Shards on a real Ray cluster of several nodes on this machine; an actor and nodes are killed while a batch is answered."""
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ranking, read_jsonl
+
+from bmp_plugin import BmpIndex, BmpSearcher, ShardedSearcher
+from bmp_plugin.adapters.sniff import open_source
+from bmp_plugin.cli import interrupts, main
+from bmp_plugin.errors import BmpError, ShardLostError
+from bmp_plugin.kernels import cache_folder
+from bmp_plugin.sharded.build import build_shards
+from bmp_plugin.sharded.ray_actors import RayShard
+from bmp_plugin.sharded.server import Answers, Question
+
+if importlib.util.find_spec("ray") is None and not os.environ.get("CI"):
+    pytest.skip("Ray is not installed", allow_module_level=True)
+
+DATA = Path(str(resources.files("bmp_plugin.data")))
+DOCS, QUERIES = DATA / "cranfield_docs.jsonl.gz", DATA / "cranfield_queries.jsonl.gz"
+NUM_SHARDS = 2
+HALF = {"num_cpus": 0.5}         # both shards fit on one of the nodes, which have one processor each
+QUICK = {"RAY_health_check_period_ms": "300", "RAY_health_check_timeout_ms": "300",
+         "RAY_health_check_failure_threshold": "3"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("ray")
+    source = open_source(DOCS)
+    BmpIndex.build(source, folder / "one.bmp", progress=False)
+    build_shards(source, folder / "many.bmps", NUM_SHARDS, progress=False)
+    source.close()
+    assert main(["search", "--index", str(folder / "one.bmp"), "--topics", str(QUERIES), "--output", str(folder / "one.txt"),
+                 "--hits", "100", "--quiet"]) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def batch() -> tuple[list[dict[str, Any]], list[str]]:
+    """Some queries many times over, so that there is time for something to happen on the way."""
+    queries = [query["vector"] for query in read_jsonl(QUERIES)][:100] * 8
+    return queries, [f"q{i}" for i in range(len(queries))]
+
+
+@pytest.fixture(scope="module")
+def expected(folder: Path, batch: Any) -> dict[str, Any]:
+    searcher = BmpSearcher(folder / "one.bmp")
+    return {qid: ranking(hits) for qid, hits in searcher.batch_search(*batch, k=50).items()}
+
+
+class LocalCluster:
+    """A head without processors, and two nodes with one each, which are put back when they are gone."""
+
+    def __init__(self, caches: Path) -> None:
+        import ray
+        from ray.cluster_utils import Cluster
+
+        self.ray = ray
+        self.small = {"object_store_memory": 80 * 2**20}
+        self.cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **self.small})
+        self.caches = caches
+        self.nodes: dict[str, Any] = {}
+        self.restore()
+        ray.init(address=self.cluster.address, log_to_driver=False, logging_level="ERROR")
+
+    def restore(self) -> None:
+        for name in {"a", "b"} - set(self.nodes):
+            # every node has a cache of its own, as on a machine of its own, but not of compiled kernels
+            environment = {"XDG_CACHE_HOME": str(self.caches / name), "NUMBA_CACHE_DIR": str(cache_folder().parent)}
+            self.nodes[name] = self.cluster.add_node(num_cpus=1, env_vars=environment, **self.small)
+
+    def kill_node_of(self, shard: RayShard) -> None:
+        """Kill the node that serves a shard, and wait until the cluster knows."""
+        number = self.ray.get(shard.actor.node.remote())
+        name = next(name for name, node in self.nodes.items() if node.node_id == number)
+        self.cluster.remove_node(self.nodes.pop(name), allow_graceful=False)
+        while any(node["Alive"] and node["NodeID"] == number for node in self.ray.nodes()):
+            time.sleep(0.1)
+
+    def close(self) -> None:
+        self.ray.shutdown()
+        self.cluster.shutdown()
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in QUICK.items():
+            patch.setenv(name, value)
+        cluster = LocalCluster(tmp_path_factory.mktemp("caches"))
+        yield cluster
+        cluster.close()
+
+
+@pytest.fixture
+def cluster(running: LocalCluster) -> LocalCluster:
+    running.restore()
+    return running
+
+
+@pytest.fixture
+def after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Callable[[RayShard], None]], None]:
+    """Do something, once, when so many questions are answered and others are on their way; no more are asked meanwhile."""
+
+    def do(count: int, action: Callable[[RayShard], None], patience: float | None = None) -> None:
+        answer, lock, answered = RayShard.answer, threading.Lock(), []
+        done = threading.Event()
+        done.set()
+
+        def counting(shard: RayShard, question: Question) -> Answers:
+            done.wait()
+            if patience is not None and len(answered) >= count:
+                shard.patience = patience
+            answers = answer(shard, question)
+            with lock:
+                answered.append(shard)
+                due = len(answered) == count
+            if due:
+                done.clear()
+                action(shard)
+                done.set()
+            return answers
+
+        monkeypatch.setattr(RayShard, "answer", counting)
+
+    return do
+
+
+def nodes_of(searcher: ShardedSearcher) -> set[str]:
+    import ray
+
+    return {ray.get(shard.actor.node.remote()) for shard in searcher._shards if isinstance(shard, RayShard)}
+
+
+def restarts(searcher: ShardedSearcher) -> int:
+    return sum(shard.restarts for shard in searcher._shards if isinstance(shard, RayShard))
+
+
+def test_answers_are_those_of_one_index(cluster: LocalCluster, folder: Path, batch: Any, expected: Any, after: Any) -> None:
+    """Also when an actor is killed in the middle of the batch."""
+    with ShardedSearcher(folder / "many.bmps", ray_address="auto", actor_options=HALF) as searcher:
+        found = searcher.batch_search(*batch, k=50)
+        assert list(found) == batch[1]
+        assert {qid: ranking(hits) for qid, hits in found.items()} == expected
+        assert ranking(searcher.search(batch[0][3], 50)) == expected["q3"]
+        assert searcher.search({}) == searcher.search({"nowhere": 1}) == []
+        assert len(nodes_of(searcher)) == 2
+        assert restarts(searcher) == 0
+        with pytest.raises(ValueError, match="negative"):
+            searcher.search({"flow": -1})
+        after(5, lambda shard: cluster.ray.kill(shard.actor))
+        assert {qid: ranking(hits) for qid, hits in searcher.batch_search(*batch, k=50).items()} == expected
+        assert restarts(searcher) == 1
+        assert searcher.missing == []
+
+
+def test_shards_of_a_node_that_dies_in_a_batch_go_to_another(cluster: LocalCluster, folder: Path, batch: Any, expected: Any,
+                                                             after: Any) -> None:
+    after(5, cluster.kill_node_of)
+    with ShardedSearcher(folder / "many.bmps", ray_address="auto", actor_options=HALF) as searcher:
+        assert {qid: ranking(hits) for qid, hits in searcher.batch_search(*batch, k=50).items()} == expected
+        assert restarts(searcher) >= 1
+        assert searcher.missing == []
+
+
+def test_command_line(cluster: LocalCluster, folder: Path) -> None:
+    """In a process of its own, which connects to the cluster and leaves it."""
+    done = subprocess.run(
+        [sys.executable, "-m", "bmp_plugin", "search", "--index", folder / "many.bmps", "--topics", QUERIES, "--output",
+         folder / "many.txt", "--hits", "100", "--ray-address", cluster.cluster.address], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert "225 queries" in done.stderr
+    assert (folder / "many.txt").read_bytes() == (folder / "one.txt").read_bytes()
+
+
+def test_a_shard_that_cannot_come_back(cluster: LocalCluster, folder: Path, after: Any, tmp_path: Path,
+                                       monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    """One processor is left for two shards: the command fails, or answers all queries from the same shard."""
+    monkeypatch.setattr(interrupts, "install", lambda: None)              # pytest's own stay
+    output = tmp_path / "run.txt"
+    command = ["search", "--index", str(folder / "many.bmps"), "--topics", str(QUERIES), "--output", str(output), "--hits",
+               "100", "--ray-address", "auto", "--patience", "30", "--quiet"]
+    with monkeypatch.context() as patch:
+        after(5, cluster.kill_node_of, patience=2)
+        assert main(command) == 2
+        said = [line for line in capfd.readouterr().err.splitlines() if line.startswith("bmp-plugin: ")]
+        assert len(said) == 1
+        assert said[0].startswith("bmp-plugin: error: shard-00")
+        assert "the cluster had no room for it within 2 s" in said[0]
+        assert not output.exists()
+        patch.undo()
+    cluster.restore()
+    after(5, cluster.kill_node_of, patience=2)
+    assert main([*command, "--allow-partial", "--tag", "me"]) == 0
+    said = [line for line in capfd.readouterr().err.splitlines() if line.startswith("bmp-plugin: ")]
+    assert len(said) == 1
+    assert said[0].startswith("bmp-plugin: partial: the run lacks shard-00")
+    remaining = shutil.copytree(folder / "many.bmps", tmp_path / "remaining.bmps")
+    shutil.rmtree(remaining / f"{re.findall('shard-00[0-9]', said[0])[0]}.bmp")
+    assert main(["search", "--index", str(remaining), "--topics", str(QUERIES), "--output", str(tmp_path / "local.txt"),
+                 "--hits", "100", "--allow-partial", "--tag", "me"]) == 0
+    assert output.read_bytes() == (tmp_path / "local.txt").read_bytes()
+    assert {line.split()[-1] for line in output.read_text().splitlines()} == {"me-partial"}
+
+
+def test_a_shard_is_found_on_the_node_that_has_it(cluster: LocalCluster, folder: Path, batch: Any, expected: Any) -> None:
+    """One node's cache has the shards; a memory:// address leads nowhere in any process."""
+    many = folder / "many.bmps"
+    cache = cluster.caches / "a" / "bmp-plugin" / "shards"
+    with ShardedSearcher(many) as local:
+        for shard in local.index.shards:
+            shutil.copytree(many / shard.path, cache / shard.identity)
+    queries, qids = (part[:30] for part in batch)
+    with ShardedSearcher(many, ray_address="auto", shards_at="memory://nowhere", actor_options=HALF) as searcher:
+        found = searcher.batch_search(queries, qids, k=50)
+        assert {qid: ranking(hits) for qid, hits in found.items()} == {qid: expected[qid] for qid in qids}
+        assert len(nodes_of(searcher)) == 1
+    shutil.rmtree(cache)
+    with pytest.raises(ShardLostError, match=r"^shard-00\d: none of 2 nodes can open it .*memory://nowhere/shard-00\d\.bmp"):
+        ShardedSearcher(many, ray_address="auto", shards_at="memory://nowhere", actor_options=HALF)
+
+
+def test_nothing_to_connect_to(folder: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "bmp_plugin", "search", "--index", folder / "many.bmps", "--topics", QUERIES, "--output",
+         folder / "none.txt", "--ray-address", "127.0.0.1:1"], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("bmp-plugin: error: --ray-address 127.0.0.1:1: there is no Ray cluster"), done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_ray_is_not_imported_unless_asked_for(folder: Path) -> None:
+    code = (f"import sys; from bmp_plugin import ShardedSearcher; s = ShardedSearcher({str(folder / 'many.bmps')!r}); "
+            "s.search({'flow': 1}); print({'ray', 'fsspec', 'pyserini', 'torch'} & set(sys.modules))")
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
+
+
+def test_one_index_is_no_cluster_s(folder: Path) -> None:
+    with pytest.raises(BmpError, match="not a sharded index"):
+        ShardedSearcher(folder / "one.bmp", ray_address="auto")
+    assert main(["search", "--index", str(folder / "one.bmp"), "--topics", str(QUERIES), "--output", str(folder / "x.txt"),
+                 "--ray-address", "auto"]) == 2
