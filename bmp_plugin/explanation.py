@@ -1,6 +1,8 @@
 """Why a document has its score: what every token of the query adds to it, and what becomes of the sum."""
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -10,7 +12,7 @@ from numpy.typing import NDArray
 from .index.index import BmpIndex
 from .query.batch import adjust_ties
 from .query.lists import Index
-from .query.lookup import find_impacts
+from .query.lookup import find_documents, find_impacts
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,19 @@ class Explanation:
         lines += [f"  {part.token:<{width}} {part.impact} * {part.weight} = {part.product:g}" for part in self.contributions]
         lines += [f"  sum {self.sum!r}, as float32 {self.score!r}, tie adjustment {self.adjustment:g}"]
         return "\n".join(lines + [f"  {token}: left out, {why}" for token, why in self.left_out.items()])
+
+
+def positions_of(index: BmpIndex, docids: Sequence[str]) -> NDArray[np.int32]:
+    """Positions int32[docids] of documents by collection docid, -1 for those that the index does not have."""
+    if not index.manifest["source"]["ties_by_docid"]:                # ranks do not follow docids
+        return np.array([-1 if found is None else found for found in map(index.position_of, docids)], np.int32)
+    encoded = [docid.encode("utf-8", "surrogatepass") for docid in docids]
+    ends = np.array(list(itertools.accumulate(map(len, encoded))), np.int64)
+    positions = np.empty(len(encoded), np.int32)
+    arrays = index.arrays
+    find_documents(arrays["docid_bytes"], arrays["docid_end"], arrays["rank_doc"], np.frombuffer(b"".join(encoded), np.uint8),
+                   ends, positions)
+    return positions
 
 
 def impacts_of(arrays: Index, excess: NDArray[np.int32], terms: NDArray[np.int32],

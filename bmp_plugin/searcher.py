@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .explanation import Contribution, Explanation, impacts_of, place, products_of
+from .explanation import Contribution, Explanation, impacts_of, place, positions_of, products_of
 from .hits import Hit, make_hits
 from .index.index import BmpIndex
 from .query.batch import adjust_ties, search_many
@@ -150,13 +150,11 @@ class BmpSearcher:
         if isinstance(docids, str):
             raise ValueError(f"docids={docids!r} is a string; give a list of docids")
         encoded = self._encode(query)
-        known = [self.index.position_of(docid) for docid in docids]
-        positions = np.array([0 if position is None else position for position in known], np.int32)
-        if self.index.num_docs == 0:
-            return np.full(len(known), np.nan, np.float32)
-        products = products_of(impacts_of(self._arrays, self._excess, encoded.terms, positions), encoded.weights)
-        scores = products.sum(axis=0, dtype=np.float64).astype(np.float32)
-        scores[[position is None for position in known]] = np.nan
+        positions = positions_of(self.index, docids)
+        known = positions >= 0
+        products = products_of(impacts_of(self._arrays, self._excess, encoded.terms, positions[known]), encoded.weights)
+        scores = np.full(len(positions), np.nan, np.float32)
+        scores[known] = products.sum(axis=0, dtype=np.float64)
         return scores
 
     def explain(self, query: Query, docid: str) -> Explanation:

@@ -26,7 +26,7 @@ def _svg(k: str, times: Mapping[str, list[float]]) -> str:
     look: Any = {"svg.fonttype": "none", "svg.hashsalt": f"bmp-plugin-{k}", "text.color": INK, "axes.edgecolor": INK,
                  "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK, "font.family": "sans-serif", "font.size": 9}
     with matplotlib.rc_context(look):
-        figure = Figure(figsize=(4.6, 3.4), layout="constrained")
+        figure = Figure(figsize=(4.6, 3.4 + 0.15 * len(times)), layout="constrained")
         figure.patch.set_alpha(0)
         axis = figure.subplots()
         axis.patch.set_alpha(0)
@@ -37,7 +37,7 @@ def _svg(k: str, times: Mapping[str, list[float]]) -> str:
         axis.grid(True, which="major", linewidth=0.3, color=INK, alpha=0.4)
         axis.set(xscale="log", ylim=(0, 1.02), xlabel="milliseconds a query", ylabel="share of queries", title=f"k = {k}")
         axis.xaxis.set_major_formatter("{x:g}")
-        axis.legend(fontsize=7, loc="lower right", framealpha=0)
+        figure.legend(fontsize=8, loc="outside lower center", framealpha=0)
         text = io.StringIO()
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
     svg = text.getvalue()
