@@ -57,8 +57,9 @@ def downloads(allowed: bool) -> Iterator[None]:
         if "huggingface_hub.constants" in sys.modules:
             stack.enter_context(_replaced(sys.modules["huggingface_hub.constants"], "HF_HUB_OFFLINE", True))
         with contextlib.suppress(ImportError):
-            from ir_datasets.util.download import GoogleDriveDownload, RequestsDownload
+            from ir_datasets.util.download import Download, GoogleDriveDownload, RequestsDownload
 
+            stack.enter_context(_replaced(Download, "path", _path_here(Download.path)))
             for kind in (GoogleDriveDownload, RequestsDownload):
                 stack.enter_context(_replaced(kind, "stream", _refuse_download))
         try:
@@ -79,6 +80,19 @@ def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
         yield
     finally:
         setattr(owner, name, original)
+
+
+def _path_here(original: Callable[..., Any]) -> Callable[..., Any]:
+    """ir_datasets' ``Download.path``, which fetches the file unless it is there, refusing before it tries its mirrors."""
+    from ir_datasets.util.download import LocalDownload
+
+    def path(download: Any, force: bool = True) -> Any:
+        known = download._path or download._cache_path
+        if force and not (known and os.path.exists(known)) and not any(isinstance(m, LocalDownload) for m in download.mirrors):
+            _refuse_download(download.mirrors[0])
+        return original(download, force)
+
+    return path
 
 
 def _refuse_download(download: Any) -> Any:
