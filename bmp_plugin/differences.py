@@ -78,7 +78,7 @@ class _Side:
         self.ranking = ranking
         self.at = {docid: i for i, (docid, _) in reversed(list(enumerate(ranking)))}
         self.scores = [float(score) if scored and score is not None else math.nan for _, score in ranking]
-        self.group = []
+        self.group: list[int] = []
         for i, score in enumerate(self.scores):
             tied = i > 0 and abs(self.scores[i - 1] - score) <= max(tolerance, _tie(score))
             self.group.append(self.group[-1] if tied else i)

@@ -109,8 +109,8 @@ class Run:
     path : Path
     run_format : {"trec", "msmarco"}
     answers : mapping of str to bytes
-        Query id to its lines in file order, kept in memory or, for a large run, in a temporary file; each ``docid<SPACE>score<NEWLINE>`` (``docid<NEWLINE>`` in MS MARCO runs,
-        which have no scores), as they are written in the file.
+        Query id to its lines in file order, kept in memory or, for a large run, in a temporary file; each
+        ``docid<SPACE>score<NEWLINE>`` (``docid<NEWLINE>`` in MS MARCO runs, which have no scores), as written in the file.
     """
 
     path: Path

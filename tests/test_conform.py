@@ -30,8 +30,8 @@ def documents() -> list[dict[str, Any]]:
 
 
 QUERIES: dict[str, dict[str, int]] = {
-    "1": {"tie": 2}, "2": {"half": 3, "mod1": 1}, EVIL_QID: {TOKEN: 2, "half": 1}, "4": {"other": 2, "mod0": 7}, "5": {"mod2": 1},
-    "none": {"nowhere": 4}}
+    "1": {"tie": 2}, "2": {"half": 3, "mod1": 1}, EVIL_QID: {TOKEN: 2, "half": 1}, "4": {"other": 2, "mod0": 7},
+    "5": {"mod2": 1}, "none": {"nowhere": 4}}
 
 
 @pytest.fixture(scope="module")
@@ -72,8 +72,9 @@ class TestIdentical:
             assert EVIL_DOCID.encode() in run
 
     def test_runs_are_pyserinis(self, proved: Path, host: Any) -> None:
-        from bmp_plugin.conformance.conform.runs import Encoded
         from pyserini.output_writer import OutputFormat, get_output_writer
+
+        from bmp_plugin.conformance.conform.runs import Encoded
 
         searcher = host.LuceneImpactSearcher(str(proved / "index"), Encoded())
         with get_output_writer(str(proved / "theirs"), OutputFormat.TREC, tag="Anserini") as writer:
@@ -237,8 +238,8 @@ def test_other_engines(given: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         raise MissingDependencyError("bmp is not installed: pip install bmp==0.2.8")
 
     monkeypatch.setattr(peers.PEERS["rust-16"], "require", missing)
-    names = ["exhaustive", "rust-16", *(["rust-8"] if installed("bmp") else []), *(["pisa"] if installed("pyterrier_pisa") else []),
-             *(["seismic:query_cut=10,heap_factor=0.7"] if installed("seismic") else [])]
+    packages = {"rust-8": "bmp", "pisa": "pyterrier_pisa", "seismic:query_cut=10,heap_factor=0.7": "seismic"}
+    names = ["exhaustive", "rust-16", *(name for name, package in packages.items() if installed(package))]
     assert conform(given, "engines", "--engines", *names) == 0
     report = read(given, "engines")
     for name in ("LuceneImpactSearcher", "BmpImpactSearcher", "exhaustive"):

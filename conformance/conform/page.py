@@ -39,10 +39,10 @@ def page(report: Mapping[str, Any]) -> str:
     environment.filters |= {"json": lambda value: json.dumps(value, ensure_ascii=False), "figure": _figure}
     script = (_FOLDER / "page.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    plots = {k: Markup(svg) for k, svg in draw(report.get("latency", {})).items()}         # noqa: S704 (made by matplotlib)
+    plots = {k: Markup(svg) for k, svg in draw(report.get("latency", {})).items()}
     return environment.get_template("page.html").render(
-        report=report, plots=plots, script=Markup(script), script_digest=digest,                            # noqa: S704
-        style=Markup((_FOLDER / "page.css").read_text(encoding="utf-8")))                                   # noqa: S704
+        report=report, plots=plots, script=Markup(script), script_digest=digest,
+        style=Markup((_FOLDER / "page.css").read_text(encoding="utf-8")))
 
 
 def _figure(value: float | None, digits: int = 4, sign: bool = False) -> str:

@@ -115,8 +115,8 @@ class _Searchers:
         try:
             self.host = LuceneImpactSearcher(*arguments)
             vectors = [(qid, _vector(self.host.encode(query))) for qid, query in topics.queries]
-            self.ours = BmpImpactSearcher(str(options.index), options.onnx_encoder if onnx else Encoded(), options.min_idf, kind,
-                                          progress=options.progress)
+            same: Any = options.onnx_encoder if onnx else Encoded()
+            self.ours = BmpImpactSearcher(str(options.index), same, options.min_idf, kind, progress=options.progress)
         except (BmpError, FileNotFoundError):
             raise
         except Exception as error:
@@ -198,8 +198,9 @@ def _refused(searched: Searched) -> list[report.Report]:
 
 
 def _lucene_versions() -> dict[str, str]:
-    from bmp_plugin.adapters.anserini import anserini_jar
     from pyserini.pyclass import autoclass
+
+    from bmp_plugin.adapters.anserini import anserini_jar
 
     return {"anserini": anserini_jar().name, "lucene": autoclass("org.apache.lucene.util.Version").LATEST.toString(),
             "java": str(autoclass("java.lang.System").getProperty("java.version"))}

@@ -37,7 +37,8 @@ def section(comparison: Comparison, a: Run, b: Run, labels: tuple[str, str], exp
 
 def report(title: str, same: bool, sections: list[Report], command: str, **parts: Any) -> Report:
     """The whole, with the circumstances."""
-    return {"format": FORMAT, "title": title, "same": same, "date": datetime.datetime.now().astimezone().isoformat("T", "seconds"),
+    now = datetime.datetime.now().astimezone()
+    return {"format": FORMAT, "title": title, "same": same, "date": now.isoformat(" ", "seconds"),
             "command": command, "comparisons": sections, "kinds": dict(MEANINGS), "machine": machine.machine(),
             "versions": machine.versions(PACKAGES), **parts}
 
