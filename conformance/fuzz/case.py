@@ -17,7 +17,8 @@ NUM_DOCS = (1, 2, 3, 7, 40, 255, 256, 257, 700, 2500)
 DOCS_SHARES = (0.08, 0.08, 0.1, 0.12, 0.16, 0.08, 0.08, 0.08, 0.14, 0.08)
 POSTINGS = 60_000                     # bounds the time of a case
 WRITTEN_OUT = 400_000                 # Anserini writes every impact and every weight out, token by token
-QUESTIONS = 14
+LARGE = 2 * 2**24 // WRITTEN_OUT       # impacts from here on reach 2^24 with weights that can be
+QUESTIONS = 16
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,8 @@ def draw(rng: Random) -> Case:
     largest = _impacts(rng, tokens, num_docs)
     documents = _documents(rng, num_docs, tokens, largest)
     segments = _segments(rng, documents)
-    return Case(segments, [_question(rng, tokens, largest, num_docs) for _ in range(QUESTIONS)], _deleted(rng, documents),
+    tops = {token: max((vector.get(token, 0) for _, vector in documents), default=0) for token in tokens}
+    return Case(segments, [_question(rng, tokens, tops, num_docs) for _ in range(QUESTIONS)], _deleted(rng, documents),
                 int(rng.choice(BLOCK_SIZES)), str(rng.choice(["none", "none", "bp"])))
 
 
@@ -122,11 +124,14 @@ def _deleted(rng: Random, documents: list[Document]) -> list[str]:
     return gone if left else gone[1:]
 
 
-def _question(rng: Random, tokens: list[str], largest: dict[str, int], num_docs: int) -> Question:
+def _question(rng: Random, tokens: list[str], tops: dict[str, int], num_docs: int) -> Question:
+    """Of tokens whose largest impacts are ``tops``."""
+    kind = str(rng.choice(["one", "small", "byte", "thousands", "2^24", "zeros"], p=[0.15, 0.2, 0.15, 0.15, 0.25, 0.1]))
+    if kind == "2^24":                              # whose weights can be written out
+        tokens = [token for token in tokens if tops[token] >= LARGE] or tokens
     count = int(rng.integers(0, min(len(tokens), 30), endpoint=True))
     chosen = rng.permutation(tokens)[:count].tolist()
-    kind = rng.choice(["one", "small", "byte", "thousands", "2^24", "zeros"], p=[0.2, 0.2, 0.15, 0.15, 0.2, 0.1])
-    query = {token: _weight(rng, str(kind), largest[token], max(1, count)) for token in chosen}
+    query = {token: _weight(rng, kind, max(1, tops[token]), max(1, count)) for token in chosen}
     if rng.random() < 0.2:
         query["nowhere"] = 3
     k = int(rng.choice([1, 2, 3, 10, 100, 1000, max(1, num_docs - 1), num_docs, num_docs + 5]))
