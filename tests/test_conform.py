@@ -222,6 +222,43 @@ def test_texts_and_tokens_as_pyserini_reads_them(given: Path, host: Any, tmp_pat
     assert list(dict.fromkeys(qids)) == ["1", "2", "10"]
 
 
+def test_ids_of_ir_datasets(given: Path, host: Any, tmp_path: Path) -> None:
+    """Of a dataset that is made with ir_datasets' own API, so that nothing is downloaded."""
+    import ir_datasets
+    from ir_datasets.datasets.base import Dataset
+    from ir_datasets.formats import TrecQrels, TsvQueries
+    from ir_datasets.util import LocalDownload
+
+    (tmp_path / "queries.tsv").write_text("b\thalf half mod1\na\ttie\n")
+    name = f"bmp-plugin-{tmp_path.name}"
+    (tmp_path / "qrels.txt").write_text("a 0 d3 1\nb 0 d1 2\n")
+    ir_datasets.registry.register(name, Dataset(TsvQueries(LocalDownload(tmp_path / "queries.tsv")),
+                                                TrecQrels(LocalDownload(tmp_path / "qrels.txt"), {1: "", 2: ""})))
+    assert main(["conform", "--index", str(given / "index"), "--topics", f"ir_datasets:{name}", "--qrels",
+                 f"ir_datasets:{name}", "--hits", "9", "--output", str(tmp_path / "out"), "--quiet", "--engines"]) == 0
+    found = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert found["topics"]["name"] == f"ir_datasets:{name}"
+    assert found["qrels"]["judgements"] == 2
+    assert found["comparisons"][0]["measures"]["b"]["R@1000"] == 1.0
+
+
+def test_pyserinis_names(given: Path, host: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Pyserini would fetch is put in its place; that it is asked for by its name is what is looked at."""
+    import pyserini.query_iterator
+    import pyserini.search
+
+    asked = []
+    monkeypatch.setattr(pyserini.query_iterator, "get_topics",
+                        lambda name: asked.append(name) or {10: {"title": "tie"}, 9: {"title": "half mod1"}})
+    monkeypatch.setattr(pyserini.search, "get_qrels_file", lambda name: asked.append(name) or str(tmp_path / "q"))
+    (tmp_path / "q").write_text("9 0 d1 1\n10 0 d3 1\n")
+    assert main(["conform", "--index", str(given / "index"), "--topics", "dl19-passage", "--qrels", "dl20-passage", "--hits",
+                 "9", "--output", str(tmp_path / "out"), "--quiet", "--engines", "--download"]) == 0
+    assert asked == ["dl19-passage", "dl20-passage"]
+    qids = [line.split()[0] for line in (tmp_path / "out" / "run.lucene.9.txt").read_text().splitlines()]
+    assert list(dict.fromkeys(qids)) == ["9", "10"], "in Pyserini's order"
+
+
 def engine_row(report: Any, name: str) -> Any:
     return next(row for row in report["engines"] if row["engine"].startswith(name))
 
