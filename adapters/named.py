@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import importlib.util
 import json
 import os
 import sys
@@ -198,6 +199,8 @@ def _pyserinis(name: str) -> list[tuple[str, Any]]:
 
 def _demand_pyserinis(name: str, part: str, argument: str, download: bool) -> None:
     """Errors: FileNotFoundError for a name that Pyserini does not have, BmpError if its file is not there yet."""
+    if os.sep in name or importlib.util.find_spec("pyserini") is None:
+        raise FileNotFoundError(f"{argument} {name}: no such file")
     import_pyserini()
     from pyserini.search import _base
 

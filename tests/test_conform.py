@@ -179,6 +179,7 @@ class TestRefusals:
     @pytest.mark.parametrize(("more", "said"), [
         (["--topics", "no-such-topics"], "neither a file, nor ir_datasets:ID, nor one of Pyserini's"),
         (["--qrels", "no-such-qrels"], "neither a file"),
+        (["--qrels", "{tmp}/no-such-qrels"], "no such file"),
         (["--qrels", "dl19-passage"], "Pyserini would download"),
         (["--topics", "dl19-passage"], "Pyserini would download"),
         (["--topics", "ir_datasets:no/such"], "knows no such id"),

@@ -75,7 +75,7 @@ def _prove(options: Options) -> report.Report:
             options.command, index=_index(searchers.ours.bmp_index, options.index),
             topics={"name": topics.name, "queries": len(topics.queries), "vectors": topics.encoded,
                     "encoder": options.encoder or options.onnx_encoder, "min_idf": options.min_idf},
-            qrels=None if judged is None else {"name": Path(options.qrels or "").name, "judgements": len(judged)},
+            qrels=None if judged is None else {"name": _short(options.qrels or ""), "judgements": len(judged)},
             latency={engine.label: {str(k): report.latency(searched.seconds[engine.label, k]) for k in ks} for engine in asked},
             latency_includes_encoding=bool(options.onnx_encoder), refused=_refused(searched),
             engines=_engines(asked, ks, runs, searchers, options), lucene=_lucene_versions())
@@ -84,6 +84,10 @@ def _prove(options: Options) -> report.Report:
             for k in ks:
                 os.replace(Path(folder) / engine.file_name(k), options.output / engine.file_name(k))
     return found
+
+
+def _short(name: str) -> str:
+    return Path(name).name if Path(name).exists() else name
 
 
 def _read(path: Path) -> Run:
