@@ -236,7 +236,7 @@ def test_ids_of_ir_datasets(given: Path, host: Any, tmp_path: Path) -> None:
     ir_datasets.registry.register(name, Dataset(TsvQueries(LocalDownload(tmp_path / "queries.tsv")),
                                                 TrecQrels(LocalDownload(tmp_path / "qrels.txt"), {1: "", 2: ""})))
     assert main(["conform", "--index", str(given / "index"), "--topics", f"ir_datasets:{name}", "--qrels",
-                 f"ir_datasets:{name}", "--hits", "9", "--output", str(tmp_path / "out"), "--quiet", "--engines"]) == 0
+                 f"ir_datasets:{name}", "--hits", "50", "--output", str(tmp_path / "out"), "--quiet", "--engines"]) == 0
     found = json.loads((tmp_path / "out" / "report.json").read_text())
     assert found["topics"]["name"] == f"ir_datasets:{name}"
     assert found["qrels"]["judgements"] == 2
