@@ -6,16 +6,18 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bmp_plugin import BmpIndex, BmpSearcher, ShardedSearcher
 from bmp_plugin.adapters.beside import index_of, is_bmp_directory, lucene_directory_of
 from bmp_plugin.adapters.host import import_pyserini
+from bmp_plugin.explanation import Explanation
 from bmp_plugin.hits import Hit
 from bmp_plugin.sharded.index import ShardedIndex
 from bmp_plugin.sharded.manifest import is_sharded
@@ -204,6 +206,28 @@ class BmpImpactSearcher(LuceneImpactSearcher):
             return count_tokens(query)               # the same, a tenth of the time for thousands of tokens
         return super().encode(query)
 
+    def score(self, q: str, docids: Sequence[str]) -> NDArray[np.float32]:
+        """Scores of given documents without searching, see :meth:`bmp_plugin.BmpSearcher.score`.
+
+        Raises
+        ------
+        ValueError
+            While RM3 or Rocchio is on: the block-max index does not hold the expanded query.
+        """
+        self._refuse_feedback("score")
+        return self._searcher.score(self._weights(q), docids)
+
+    def explain(self, q: str, docid: str) -> Explanation:
+        """Why a document has its score, token by token, see :meth:`bmp_plugin.BmpSearcher.explain`.
+
+        Raises
+        ------
+        ValueError
+            For an unknown docid, and while RM3 or Rocchio is on, as in :meth:`score`.
+        """
+        self._refuse_feedback("explain")
+        return self._searcher.explain(self._weights(q), docid)
+
     def is_using_rm3(self) -> bool:
         """Check if RM3 pseudo-relevance feedback is being performed."""
         return self._lucene_is_open() and super().is_using_rm3()
@@ -227,6 +251,10 @@ class BmpImpactSearcher(LuceneImpactSearcher):
     def _refuse(self, fields: Mapping[str, float]) -> None:
         if fields:
             raise ValueError(f"fields={dict(fields)!r}: Pyserini's impact searcher searches the field 'contents' only")
+
+    def _refuse_feedback(self, what: str) -> None:
+        if self._needs_lucene():
+            raise ValueError(f"{what}: not while RM3 or Rocchio is on: call unset_rm3() and unset_rocchio() before")
 
     def _approximation(self, alpha: float | None, beta: float | None,
                        budget: int | None) -> tuple[float, float, int | None]:

@@ -1,168 +1,178 @@
-"""Two runs side by side: the same answers? And if not, where do they part first?"""
+"""Two runs side by side: the same answers? And if not, how far and in what way do they part?"""
 from __future__ import annotations
 
-from collections.abc import Iterator
+import filecmp
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import zip_longest
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from bmp_plugin.compressed import damage_named, open_maybe_gzip
+from bmp_plugin.differences import Difference, Kind, differences
 from bmp_plugin.errors import SourceError
+from bmp_plugin.evaluation import MEASURES, averages, evaluate, paired, read_qrels
 from bmp_plugin.run_file import Run, read_run
+from bmp_plugin.similarity import overlap, rank_biased_overlap
 
-Kind = Literal["score", "order", "membership", "missing query"]
-MEASURES = ("nDCG@10", "RR@10", "R@1000", "AP")
-
-
-@dataclass
-class Difference:
-    """Where a query's answers part first.
-
-    Attributes
-    ----------
-    kind : {"score", "order", "membership", "missing query"}
-        At the first rank where they differ: the same document with another score; another document that the other run
-        ranks elsewhere; a document that the other run does not have (or no document); or one run lacks the query.
-    rank : int
-        Counted from 1; 0 for a missing query.
-    a, b : str
-        What stands there, ``docid score``; empty if nothing does.
-    """
-
-    qid: str
-    kind: Kind
-    rank: int
-    a: str
-    b: str
+DEPTHS = (10, 100, 1000)
 
 
 @dataclass
 class Comparison:
-    """What :func:`compare_runs` found; ``identical`` counts queries."""
+    """What :func:`compare` found.
+
+    Attributes
+    ----------
+    a, b : str
+        The files.
+    byte_identical : bool
+        Whether the files are.
+    queries, identical, equivalent : int
+        Queries in all, with identical answers, and with answers that differ harmlessly or not at all.
+    kinds : dict of Kind to int
+        Queries by the kind of the first difference that counts: one that is not harmless, if there is such a one.
+    every_kind : dict of Kind to int
+        Ranks that differ, of all queries, by kind.
+    tolerance : float or None
+        None if scores are compared as they are written.
+    overlap : dict of int to float
+        The mean share of A's first k documents that are among B's first k.
+    rank_biased_overlap : float
+        Mean over queries, p = 0.9.
+    differences : list of Difference
+        Those first differences of the first queries.
+    measures : dict
+        Of "a" and "b" by measure, where there are judgements.
+    paired : dict
+        See :func:`bmp_plugin.evaluation.paired`.
+    """
 
     a: str
     b: str
+    byte_identical: bool
     queries: int
     identical: int
-    kinds: dict[str, int]
+    equivalent: int
+    kinds: dict[Kind, int]
+    every_kind: dict[Kind, int]
     scores_compared: bool
+    tolerance: float | None
+    overlap: dict[int, float]
+    rank_biased_overlap: float
     differences: list[Difference]
     measures: dict[str, dict[str, float]] = field(default_factory=dict)
+    paired: dict[str, dict[str, float | None]] = field(default_factory=dict)
 
     @property
     def same(self) -> bool:
-        """Whether every query has the same answers."""
-        return self.identical == self.queries
+        """Whether all queries have the same answers: to the letter, or but for harm if a tolerance was given."""
+        return (self.identical if self.tolerance is None else self.equivalent) == self.queries
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON output."""
         return {**asdict(self), "same": self.same}
 
 
-def compare_runs(
-    path_a: str | Path, path_b: str | Path, qrels: str | Path | None = None, max_shown: int = 5
-) -> Comparison:
-    """Compare docids, their order and their scores as written, query by query; the run tag does not matter.
-
-    Where one of the runs is in MS MARCO format, which has no scores, only docids are compared. With ``qrels`` both are
-    evaluated too. ``max_shown`` bounds ``differences``, not the counts.
+def compare_runs(path_a: str | Path, path_b: str | Path, qrels: str | Path | None = None, max_shown: int = 5, *,
+                 tolerance: float | None = None, depths: Sequence[int] = DEPTHS,
+                 measures: Iterable[str] = MEASURES) -> Comparison:
+    """Read two runs and :func:`compare` them, by the judgements of a TREC file too if one is given.
 
     Errors: ``FileNotFoundError`` and SourceError for unusable files, empty runs included.
     """
-    a, b = read_run(path_a), read_run(path_b)
+    judged = None if qrels is None else read_qrels(qrels)
+    return compare(read_run(path_a), read_run(path_b), judged, max_shown, tolerance=tolerance, depths=depths,
+                   measures=measures, judgements=str(qrels))
+
+
+def compare(a: Run, b: Run, judged: Sequence[Any] | None = None, max_shown: int = 5, *, tolerance: float | None = None,
+            depths: Sequence[int] = DEPTHS, measures: Iterable[str] = MEASURES, judgements: str = "the qrels") -> Comparison:
+    """Compare docids, their order and their scores as written, query by query; the run tag does not matter.
+
+    Where one of the runs is in MS MARCO format, which has no scores, only docids are compared. One query at a time is in
+    memory. ``max_shown`` bounds ``differences``, not the counts.
+
+    Parameters
+    ----------
+    judged : list of ir_measures.Qrel, optional
+        Both runs are evaluated by these; errors call them ``judgements``.
+    tolerance : float, optional
+        Scores that differ by at most this are the same, and documents whose scores do are tied. Without it, every
+        difference as written counts.
+
+    Errors: ``ValueError`` for a negative tolerance; SourceError for an empty run, or judgements of other queries.
+    """
+    if tolerance is not None and not tolerance >= 0:
+        raise ValueError(f"tolerance is {tolerance}: give 0 or more")
     for run in (a, b):
         if not run.answers:
             raise SourceError(f"{run.path}: an empty run: nothing to compare")
     with_scores = a.run_format == b.run_format == "trec"
     qids = list(dict.fromkeys([*a.answers, *b.answers]))
-    identical = 0
-    kinds: dict[str, int] = {}
-    differences: list[Difference] = []
+    counted = _Counts(depths, max_shown)
     for qid in qids:
-        if a.run_format == b.run_format and a.answers.get(qid) == b.answers.get(qid):
-            identical += 1
-            continue
-        difference = _first_difference(qid, a, b, with_scores)
-        if difference is None:
-            identical += 1
-            continue
-        kinds[difference.kind] = kinds.get(difference.kind, 0) + 1
-        if len(differences) < max_shown:
-            differences.append(difference)
-    measures = evaluate({"a": a, "b": b}, qrels) if qrels is not None else {}
-    return Comparison(str(a.path), str(b.path), len(qids), identical, kinds, with_scores, differences, measures)
+        if a.run_format == b.run_format and qid in a.answers and a.answers[qid] == b.answers.get(qid):
+            counted.add_identical()
+        else:
+            counted.add(qid, a, b, tolerance or 0.0)
+    found = Comparison(str(a.path), str(b.path), _same_bytes(a.path, b.path), len(qids), counted.identical, counted.equivalent,
+                       counted.kinds, counted.every_kind, with_scores, tolerance,
+                       {k: total / len(qids) for k, total in counted.overlap.items()},
+                       counted.similarity / len(qids), counted.differences)
+    if judged is not None:
+        values = evaluate({"a": a, "b": b}, judged, measures, judgements)
+        found.measures = {name: averages(of_run) for name, of_run in values.items()}
+        found.paired = paired(values["a"], values["b"])
+    return found
 
 
-def _first_difference(qid: str, a: Run, b: Run, with_scores: bool) -> Difference | None:
-    if qid not in a.answers or qid not in b.answers:
-        lacking = "no such query"
-        return Difference(qid, "missing query", 0, "" if qid in a.answers else lacking,
-                          "" if qid in b.answers else lacking)
-    ranking_a, ranking_b = list(a.ranking(qid)), list(b.ranking(qid))
-    for rank, (hit_a, hit_b) in enumerate(zip_longest(ranking_a, ranking_b), 1):
-        if hit_a == hit_b or (hit_a and hit_b and not with_scores and hit_a[0] == hit_b[0]):
-            continue
-        kind: Kind = "membership"
-        if hit_a and hit_b:
-            if hit_a[0] == hit_b[0]:
-                kind = "score"
-            elif any(hit_a[0] == docid for docid, _ in ranking_b) and any(hit_b[0] == docid for docid, _ in ranking_a):
-                kind = "order"
-        return Difference(qid, kind, rank, _shown(hit_a), _shown(hit_b))
-    return None
+def _same_bytes(a: Path, b: Path) -> bool:
+    return a.is_file() and b.is_file() and filecmp.cmp(a, b, shallow=False)       # a pipe cannot be read twice
 
 
-def _shown(hit: tuple[str, str | None] | None) -> str:
-    return " ".join(part for part in hit if part is not None) if hit else ""
+class _Counts:
+    def __init__(self, depths: Sequence[int], max_shown: int) -> None:
+        self.identical = self.equivalent = 0
+        self.kinds: dict[Kind, int] = {}
+        self.every_kind: dict[Kind, int] = {}
+        self.overlap = dict.fromkeys(depths, 0.0)
+        self.similarity = 0.0
+        self.differences: list[Difference] = []
+        self._max_shown = max_shown
 
+    def add_identical(self) -> None:
+        self.identical += 1
+        self.equivalent += 1
+        self.similarity += 1.0
+        for k in self.overlap:
+            self.overlap[k] += 1.0
 
-def evaluate(runs: dict[str, Run], qrels: str | Path) -> dict[str, dict[str, float]]:
-    """nDCG@10, RR@10, R@1000 and AP of each run, by ir-measures, averaged over the judged queries.
+    def add(self, qid: str, a: Run, b: Run, tolerance: float) -> None:
+        if qid not in a.answers or qid not in b.answers:
+            lacking = "no such query"
+            self._differs(Difference(qid, "missing query", 0, "" if qid in a.answers else lacking,
+                                     "" if qid in b.answers else lacking))
+            self._kind("missing query", 1)
+            return
+        ranking_a, ranking_b = list(a.ranking(qid)), list(b.ranking(qid))
+        first: Difference | None = None
+        for found in differences(qid, ranking_a, ranking_b, tolerance):
+            self._kind(found.kind, 1)
+            if first is None or (first.harmless and not found.harmless):
+                first = found
+        if first is None:
+            self.add_identical()
+            return
+        self.equivalent += first.harmless
+        self._differs(first)
+        docids_a, docids_b = [docid for docid, _ in ranking_a], [docid for docid, _ in ranking_b]
+        self.similarity += rank_biased_overlap(docids_a, docids_b)
+        for k in self.overlap:
+            self.overlap[k] += overlap(docids_a, docids_b, k)
 
-    Errors: ``FileNotFoundError``; SourceError if the qrels are malformed or judge no query of a run.
-    """
-    import ir_measures
+    def _kind(self, kind: Kind, ranks: int) -> None:
+        self.every_kind[kind] = self.every_kind.get(kind, 0) + ranks
 
-    judged = read_qrels(qrels)
-    judged_qids = {qrel.query_id for qrel in judged}
-    measures = [ir_measures.parse_measure(name) for name in MEASURES]
-    result = {}
-    for name, run in runs.items():
-        if judged_qids.isdisjoint(run.answers):
-            raise SourceError(f"{qrels}: judges no query of {run.path}: give the qrels of its topics")
-        values = ir_measures.calc_aggregate(measures, judged, list(_scored(run, judged_qids)))
-        result[name] = {str(measure): float(values[measure]) for measure in measures}
-    return result
-
-
-def read_qrels(path: str | Path) -> list[Any]:
-    """Read TREC qrels (``qid 0 docid relevance``), plain or gzipped, as ``ir_measures.Qrel``.
-
-    Errors: ``FileNotFoundError``; SourceError naming file and line.
-    """
-    import ir_measures
-
-    path, judged = Path(path), []
-    with damage_named(path), open_maybe_gzip(path) as file:
-        for number, line in enumerate(file, 1):
-            parts = line.decode().split()
-            if not parts:
-                continue
-            try:
-                qid, iteration, docid, relevance = parts
-                judged.append(ir_measures.Qrel(qid, docid, int(relevance), iteration))
-            except ValueError:
-                raise SourceError(f"{path}, line {number}: not TREC qrels (qid 0 docid relevance)") from None
-    if not judged:
-        raise SourceError(f"{path}: no judgements: give TREC qrels (qid 0 docid relevance)")
-    return judged
-
-
-def _scored(run: Run, qids: set[str]) -> Iterator[Any]:
-    import ir_measures
-
-    for qid in run.answers:
-        if qid in qids:
-            for rank, (docid, score) in enumerate(run.ranking(qid), 1):
-                yield ir_measures.ScoredDoc(qid, docid, float(score) if score is not None else -float(rank))
+    def _differs(self, found: Difference) -> None:
+        self.kinds[found.kind] = self.kinds.get(found.kind, 0) + 1
+        if len(self.differences) < self._max_shown:
+            self.differences.append(found)

@@ -17,8 +17,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from bmp_plugin.compare import MEASURES, evaluate
 from bmp_plugin.errors import BuildError, MissingDependencyError
+from bmp_plugin.evaluation import MEASURES, averages, evaluate, read_qrels
 from bmp_plugin.run_file import RunWriter, read_run
 from bmp_plugin.topics import Query, read_topics
 
@@ -120,7 +120,8 @@ def _measure(
         for hit in search(query):
             _ = hit.docid, hit.score
     milliseconds = 1000 * (time.perf_counter() - started) / len(queries)
-    return Measured(engine, path, milliseconds, evaluate({engine: read_run(path)}, collection.qrels)[engine])
+    values = evaluate({engine: read_run(path)}, read_qrels(collection.qrels))[engine]
+    return Measured(engine, path, milliseconds, averages(values))
 
 
 def _with_lucene(folder: Path, collection: Collection, hits: int) -> list[Measured]:

@@ -3,7 +3,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +17,9 @@ RunFormat = Literal["trec", "msmarco"]
 RUN_FORMATS: tuple[RunFormat, ...] = ("trec", "msmarco")
 DEFAULT_TAG = "Anserini"
 """What ``python -m pyserini.search.lucene --output ...`` writes in the last column."""
+
+MEMORY_BYTES = 64 << 20
+"""A run whose docids and scores take more than this is kept in a temporary file while it is read."""
 
 
 class ScoredDocument(Protocol):
@@ -109,20 +113,49 @@ class Run:
     ----------
     path : Path
     run_format : {"trec", "msmarco"}
-    answers : dict of str to bytes
-        Query id to its lines in file order, each ``docid<SPACE>score<NEWLINE>`` (``docid<NEWLINE>`` in MS MARCO runs,
-        which have no scores), as they are written in the file.
+    answers : mapping of str to bytes
+        Query id to its lines in file order, kept in memory or, for a large run, in a temporary file; each
+        ``docid<SPACE>score<NEWLINE>`` (``docid<NEWLINE>`` in MS MARCO runs, which have no scores), as written in the file.
     """
 
     path: Path
     run_format: RunFormat
-    answers: dict[str, bytes]
+    answers: Mapping[str, bytes]
 
     def ranking(self, qid: str) -> Iterator[tuple[str, str | None]]:
         """Yield (docid, score as written or None) in file order."""
         for line in self.answers[qid].decode().split("\n")[:-1]:
             docid, _, score = line.partition(" ")
             yield docid, score or None
+
+
+class _Answers(Mapping[str, bytes]):
+    """Lines by query id in a file of their own, which is on disk once it is large."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.SpooledTemporaryFile(MEMORY_BYTES)  # noqa: SIM115 (lives as long as the answers)
+        self._places: dict[str, list[tuple[int, int]]] = {}
+
+    def append(self, qid: bytes, lines: bytes) -> None:
+        lines.decode()  # docids that are not UTF-8 are named now, not in the middle of a comparison
+        self._places.setdefault(qid.decode(), []).append((self._file.tell(), len(lines)))
+        self._file.write(lines)
+
+    def __getitem__(self, qid: str) -> bytes:
+        pieces = []
+        for start, length in self._places[qid]:
+            self._file.seek(start)
+            pieces.append(self._file.read(length))
+        return b"".join(pieces)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __contains__(self, qid: object) -> bool:
+        return qid in self._places
+
+    def __len__(self) -> int:
+        return len(self._places)
 
 
 def read_run(path: str | Path) -> Run:
@@ -132,8 +165,9 @@ def read_run(path: str | Path) -> Run:
     ascend within a query and scores that are not numbers.
     """
     path = Path(path)
-    collected: dict[bytes, bytearray] = {}
+    answers = _Answers()
     ranks: dict[bytes, int] = {}
+    current, lines = b"", bytearray()
     columns = 0
     with damage_named(path), open_maybe_gzip(path) as file:
         for number, line in enumerate(file, 1):
@@ -157,15 +191,16 @@ def read_run(path: str | Path) -> Run:
                 raise SourceError(f"{path}, line {number}: rank or score is not a number: not a run file?") from None
             if not finite:
                 raise SourceError(f"{path}, line {number}: score is {score.decode()}: not a finite number")
-            if qid not in collected:
-                collected[qid] = bytearray()
-            elif rank <= ranks[qid]:
+            if qid != current:
+                if lines:
+                    answers.append(current, bytes(lines))
+                current, lines = qid, bytearray()
+            if qid in ranks and rank <= ranks[qid]:
                 raise SourceError(f"{path}, line {number}: rank {rank} after rank {ranks[qid]}: ranks must ascend")
             ranks[qid] = rank
-            collected[qid] += entry
-        answers = {qid.decode(): bytes(lines) for qid, lines in collected.items()}
-        for lines in answers.values():
-            lines.decode()  # docids that are not UTF-8 are named here, not in the middle of a comparison
+            lines += entry
+        if lines:
+            answers.append(current, bytes(lines))
     return Run(path, "msmarco" if columns == 3 else "trec", answers)
 
 

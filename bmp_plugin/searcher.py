@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .checks import Query, check_options, check_qids, java_int, kept_terms, weights_of
+from .explanation import Contribution, Explanation, impacts_of, place, positions_of, products_of
 from .hits import Hit, finish_hits
 from .index.index import BmpIndex
 from .query.batch import search_many
@@ -140,6 +142,55 @@ class BmpSearcher:
                 answers = list(pool.map(lambda turn: self._answer(turn, k, alpha, beta, budget), turns))
         return dict(zip(qids, itertools.chain.from_iterable(answers), strict=True))
 
+    def score(self, query: Query, docids: Sequence[str]) -> NDArray[np.float32]:
+        """Scores of given documents, without searching: float32[docids], in their order.
+
+        They are the scores that documents are ranked by, before tie adjustment; 0 for a document without any token of the
+        query, nan for a docid that the index does not have. Errors: ``ValueError`` for a bad weight, as in :meth:`search`.
+        """
+        if isinstance(docids, str):
+            raise ValueError(f"docids={docids!r} is a string; give a list of docids")
+        encoded = self._encode(query)
+        positions = positions_of(self.index, docids)
+        known = positions >= 0
+        products = products_of(impacts_of(self._arrays, self._excess, encoded.terms, positions[known]), encoded.weights)
+        scores = np.full(len(positions), np.nan, np.float32)
+        scores[known] = products.sum(axis=0, dtype=np.float64)
+        return scores
+
+    def explain(self, query: Query, docid: str) -> Explanation:
+        """Why a document has its score for a query; scores all documents, to know its rank and so its tie adjustment.
+
+        Errors: ``ValueError`` for a docid that the index does not have, and for a bad weight, as in :meth:`search`.
+        """
+        position = self.index.position_of(docid)
+        if position is None:
+            raise ValueError(f"docid {docid!r} is not in {self.index.path}")
+        encoded = self._encode(query)
+        values = dict(zip(query, weights_of(query).tolist(), strict=True))
+        ids = dict(zip(query, self.index.term_ids(query), strict=True))
+        left_out = {token: self._why_left_out(term) for token, term in ids.items() if term < 0 or not self._keeps()[term]}
+        kept = [token for token in query if token not in left_out]
+        terms, weights = np.array([ids[t] for t in kept], np.int32), np.array([values[t] for t in kept], np.int64)
+        impacts = impacts_of(self._arrays, self._excess, terms, np.array([position], np.int32))
+        products = products_of(impacts, weights)[:, 0].tolist()
+        parts = [Contribution(token, impact, weight, product) for token, impact, weight, product
+                 in zip(kept, impacts[:, 0].tolist(), weights.tolist(), products, strict=True) if impact]
+        total = sum(part.product for part in parts)
+        score, rank, adjusted = float(np.float32(total)), None, 0.0
+        if parts:
+            sums, matched = self._all_sums(encoded)
+            rank, adjusted = place(self.index, position, sums.astype(np.float32), matched, self._adjust)
+        return Explanation(docid, int(self.index.arrays["doc_number"][position]), parts, float(total), score, rank,
+                           adjusted - score, adjusted, left_out)
+
+    def _why_left_out(self, term: int) -> str:
+        if term < 0:
+            return "in no document"
+        df = int(self.index.arrays["term_df"][term])
+        every = df >= self._source_docs
+        return "in every document" if every else f"its idf {math.log(self._source_docs / df):.4f} is not above {self.min_idf}"
+
     def _answer(self, queries: Sequence[Query], k: int, alpha: float, beta: float,
                 budget: int | None) -> list[list[Hit]]:
         """One turn: queries to hits."""
@@ -216,8 +267,7 @@ class BmpSearcher:
         return self._kept[1]
 
     def _exhaustive(self, query: _Terms, k: int) -> Ranked:
-        sums, matched = self._sums(query.terms, query.weights)
-        self._sums(query.zeros, np.zeros(len(query.zeros), np.int64), sums, matched)
+        sums, matched = self._all_sums(query)
         found = np.flatnonzero(matched)
         scores = sums[found].astype(np.float32)
         best = np.lexsort((self.index.arrays["doc_rank"][found], -scores))[:k]
@@ -231,6 +281,10 @@ class BmpSearcher:
         ranks = np.sort(self.index.arrays["doc_rank"][np.flatnonzero(matched)])[:k - len(docs)]
         more = self.index.arrays["rank_doc"][ranks]
         return np.concatenate([docs, more]), np.concatenate([scores, np.zeros(len(more), np.float32)])
+
+    def _all_sums(self, query: _Terms) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        sums, matched = self._sums(query.terms, query.weights)
+        return self._sums(query.zeros, np.zeros(len(query.zeros), np.int64), sums, matched)
 
     def _sums(self, terms: NDArray[np.int32], weights: NDArray[np.int64], sums: NDArray[np.float64] | None = None,
               matched: NDArray[np.bool_] | None = None) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:

@@ -27,7 +27,7 @@ class Agreement:
         self._delimiter = passage_delimiter
         self._judged: list[Any] | None = None
         if qrels is not None:
-            from bmp_plugin.compare import read_qrels
+            from bmp_plugin.evaluation import read_qrels
 
             self._judged = read_qrels(qrels)
         self._reference: dict[int, Sequence[Answer]] = {}

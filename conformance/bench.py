@@ -9,6 +9,7 @@ engines:
   ours, ours-bp      BmpSearcher, and the same after --reorder bp; ours-leading: after --reorder leading
   rust, rust-bp      the paper's bmp at block sizes 8, 16 and 32 (or rust-8 alone), and the same in the order of ours-bp
   seismic            at several settings, always approximate
+  pisa               PISA's MaxScore
   exhaustive         no pruning; a good reference for small collections, slow
   approximate        ours at several settings; approximate-bp: ours-bp
 One setting: ours:beta=0.5,budget=80 or seismic:query_cut=5,heap_factor=0.8. Engines that are not installed are skipped.

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
-PACKAGES = ("bmp-plugin", "numpy", "numba", "llvmlite", "pyserini", "bmp", "pyseismic-lsr")
+PACKAGES = ("bmp-plugin", "numpy", "numba", "llvmlite", "pyserini", "bmp", "pyseismic-lsr", "pyterrier-pisa")
 
 
 def machine() -> dict[str, str | int]:
@@ -26,10 +26,10 @@ def _processor() -> str:
         return platform.processor() or platform.machine()
 
 
-def versions() -> dict[str, str]:
-    """Of Python and the packages that matter, as far as installed; of a checkout, the commit too."""
+def versions(more: Sequence[str] = ()) -> dict[str, str]:
+    """Of Python and the packages that matter and ``more``, as far as installed; of a checkout, the commit too."""
     found = {"python": platform.python_version()}
-    for package in PACKAGES:
+    for package in (*PACKAGES, *more):
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:

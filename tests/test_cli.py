@@ -17,7 +17,7 @@ from bmp_plugin import BmpIndex
 
 DATA = Path(str(resources.files("bmp_plugin.data")))
 DOCS, QUERIES, QRELS = (DATA / f"cranfield_{name}" for name in ("docs.jsonl.gz", "queries.jsonl.gz", "qrels.txt"))
-COMMANDS = ("index", "shards", "search", "compare", "verify", "info", "demo")
+COMMANDS = ("index", "shards", "search", "compare", "conform", "verify", "info", "demo")
 
 
 def bmp(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -177,7 +177,7 @@ def test_help_shows_defaults_and_an_example(command: str) -> None:
     done = bmp(command, "--help")
     assert done.returncode == 0
     assert f"example: bmp-plugin {command}" in done.stdout
-    if command in ("index", "search", "demo"):
+    if command in ("index", "search", "compare", "conform", "demo"):
         assert "(default: " in done.stdout
     assert "None" not in done.stdout
     assert "SUPPRESS" not in done.stdout

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bmp_plugin.errors import SourceError
@@ -119,6 +119,7 @@ def test_refused_options(tmp_path: Path) -> None:
         pass
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.text("abc#é", min_size=1), st.floats(-1e9, 1e9, width=32)), max_size=9))
 def test_read_back(tmp_path_factory: pytest.TempPathFactory, ranking: list[tuple[str, float]]) -> None:
     path = tmp_path_factory.getbasetemp() / "run.txt"

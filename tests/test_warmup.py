@@ -26,6 +26,8 @@ with event.install_recorder("numba:compile") as compiled:
             rarest = min(query, key=searcher.index.df)
             assert searcher.search({rarest: 2**31 - 1})
             assert searcher.search({**query, rarest: 0}, k=1000, alpha=0.8, beta=0.5)
+            docid = searcher.search(query)[0].docid
+            assert searcher.score(query, [docid])[0] == searcher.explain(query, docid).score
             assert searcher.batch_search([query] * 20, [*map(str, range(20))], k=7, threads=2)
 print(sorted({event.data["dispatcher"].py_func.__qualname__ for _, event in compiled.buffer}))
 """

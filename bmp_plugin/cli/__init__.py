@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from bmp_plugin.errors import BmpError
 
-from . import compare, demo, index, info, interrupts, search, shards, verify, warmup
+from . import compare, conform, demo, index, info, interrupts, search, shards, verify, warmup
 
 UNUSABLE = 2
 INTERRUPTED = 130
@@ -51,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
     )
     whole.add_argument("--version", action=_Version, help="print the version and exit")
     commands = whole.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Parser)
-    for module in (index, shards, search, compare, verify, info, demo, warmup):
+    for module in (index, shards, search, compare, conform, verify, info, demo, warmup):
         module.add_parser(commands)
     return whole
 
@@ -62,6 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Every refusal is one line on standard error.
     """
     args = parser().parse_args(argv)
+    args.given = list(sys.argv[1:] if argv is None else argv)
     interrupts.install()
     try:
         status: int = args.run(args)

@@ -3,12 +3,15 @@ from __future__ import annotations
 
 import argparse
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .arguments import add_command
+from .arguments import add_command, positive
 
 if TYPE_CHECKING:
     from bmp_plugin.compare import Comparison
+
+SHOWN = 5
 
 
 def add_parser(commands: Any) -> None:
@@ -17,21 +20,51 @@ def add_parser(commands: Any) -> None:
         commands,
         "compare",
         "compare two run files",
-        "bmp-plugin compare lucene.txt bmp.txt --qrels qrels.txt",
-        "Exit status: 0 the same answers (docids, order and scores as written), 1 different, 2 unusable input.",
+        "bmp-plugin compare lucene.txt bmp.txt --qrels qrels.txt --output report/",
+        "Exit status: 0 the same answers (docids, order and scores as written), 1 different, 2 unusable input."
+        " With --tolerance, differences that do no harm are the same: scores that are as close as that, documents of such"
+        " scores in another order, and another choice among those that tie at the end of the list.",
     )
     parser.add_argument("run_a", metavar="RUN_A", help="TREC or MS MARCO run, plain or gzipped")
     parser.add_argument("run_b", metavar="RUN_B", help="the other run")
-    parser.add_argument("--qrels", metavar="FILE", default=argparse.SUPPRESS, help="evaluate both runs on these qrels")
+    parser.add_argument("--qrels", metavar="QRELS", default=argparse.SUPPRESS,
+                        help="evaluate both runs: a file of TREC qrels, ir_datasets:ID, or a name of Pyserini's")
+    parser.add_argument("--download", action="store_true", default=argparse.SUPPRESS,
+                        help="let ir_datasets or Pyserini fetch qrels that are not here yet")
+    parser.add_argument("--tolerance", type=float, metavar="T", default=argparse.SUPPRESS,
+                        help="for runs of different engines: how far scores may be apart")
+    parser.add_argument("--depths", nargs="+", type=positive, metavar="K", default=[10, 100, 1000],
+                        help="ranks for overlap")
+    parser.add_argument("--output", metavar="DIR", type=Path, default=argparse.SUPPRESS,
+                        help="write report.json and a page, report.html, too")
     parser.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Compare; returns the exit status."""
-    from bmp_plugin.compare import compare_runs
+    from bmp_plugin.compare import compare
+    from bmp_plugin.run_file import read_run
 
-    comparison = compare_runs(args.run_a, args.run_b, getattr(args, "qrels", None))
+    qrels, tolerance = getattr(args, "qrels", None), getattr(args, "tolerance", None)
+    output: Path | None = getattr(args, "output", None)
+    if output is not None:
+        from bmp_plugin.conformance.conform.page import require
+
+        require()                                    # before the work, not after it
+    judged = None
+    if qrels is not None:
+        from bmp_plugin.adapters.named import open_qrels
+
+        judged = open_qrels(qrels, getattr(args, "download", False))
+    runs = read_run(args.run_a), read_run(args.run_b)
+    comparison = compare(*runs, judged, SHOWN if output is None else 50, tolerance=tolerance, depths=args.depths,
+                         judgements=str(qrels))
+    if output is not None:
+        from bmp_plugin.conformance import machine
+        from bmp_plugin.conformance.conform import report
+
+        report.write(output, report.of_two_runs(comparison, *runs, machine.command("bmp_plugin", args.given)))
     if getattr(args, "json", False):
         print(json.dumps(comparison.as_dict(), indent=1, ensure_ascii=False))
     else:
@@ -44,16 +77,24 @@ def _lines(comparison: Comparison) -> list[str]:
     lines = [f"{comparison.identical:,} of {comparison.queries:,} queries have identical answers{what}"]
     if comparison.kinds:
         kinds = ", ".join(f"{kind} {count:,}" for kind, count in comparison.kinds.items())
-        lines.append(f"first difference by kind: {kinds}")
-    for found in comparison.differences:
+        lines += [f"first difference by kind: {kinds}",
+                  f"{comparison.equivalent - comparison.identical:,} more differ harmlessly alone: in how numbers are written,"
+                  " how ties are broken, or which of a tie at the end came in",
+                  "overlap " + ", ".join(f"@{k} {share:.4f}" for k, share in comparison.overlap.items())
+                  + f"; rank-biased overlap (p 0.9) {comparison.rank_biased_overlap:.4f}"]
+    for found in comparison.differences[:SHOWN]:
         where = f" at rank {found.rank}" if found.rank else ""
         a, b = found.a or "(nothing)", found.b or "(nothing)"
         lines.append(f"  query {found.qid}: {found.kind}{where}: A {a} | B {b}")
-    rest = comparison.queries - comparison.identical - len(comparison.differences)
+    rest = comparison.queries - comparison.identical - len(comparison.differences[:SHOWN])
     if rest > 0:
         lines.append(f"  and {rest:,} more")
     if comparison.measures:
         of_a, of_b = comparison.measures["a"], comparison.measures["b"]
-        lines.append(f"{'measure':<10}{'A':>10}{'B':>10}{'B - A':>10}")
-        lines += [f"{name:<10}{x:>10.4f}{of_b[name]:>10.4f}{of_b[name] - x:>+10.4f}" for name, x in of_a.items()]
+        lines.append(f"{'measure':<10}{'A':>10}{'B':>10}{'B - A':>10}{'p':>10}{'better':>8}{'worse':>8}")
+        for name, x in of_a.items():
+            gain = comparison.paired[name]
+            p = "" if gain["p"] is None else f"{gain['p']:.3g}"
+            lines.append(f"{name:<10}{x:>10.4f}{of_b[name]:>10.4f}{of_b[name] - x:>+10.4f}{p:>10}"
+                         f"{gain['better']:>8}{gain['worse']:>8}")
     return lines

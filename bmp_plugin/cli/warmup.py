@@ -110,3 +110,5 @@ def _use(source: Path, index: Path, reorder: str) -> None:
         searcher.search(dict.fromkeys(terms, 3), k=1000, alpha=0.9, beta=0.5, budget=2)
         searcher.search({terms[0]: 2**31 - 1})                   # beyond the fast kernels' integers
         searcher.search({terms[0]: 1, terms[1]: 0}, k=NUM_DOCS)
+        searcher.score({terms[0]: 1}, ["0"])
+        searcher.explain({terms[0]: 1}, "0")

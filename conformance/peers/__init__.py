@@ -7,6 +7,7 @@ from .exhaustive import Exhaustive
 from .lucene import DropIn, Lucene
 from .ours import Ours
 from .peer import Answer, Engine, Peer, Query, Settings
+from .pisa import Pisa
 from .rust import BLOCK_SIZES, Rust
 from .seismic import Seismic
 
@@ -15,7 +16,7 @@ __all__ = ["GROUPS", "PEERS", "Answer", "Contestant", "Engine", "Peer", "Query",
 PEERS: dict[str, Peer] = {peer.name: peer for peer in (
     Lucene(), DropIn(), Ours(), Ours("bp"), Ours("leading"),
     *(Rust(size) for size in BLOCK_SIZES), *(Rust(size, "bp") for size in BLOCK_SIZES),
-    Seismic(), Exhaustive())}
+    Seismic(), Pisa(), Exhaustive())}
 
 OUR_CURVE = (*(f"alpha={alpha}" for alpha in (0.98, 0.96, 0.93, 0.9)),
              *(f"beta={beta}" for beta in (0.9, 0.8, 0.7)),

@@ -55,11 +55,14 @@ class Peer:
         Names of peers whose indexes are built before.
     has_kernel_timer : bool
         Whether :meth:`kernel_seconds` has something to say.
+    differs : str
+        Why its answers are not always the host's, as far as that is known.
     """
 
     name: str
     needs: tuple[str, ...] = ()
     has_kernel_timer: bool = False
+    differs: str = ""
     default_settings: tuple[Settings, ...] = ({},)
 
     @property

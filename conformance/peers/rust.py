@@ -22,6 +22,8 @@ class Rust(Peer):
     """``rust-8`` and the like, and ``rust-bp-8`` and the like with the documents in the order of ``ours-bp``."""
 
     has_kernel_timer = True
+    differs = ("it cuts impacts to 8 bits and scores to 16, brings query weights to at most 32 levels, loses documents that "
+               "tie with the last, never scores the last candidate block, and does not adjust ties")
 
     def __init__(self, block_size: int, reorder: str = "none") -> None:
         self._block_size = block_size

@@ -20,6 +20,7 @@ class Seismic(Peer):
     """``seismic``, at several settings: query_cut (tokens of the query that choose lists) and heap_factor."""
 
     name = "seismic"
+    differs = "it is approximate: it looks at a part of the postings only, and orders ties its own way"
     default_settings = tuple({"query_cut": cut, "heap_factor": factor} for cut, factor in CURVE)
 
     def require(self) -> None:

@@ -1,0 +1,214 @@
+"""Topics and judgements by what the user calls them: a file, an id of ir_datasets, or a name of Pyserini's.
+
+Nothing is downloaded unless that is allowed: what a name would fetch is said instead.
+"""
+from __future__ import annotations
+
+import contextlib
+import gzip
+import importlib.util
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bmp_plugin.adapters.host import import_pyserini
+from bmp_plugin.errors import BmpError, MissingDependencyError, SourceError
+from bmp_plugin.evaluation import read_qrels
+from bmp_plugin.topics import read_topics
+
+IR_DATASETS = "ir_datasets:"
+_OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
+
+
+@dataclass(frozen=True)
+class Topics:
+    """Topics in the order in which they are run.
+
+    Attributes
+    ----------
+    name : str
+        A file's last name, or the name given.
+    queries : list of (str, query)
+        Query id, and what a searcher's encoder takes: a text, or the vector itself.
+    encoded : bool
+        Whether queries are vectors.
+    """
+
+    name: str
+    queries: list[tuple[str, Any]]
+    encoded: bool
+
+
+@contextlib.contextmanager
+def downloads(allowed: bool) -> Iterator[None]:
+    """Within the block, neither ir_datasets nor the Hugging Face hub fetches anything unless that is allowed.
+
+    Errors: what needs a download is a BmpError that names it, as far as ir_datasets is asked.
+    """
+    if allowed:
+        yield
+        return
+    saved = {name: os.environ.get(name) for name in _OFFLINE}
+    os.environ.update(dict.fromkeys(_OFFLINE, "1"))                  # read when the hub's client is imported
+    with contextlib.ExitStack() as stack:
+        if "huggingface_hub.constants" in sys.modules:
+            stack.enter_context(_replaced(sys.modules["huggingface_hub.constants"], "HF_HUB_OFFLINE", True))
+        with contextlib.suppress(ImportError):
+            from ir_datasets.util.download import Download, GoogleDriveDownload, RequestsDownload
+
+            stack.enter_context(_replaced(Download, "path", _path_here(Download.path)))
+            for kind in (GoogleDriveDownload, RequestsDownload):
+                stack.enter_context(_replaced(kind, "stream", _refuse_download))
+        try:
+            yield
+        finally:
+            for name, value in saved.items():
+                if value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value
+
+
+@contextlib.contextmanager
+def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
+    original = getattr(owner, name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, original)
+
+
+def _path_here(original: Callable[..., Any]) -> Callable[..., Any]:
+    """ir_datasets' ``Download.path``, which fetches the file unless it is there, refusing before it tries its mirrors."""
+    from ir_datasets.util.download import LocalDownload
+
+    def path(download: Any, force: bool = True) -> Any:
+        known = download._path or download._cache_path
+        if force and not (known and os.path.exists(known)) and not any(isinstance(m, LocalDownload) for m in download.mirrors):
+            _refuse_download(download.mirrors[0])
+        return original(download, force)
+
+    return path
+
+
+def _refuse_download(download: Any) -> Any:
+    raise BmpError(f"{getattr(download, 'url', download)} would be downloaded: allow that by --download, or give a file")
+
+
+def open_topics(name: str, download: bool = False) -> Topics:
+    """Topics of a file, ``ir_datasets:ID`` or a name of Pyserini's.
+
+    A file is JSONL with vectors (see :func:`bmp_plugin.topics.read_topics`), or any that Pyserini reads.
+
+    Errors: ``FileNotFoundError``; BmpError for what cannot be read, for an empty set of topics, and for what would have to
+    be downloaded while ``download`` is False.
+    """
+    if name.startswith(IR_DATASETS):
+        found = [(query.query_id, _text(name, query)) for query in _dataset(name, "queries", download).queries_iter()]
+        return Topics(name, _some(name, found), False)
+    path = Path(name)
+    if path.exists():
+        if _holds_vectors(path):
+            return Topics(path.name, list(read_topics(path)), True)
+        return Topics(path.name, _some(name, _pyserinis(name)), False)
+    _demand_pyserinis(name, "topics", "--topics", download)
+    return Topics(name, _some(name, _pyserinis(name)), False)
+
+
+def open_qrels(name: str, download: bool = False) -> list[Any]:
+    """Judgements, as ``ir_measures.Qrel``, of a TREC file, ``ir_datasets:ID`` or a name of Pyserini's.
+
+    Errors: as :func:`open_topics`.
+    """
+    if name.startswith(IR_DATASETS):
+        import ir_measures
+
+        found = [ir_measures.Qrel(qrel.query_id, qrel.doc_id, qrel.relevance)
+                 for qrel in _dataset(name, "qrels", download).qrels_iter()]
+        return _some(name, found)
+    if Path(name).exists():
+        return read_qrels(name)
+    _demand_pyserinis(name, "qrels", "--qrels", download)
+    from pyserini.search import get_qrels_file
+
+    return read_qrels(get_qrels_file(name))
+
+
+def _some(name: str, found: list[Any]) -> list[Any]:
+    if not found:
+        raise SourceError(f"{name}: holds nothing")
+    return found
+
+
+def _dataset(name: str, part: str, download: bool) -> Any:
+    """A dataset whose part is there; iterating it downloads nothing more."""
+    try:
+        import ir_datasets
+    except ImportError:
+        raise MissingDependencyError("ir_datasets is not installed: pip install ir-datasets") from None
+    identifier = name.removeprefix(IR_DATASETS)
+    with downloads(download):
+        try:
+            dataset = ir_datasets.load(identifier)
+            if not getattr(dataset, f"has_{part}")():
+                raise SourceError(f"{name}: has no {part}")
+            for _ in getattr(dataset, f"{part}_iter")():
+                break
+        except KeyError:
+            raise SourceError(f"{name}: ir_datasets knows no such id") from None
+    return dataset
+
+
+def _text(name: str, query: Any) -> str:
+    try:
+        return str(query.default_text())
+    except (AttributeError, NotImplementedError):
+        raise SourceError(f"{name}: its queries are no texts") from None
+
+
+def _holds_vectors(path: Path) -> bool:
+    if path.is_dir():
+        raise SourceError(f"{path}: a folder where a file is expected")
+    opened: Callable[..., Any] = gzip.open if path.suffix == ".gz" else open
+    try:
+        with opened(path, "rt", encoding="utf-8") as lines:
+            first = json.loads(next(line for line in lines if line.strip()))
+    except (StopIteration, ValueError, OSError, EOFError):
+        return False
+    return isinstance(first, Mapping) and "vector" in first
+
+
+def _pyserinis(name: str) -> list[tuple[str, Any]]:
+    """What ``python -m pyserini.search.lucene --topics`` would run, in its order."""
+    import_pyserini()
+    from pyserini.query_iterator import TopicsFormat, get_query_iterator
+
+    try:
+        return [(str(qid), text) for qid, text in get_query_iterator(name, TopicsFormat.DEFAULT)]
+    except FileNotFoundError:
+        raise
+    except Exception as error:
+        text = (str(error).splitlines() or [type(error).__name__])[0]
+        raise SourceError(f"{name}: Pyserini cannot read it as topics ({text})") from None
+
+
+def _demand_pyserinis(name: str, part: str, argument: str, download: bool) -> None:
+    """Errors: FileNotFoundError for a name that Pyserini does not have, BmpError if its file is not there yet."""
+    if os.sep in name or importlib.util.find_spec("pyserini") is None:
+        raise FileNotFoundError(f"{argument} {name}: no such file")
+    import_pyserini()
+    from pyserini.search import _base
+
+    known = getattr(_base, f"{part}_mapping").get(name)
+    if known is None:
+        raise FileNotFoundError(f"{argument} {name}: neither a file, nor {IR_DATASETS}ID, nor one of Pyserini's names")
+    path = _base.JPath.of(known.path)
+    cached = _base.JTopicReader.getNewTopicsAbsPath(path) if part == "topics" else \
+        _base.JRelevanceJudgments.getNewQrelAbsPath(path)
+    if not download and not os.path.exists(cached.toString()):
+        raise BmpError(f"{argument} {name}: Pyserini would download {known.path}: allow that by --download, or give a file")

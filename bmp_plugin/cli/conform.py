@@ -1,0 +1,79 @@
+"""``bmp-plugin conform``: proof on the user's own data that the swap changes nothing but the time."""
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .arguments import add_command, add_quiet, positive, say, shows_progress
+
+DIFFERENT = 1
+MODULE = "bmp_plugin"
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command."""
+    parser = add_command(
+        commands,
+        "conform",
+        "search your topics by LuceneImpactSearcher and by BmpImpactSearcher, and report every difference",
+        "bmp-plugin conform --index lucene-index/ --topics topics.tsv --qrels qrels.txt --output report/",
+        "Writes both runs, report.json and a page, report.html, that needs no network. Exit status: 0 if all safe runs are"
+        " byte for byte the host's, 1 if not, 2 unusable input. Nothing is downloaded without --download.",
+    )
+    hide = argparse.SUPPRESS
+    parser.add_argument("--index", required=True, type=Path, metavar="LUCENE_DIR", default=hide, help="Lucene impact index")
+    parser.add_argument("--topics", required=True, metavar="TOPICS", default=hide,
+                        help="a file (TSV of texts or tokens, JSONL of texts or vectors, or what else Pyserini reads),"
+                        " ir_datasets:ID, or a name of Pyserini's")
+    parser.add_argument("--output", required=True, type=Path, metavar="DIR", default=hide, help="folder for the report")
+    parser.add_argument("--qrels", metavar="QRELS", default=hide,
+                        help="judgements: a TREC file, ir_datasets:ID, or a name of Pyserini's")
+    parser.add_argument("--hits", type=_depths, default="10,100,1000", metavar="K,K", help="hits a query")
+    parser.add_argument("--encoder", metavar="NAME", default=hide, help="query encoder, as of pyserini.search.lucene")
+    parser.add_argument("--onnx-encoder", metavar="NAME", default=hide, help="the same, by Anserini")
+    parser.add_argument("--min-idf", type=float, default=0, metavar="IDF", help="tokens are kept only if ln(N/df) is greater")
+    parser.add_argument("--approximate", nargs="+", metavar="SETTINGS", default=hide,
+                        help="approximate settings to look at too, such as alpha=0.9,beta=0.8")
+    parser.add_argument("--engines", nargs="*", metavar="NAME", default=hide,
+                        help="other engines for the second table, as `python -m bmp_plugin.conformance.bench --help` names"
+                        " them (default: exhaustive rust-8 pisa seismic if the index is small, else none)")
+    parser.add_argument("--measures", nargs="+", metavar="NAME", default=["nDCG@10", "RR@10", "R@1000", "AP"],
+                        help="of ir-measures")
+    parser.add_argument("--download", action="store_true", default=hide,
+                        help="let Pyserini, ir_datasets and the Hugging Face hub fetch what was named and is not here")
+    add_quiet(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prove; returns the exit status."""
+    from bmp_plugin.conformance import machine
+    from bmp_plugin.conformance.conform.page import require
+    from bmp_plugin.conformance.conform.proof import Options, prove
+
+    require()
+    report = prove(Options(
+        index=args.index, topics=args.topics, output=args.output, qrels=getattr(args, "qrels", None), hits=args.hits,
+        encoder=getattr(args, "encoder", None), onnx_encoder=getattr(args, "onnx_encoder", None), min_idf=args.min_idf,
+        approximate=[_settings(text) for text in getattr(args, "approximate", [])], engines=getattr(args, "engines", None),
+        measures=args.measures, download=getattr(args, "download", False), progress=shows_progress(args),
+        command=machine.command(MODULE, args.given)))
+    for one in report["comparisons"]:
+        state = "byte-identical" if one["byte_identical"] else f"{one['identical']:,} of {one['queries']:,} queries identical"
+        kinds = ", ".join(f"{kind} {count:,}" for kind, count in one["kinds"].items())
+        print(f"{one['b_label']}, k = {one['k']}: {state}" + (f" ({kinds})" if kinds else ""))
+    say(args, f"{args.output / 'report.html'}: the whole")
+    return 0 if report["same"] else DIFFERENT
+
+
+def _depths(text: str) -> list[int]:
+    return [positive(part) for part in text.split(",")]
+
+
+def _settings(text: str) -> Mapping[str, float]:
+    """``alpha=0.9,beta=0.8`` as a mapping. Errors: ``ValueError`` for what is not of that form."""
+    from bmp_plugin.conformance.peers import contestants
+
+    return dict(contestants([f"ours:{text}"])[0].settings)

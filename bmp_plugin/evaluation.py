@@ -1,0 +1,134 @@
+"""Effectiveness of runs by ir-measures, query by query, and whether two runs differ in it."""
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import math
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bmp_plugin.compressed import damage_named, open_maybe_gzip
+from bmp_plugin.errors import SourceError
+from bmp_plugin.run_file import Run
+
+MEASURES = ("nDCG@10", "RR@10", "R@1000", "AP")
+QUERIES_AT_ONCE = 500         # bounds what is held of a run as objects
+
+Values = dict[str, dict[str, float]]        # measure to query id to value
+
+
+def read_qrels(path: str | Path) -> list[Any]:
+    """Read TREC qrels (``qid 0 docid relevance``), plain or gzipped, as ``ir_measures.Qrel``.
+
+    Errors: ``FileNotFoundError``; SourceError naming file and line.
+    """
+    import ir_measures
+
+    path, judged = Path(path), []
+    with damage_named(path), open_maybe_gzip(path) as file:
+        for number, line in enumerate(file, 1):
+            parts = line.decode().split()
+            if not parts:
+                continue
+            try:
+                qid, iteration, docid, relevance = parts
+                judged.append(ir_measures.Qrel(qid, docid, int(relevance), iteration))
+            except ValueError:
+                raise SourceError(f"{path}, line {number}: not TREC qrels (qid 0 docid relevance)") from None
+    if not judged:
+        raise SourceError(f"{path}: no judgements: give TREC qrels (qid 0 docid relevance)")
+    return judged
+
+
+def measures_named(names: Iterable[str]) -> list[Any]:
+    """Measures of ir-measures by name. Errors: ``ValueError`` for a name that it does not know."""
+    import ir_measures
+
+    measures = []
+    for name in names:
+        try:
+            measures.append(ir_measures.parse_measure(name))
+        except (NameError, ValueError, SyntaxError):
+            raise ValueError(f"measure {name!r} is not one of ir-measures': give nDCG@10, say") from None
+    return measures
+
+
+def evaluate(runs: Mapping[str, Run], judged: Sequence[Any], measures: Iterable[str] = MEASURES,
+             judgements: str | Path = "the qrels") -> dict[str, Values]:
+    """Every run's values, by measure and judged query; a judged query that a run lacks has the value of an empty answer.
+
+    Queries are evaluated in turns, so that memory does not grow with the run. ``judgements`` is what errors call them.
+
+    Errors: SourceError if no query of a run is judged.
+    """
+    parsed = measures_named(measures)
+    by_query: dict[str, list[Any]] = {}
+    for qrel in judged:
+        by_query.setdefault(qrel.query_id, []).append(qrel)
+    result: dict[str, Values] = {}
+    for name, run in runs.items():
+        if by_query.keys().isdisjoint(run.answers):
+            raise SourceError(f"{judgements}: judges no query of {run.path}: give the qrels of its topics")
+        result[name] = _values(run, by_query, parsed)
+    return result
+
+
+def _values(run: Run, by_query: Mapping[str, list[Any]], measures: Sequence[Any]) -> Values:
+    import ir_measures
+
+    values: Values = {str(measure): {} for measure in measures}
+    qids = list(by_query)
+    for first in range(0, len(qids), QUERIES_AT_ONCE):
+        turn = qids[first:first + QUERIES_AT_ONCE]
+        qrels = [qrel for qid in turn for qrel in by_query[qid]]
+        for found in ir_measures.iter_calc(measures, qrels, list(_scored(run, turn))):
+            values[str(found.measure)][found.query_id] = float(found.value)
+    return values
+
+
+def _scored(run: Run, qids: Sequence[str]) -> Iterator[Any]:
+    import ir_measures
+
+    for qid in qids:
+        if qid in run.answers:
+            for rank, (docid, score) in enumerate(run.ranking(qid), 1):
+                yield ir_measures.ScoredDoc(qid, docid, float(score) if score is not None else -float(rank))
+
+
+def averages(values: Values) -> dict[str, float]:
+    """The value of a run by measure, over all judged queries, as ir-measures aggregates it."""
+    import ir_measures
+
+    found = {}
+    for name, by_query in values.items():
+        aggregator = ir_measures.parse_measure(name).aggregator()
+        for value in by_query.values():
+            aggregator.add(value)
+        found[name] = float(aggregator.result())
+    return found
+
+
+def paired(a: Values, b: Values) -> dict[str, dict[str, float | None]]:
+    """By measure: queries that B answers better, worse or alike, the mean difference B - A, and its significance.
+
+    ``p`` is that of a two-sided paired t-test by scipy; None where scipy is not installed or no query differs.
+    """
+    found: dict[str, dict[str, float | None]] = {}
+    for measure, of_a in a.items():
+        gains = [b[measure][qid] - value for qid, value in of_a.items() if qid in b[measure]]
+        found[measure] = {"better": sum(gain > 0 for gain in gains), "worse": sum(gain < 0 for gain in gains),
+                          "alike": sum(gain == 0 for gain in gains), "difference": math.fsum(gains) / max(1, len(gains)),
+                          "p": _significance(gains)}
+    return found
+
+
+def _significance(gains: Sequence[float]) -> float | None:
+    if not any(gains) or len(gains) < 2 or importlib.util.find_spec("scipy") is None:
+        return None
+    stats: Any = importlib.import_module("scipy.stats")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")              # of gains that are all alike
+        p = float(stats.ttest_1samp(gains, 0.0).pvalue)
+    return p if math.isfinite(p) else None

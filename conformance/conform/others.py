@@ -1,0 +1,173 @@
+"""The report's second table: for every engine, how many queries get the host's ranking, and if not all, why not.
+
+Other engines get the postings of the Lucene index and the host's query vectors, each in a process of its own.
+"""
+from __future__ import annotations
+
+import itertools
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bmp_plugin.conformance import runner
+from bmp_plugin.conformance.collection import Collection
+from bmp_plugin.conformance.peers import PEERS, Contestant, contestants
+from bmp_plugin.conformance.processes import EngineProcess
+from bmp_plugin.differences import Difference, Kind, differences
+from bmp_plugin.errors import BmpError, MissingDependencyError
+from bmp_plugin.run_file import Run
+from bmp_plugin.similarity import overlap, rank_biased_overlap
+
+DEFAULT = ("exhaustive", "rust-8", "pisa", "seismic:query_cut=10,heap_factor=0.7")
+FEW_POSTINGS = 2_000_000
+"""Up to here all of :data:`DEFAULT` are asked unless the user says otherwise: it takes seconds."""
+PACKAGES = {"rust": "bmp", "pisa": "pyterrier-pisa", "seismic": "pyseismic-lsr", "lucene": "pyserini"}
+
+Rankings = Mapping[str, Sequence[str]]                                # query id to docids
+Score = Callable[[Mapping[str, Any], Sequence[str]], Any]             # exact scores of documents, nan for unknown ones
+
+
+class Agreement:
+    """Counts for one engine how its rankings agree with the host's.
+
+    Parameters
+    ----------
+    hosts : dict of int to Run
+        The host's run for each k.
+    vectors : dict
+        Query vectors by query id.
+    score : callable
+        Exact scores: with them, documents that tie are told from documents in the wrong order.
+    """
+
+    def __init__(self, hosts: Mapping[int, Run], vectors: Mapping[str, Mapping[str, Any]], score: Score) -> None:
+        self._hosts, self._vectors, self._score = hosts, vectors, score
+
+    def count(self, rankings: Rankings, k: int) -> dict[str, Any]:
+        """Queries with the host's ranking, kinds of first differences, mean overlap and rank-biased overlap."""
+        same, kinds, shared, similar = 0, dict[Kind, int](), 0.0, 0.0
+        for qid, vector in self._vectors.items():
+            run = self._hosts[k]
+            hosts = [docid for docid, _ in run.ranking(qid)] if qid in run.answers else []
+            theirs = list(rankings.get(qid, []))
+            shared += overlap(hosts, theirs, k)
+            similar += rank_biased_overlap(hosts, theirs)
+            if hosts == theirs:
+                same += 1
+                continue
+            found = self._first(qid, vector, hosts, theirs)
+            kinds[found.kind] = kinds.get(found.kind, 0) + 1
+        total = max(1, len(self._vectors))
+        return {"queries": len(self._vectors), "same_ranking": same, "kinds": kinds, "overlap": shared / total,
+                "rank_biased_overlap": similar / total}
+
+    def _first(self, qid: str, vector: Mapping[str, Any], hosts: list[str], theirs: list[str]) -> Difference:
+        a, b = ([(docid, repr(float(score))) for docid, score in zip(docids, self._score(vector, docids), strict=True)]
+                for docids in (hosts, theirs))
+        found = list(differences(qid, a, b))
+        return next((one for one in found if not one.harmless), found[0])
+
+
+def of_run(label: str, runs: Mapping[int, Run], agreement: Agreement, why: str = "") -> dict[str, Any]:
+    """The row of an engine whose runs are there."""
+    found = {}
+    for k, run in runs.items():
+        found[str(k)] = agreement.count({qid: [docid for docid, _ in run.ranking(qid)] for qid in run.answers}, k)
+    return {"engine": label, "version": "", "state": "ran", "why": why, "k": found}
+
+
+def of_others(names: Sequence[str], index: Path, queries: Mapping[str, Mapping[str, int]], ks: Sequence[int],
+              agreement: Agreement) -> list[dict[str, Any]]:
+    """A row for each engine named, those that are not installed or fail included.
+
+    index : the Lucene index; queries : whole weights of the tokens that the host searches for, by query id.
+
+    Errors: ``ValueError`` for a name that there is not.
+    """
+    rows, asked = [], []
+    for contestant in contestants(list(names)):
+        try:
+            PEERS[contestant.peer].require()
+            asked.append(contestant)
+        except MissingDependencyError as error:
+            rows.append(_unasked(contestant, "skipped", str(error)))
+    if not asked:
+        return rows
+    with tempfile.TemporaryDirectory(prefix="bmp-plugin-engines-") as folder:
+        try:
+            collection = export(index, Path(folder))
+        except BmpError as error:
+            return rows + [_unasked(contestant, "skipped", str(error)) for contestant in asked]
+        for contestant in asked:
+            try:
+                rows.append(_ask(contestant, collection, queries, ks, agreement))
+            except (BmpError, RuntimeError, ValueError, OSError) as error:
+                rows.append(_unasked(contestant, "failed", (str(error).splitlines() or [type(error).__name__])[0]))
+    return rows
+
+
+def _unasked(contestant: Contestant, state: str, why: str) -> dict[str, Any]:
+    return {"engine": contestant.label, "version": "", "state": state, "why": why, "k": {}}
+
+
+def _ask(contestant: Contestant, collection: Collection, queries: Mapping[str, Mapping[str, int]], ks: Sequence[int],
+         agreement: Agreement) -> dict[str, Any]:
+    peer, settings = PEERS[contestant.peer], dict(contestant.settings)
+    runner.build(collection, contestant.peer)
+    asked = {qid: query for qid, query in queries.items() if query}           # without tokens there is nothing to ask
+    process = EngineProcess(collection.work / f"{contestant.peer}.log", "serve", contestant.peer, collection.work,
+                            list(asked.values()), ks[0], settings)
+    try:
+        found = {}
+        for k in ks:
+            answers = process.ask("answers", settings, k)
+            rankings = {qid: [docid for docid, _ in answer] for qid, answer in zip(asked, answers, strict=True)}
+            found[str(k)] = agreement.count(rankings, k)
+    finally:
+        process.close()
+    same = all(one["same_ranking"] == one["queries"] for one in found.values())
+    return {"engine": contestant.label, "version": _version(peer.kind), "state": "ran", "why": "" if same else peer.differs,
+            "k": found}
+
+
+def _version(kind: str) -> str:
+    try:
+        return metadata.version(PACKAGES.get(kind, "bmp-plugin"))
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def export(index: Path, folder: Path) -> Collection:
+    """The live documents of a Lucene index as a collection that other engines take.
+
+    Errors: BmpError for tokens that a list of one a line cannot hold.
+    """
+    from bmp_plugin.adapters.lucene import LuceneSource
+
+    with LuceneSource(index) as source:
+        documents = source.documents()
+        terms: list[str] = []
+        rows, columns, impacts = [], [], []
+        for batch in source.batches():
+            number = np.arange(len(terms), len(terms) + len(batch.terms), dtype=np.uint32)
+            terms += [term.decode() for term in batch.terms]
+            columns.append(np.repeat(number, batch.counts))
+            rows.append(np.searchsorted(documents.numbers, batch.docs).astype(np.int32))
+            impacts.append(batch.impacts)
+    if any(len(term.splitlines()) != 1 for term in terms):
+        raise BmpError(f"{index.name}: has a token with a line break, which other engines' vocabularies cannot hold")
+    row = np.concatenate(rows) if rows else np.empty(0, np.int32)
+    order = np.argsort(row, kind="stable")
+    ends = documents.docid_ends.tolist()
+    docids = [documents.docid_bytes[start:end].decode() for start, end in itertools.pairwise([0, *ends])]
+    vocabulary = folder / "vocabulary.txt"
+    vocabulary.write_text("\n".join(terms), encoding="utf-8")
+    np.savez(folder / "collection.npz", ids=np.array(docids), terms=np.concatenate(columns)[order],
+             imps=np.concatenate(impacts)[order], ptr=np.searchsorted(row[order], np.arange(len(docids) + 1)))
+    collection = Collection(folder / "collection.npz", folder / "engines", vocabulary)
+    collection.prepare()
+    return collection

@@ -1,0 +1,70 @@
+"""All that is known as one dictionary, and that as report.json and report.html in a folder."""
+from __future__ import annotations
+
+import datetime
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bmp_plugin.compare import Comparison
+from bmp_plugin.conformance import machine
+from bmp_plugin.differences import MEANINGS
+from bmp_plugin.run_file import Run
+
+from .detail import Explain, detail
+
+Report = dict[str, Any]
+FORMAT = 1
+PACKAGES = ("ir-measures", "ir-datasets", "scipy", "torch", "transformers", "matplotlib", "jinja2", "pyjnius")
+
+
+def section(comparison: Comparison, a: Run, b: Run, labels: tuple[str, str], explain: Explain | None = None,
+            **facts: Any) -> Report:
+    """A comparison as a part of the report, with the queries that differ in detail; ``facts`` are added to it."""
+    found = comparison.as_dict()
+    differing = found.pop("differences")
+    return {**facts, "a_label": labels[0], "b_label": labels[1], **found, "a": a.path.name, "b": b.path.name,
+            "a_bytes": a.path.stat().st_size, "b_bytes": b.path.stat().st_size,
+            "overlap": {str(k): share for k, share in comparison.overlap.items()}, "not_shown": comparison.queries
+            - comparison.identical - len(differing),
+            "differing": [detail(one, a, b, explain) for one in comparison.differences]}
+
+
+def report(title: str, same: bool, sections: list[Report], command: str, **parts: Any) -> Report:
+    """The whole, with the circumstances."""
+    now = datetime.datetime.now().astimezone()
+    return {"format": FORMAT, "title": title, "same": same, "date": now.isoformat(" ", "seconds"),
+            "command": command, "comparisons": sections, "kinds": dict(MEANINGS), "machine": machine.machine(),
+            "versions": machine.versions(PACKAGES), **parts}
+
+
+def of_two_runs(comparison: Comparison, a: Run, b: Run, command: str) -> Report:
+    """Of ``bmp-plugin compare``: only what two files tell."""
+    found = section(comparison, a, b, (a.path.name, b.path.name), k=None, settings={}, safe=False)
+    return report(f"{a.path.name} and {b.path.name}", comparison.same, [found], command)
+
+
+def latency(seconds: NDArray[np.float64]) -> Report:
+    """Figures of one engine's times, in milliseconds; ``ms`` has every query's."""
+    ms = seconds * 1e3
+    return {"mean": float(ms.mean()), "median": float(np.median(ms)), "p95": float(np.percentile(ms, 95)),
+            "p99": float(np.percentile(ms, 99)), "ms": [round(value, 4) for value in ms.tolist()]}
+
+
+def write(output: Path, found: Mapping[str, Any]) -> None:
+    """Write report.json and report.html, each whole or not at all.
+
+    Errors: MissingDependencyError where jinja2 or matplotlib is not installed.
+    """
+    from .page import page
+
+    output.mkdir(parents=True, exist_ok=True)
+    for name, text in (("report.json", json.dumps(found, indent=1, ensure_ascii=False) + "\n"), ("report.html", page(found))):
+        beside = output / f".{name}.{os.getpid()}.tmp"
+        beside.write_text(text, encoding="utf-8")
+        os.replace(beside, output / name)

@@ -1,0 +1,96 @@
+"""Ask Lucene and us the same of random collections, for so many seconds.
+
+    python -m bmp_plugin.conformance.fuzz --seconds 600 --seed 1
+
+A failure is made as small as it gets and printed as a test. Exit status: 0 no difference, 1 a difference, 2 unusable input.
+"""
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bmp_plugin.conformance.fuzz.case import Case, draw
+from bmp_plugin.conformance.fuzz.shrink import shrink
+from bmp_plugin.errors import BmpError
+
+Failure = Callable[[Case], str | None]
+
+
+@dataclass
+class Outcome:
+    """What a fuzzing did: cases, questions and documents tried; and a failure, with the case made small."""
+
+    seed: int
+    cases: int = 0
+    questions: int = 0
+    documents: int = 0
+    seconds: float = 0.0
+    number: int | None = None
+    reason: str = ""
+    smallest: Case | None = None
+
+    def __str__(self) -> str:
+        text = (f"seed {self.seed}: {self.cases:,} cases, {self.documents:,} documents, {self.questions:,} questions in "
+                f"{self.seconds:.0f} s: ")
+        return text + ("no difference" if self.smallest is None else f"case {self.number} differs: {self.reason}")
+
+
+def fuzz(seed: int, seconds: float, failure: Failure, max_cases: int | None = None) -> Outcome:
+    """Draw cases until the time is over or one fails; that one is made small.
+
+    failure : says what is wrong with a case, or None; what it raises is wrong too.
+    """
+    outcome, started = Outcome(seed), time.monotonic()
+    while (time.monotonic() - started < seconds and (max_cases is None or outcome.cases < max_cases)
+           and outcome.smallest is None):
+        case = draw(np.random.default_rng([seed, outcome.cases]))
+        reason = _reason(case, failure)
+        if reason is not None:
+            outcome.number, outcome.reason = outcome.cases, reason
+            outcome.smallest = shrink(case, lambda one: _reason(one, failure) is not None)
+            outcome.reason = _reason(outcome.smallest, failure) or reason
+        outcome.cases += 1
+        outcome.questions += len(case.questions)
+        outcome.documents += sum(map(len, case.segments))
+    outcome.seconds = time.monotonic() - started
+    return outcome
+
+
+def _reason(case: Case, failure: Failure) -> str | None:
+    try:
+        return failure(case)
+    except Exception as error:                    # of whatever kind: neither engine has a reason to refuse
+        return f"{type(error).__name__}: {error}"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns its exit status."""
+    parser = argparse.ArgumentParser("python -m bmp_plugin.conformance.fuzz", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=60, help="default: %(default)s")
+    parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    parser.add_argument("--cases", type=int, help="stop after so many")
+    options = parser.parse_args(arguments)
+    try:
+        from bmp_plugin.adapters.host import import_pyserini
+        from bmp_plugin.conformance.fuzz.check import failure
+
+        import_pyserini()
+    except BmpError as error:
+        print(f"fuzz: error: {error}", file=sys.stderr)
+        return 2
+    outcome = fuzz(options.seed, options.seconds, failure, options.cases)
+    print(outcome)
+    if outcome.smallest is None:
+        return 0
+    print(f"\n{outcome.smallest.as_test(f'fuzz_{options.seed}_{outcome.number}')}")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
