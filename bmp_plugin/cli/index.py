@@ -5,6 +5,7 @@ import argparse
 import time
 from typing import Any
 
+from . import conversion
 from .arguments import add_command, add_quiet, positive, say, shows_progress
 
 
@@ -54,6 +55,7 @@ def add_parser(commands: Any) -> None:
         help="documents a block, a power of two from 1 to 256; smaller is larger on disk, with tighter bounds",
     )
     parser.add_argument("--threads", type=positive, default=1, metavar="N", help="threads to build with")
+    conversion.add_arguments(parser)
     add_quiet(parser)
     parser.set_defaults(run=run)
 
@@ -63,9 +65,10 @@ def run(args: argparse.Namespace) -> int:
     from bmp_plugin import BmpIndex
     from bmp_plugin.adapters.sniff import open_source
 
+    quantize, prune = conversion.quantization_of(args), conversion.pruning_of(args)
     progress = shows_progress(args)
     started = time.perf_counter()
-    source = open_source(args.input, field=args.field, progress=progress)
+    source = open_source(args.input, field=args.field, progress=progress, quantize=quantize)
     try:
         index = BmpIndex.build(
             source,
@@ -74,6 +77,7 @@ def run(args: argparse.Namespace) -> int:
             block_size=int(args.block_size),
             threads=args.threads,
             progress=progress,
+            prune=prune,
         )
     finally:
         source.close()
@@ -84,4 +88,6 @@ def run(args: argparse.Namespace) -> int:
         f"{args.output}: {index.num_docs:,} documents, {index.num_terms:,} terms, {index.num_postings:,} postings,"
         f" {index.size_bytes / 1e6:,.1f} MB ({per_posting:.1f} bytes a posting), built in {seconds:.1f} s",
     )
+    for line in conversion.report(index.manifest["source"]["details"]):
+        say(args, line)
     return 0
