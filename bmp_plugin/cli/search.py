@@ -34,6 +34,16 @@ def add_parser(commands: Any) -> None:
         default=argparse.SUPPRESS,
         help="TSV (qid<TAB>tokens, a token's count is its weight) or JSONL with qid and vector; plain or gzipped",
     )
+    parser.add_argument(
+        "--encoder",
+        metavar="PATH",
+        default=argparse.SUPPRESS,
+        help="topics are TSV of qid<TAB>text, and this encodes them: a folder with tokenizer.json and a table of token"
+        " weights (idf.json), or JSONL of encoded queries with contents and vector",
+    )
+    parser.add_argument(
+        "--encoder-scale", type=float, default=100.0, metavar="S", help="integer weight of a token with 1 in the table"
+    )
     parser.add_argument("--output", required=True, metavar="RUN", default=argparse.SUPPRESS, help="run file to write")
     parser.add_argument("--hits", type=positive, default=1000, metavar="K", help="hits a query")
     parser.add_argument("--threads", type=positive, default=1, metavar="N", help="queries searched at the same time")
@@ -71,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
     from bmp_plugin.topics import read_topics
 
     with BmpSearcher(args.index, min_idf=args.min_idf) as searcher:
-        topics = read_topics(args.topics)
+        topics = read_topics(args.topics, _encode(args))
         seconds = 0.0
         size = _SLICE * args.threads
         with (
@@ -98,3 +108,11 @@ def run(args: argparse.Namespace) -> int:
                 bar.update(len(part))
     say(args, f"{args.output}: {len(topics):,} queries, {1000 * seconds / len(topics):.2f} ms a query")
     return 0
+
+
+def _encode(args: argparse.Namespace) -> Any:
+    if not hasattr(args, "encoder"):
+        return None
+    from bmp_plugin.adapters.encoders import open_encoder
+
+    return open_encoder(args.encoder, args.encoder_scale).encode
