@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from bmp_plugin.errors import BmpError
 
-from . import compare, demo, export, index, info, interrupts, search, verify, warmup
+from . import compare, demo, export, fuse, index, info, interrupts, search, verify, warmup
 
 UNUSABLE = 2
 INTERRUPTED = 130
@@ -51,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
     )
     whole.add_argument("--version", action=_Version, help="print the version and exit")
     commands = whole.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Parser)
-    for module in (index, search, compare, verify, info, export, demo, warmup):
+    for module in (index, search, compare, verify, info, fuse, export, demo, warmup):
         module.add_parser(commands)
     return whole
 
