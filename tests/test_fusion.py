@@ -144,4 +144,5 @@ class TestPyserini:
 
         monkeypatch.setenv("PATH", str(java.parent), prepend=os.pathsep)         # it runs the first java there
         measured = evaluate({"sparse": read_run(runs[0])}, QRELS)["sparse"]
-        assert trec_eval(["trec_eval", "-m", "ndcg_cut.10", str(QRELS), str(runs[0])]) == pytest.approx(measured["nDCG@10"], abs=6e-5)
+        found = trec_eval(["trec_eval", "-m", "ndcg_cut.10", str(QRELS), str(runs[0])])
+        assert found == pytest.approx(measured["nDCG@10"], abs=6e-5)
