@@ -70,6 +70,7 @@ def test_two_click_reproduction(host: Any, java: Path, lucene_index: Any, cranfi
     """The command that it shows, with the module's name replaced and, as nothing can be downloaded, index and topics."""
     shown = subprocess.run([sys.executable, "-m", "pyserini.2cr.beir", "--condition", "splade-pp-ed", "--dataset", "scifact",
                             "--dry-run", "--display-commands"], capture_output=True, text=True, check=True, cwd=tmp_path).stdout
+    shown = shown.replace("\\\n", " ")
     command = next(line for line in shown.splitlines() if "pyserini.search.lucene" in line)
     words = shlex.split(command[command.index("python"):])
     (tmp_path / "topics.tsv").write_text("".join(
