@@ -5,6 +5,7 @@ For what imports the searcher by itself, such as the REST and MCP servers:
 """
 from __future__ import annotations
 
+import importlib.util
 import runpy
 import sys
 from collections.abc import Sequence
@@ -27,19 +28,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BmpError as error:
         print(f"bmp-plugin: error: {error}", file=sys.stderr)
         return UNUSABLE
+    if not _is_there(arguments[0]):
+        print(f"bmp-plugin: error: {arguments[0]}: there is no such module", file=sys.stderr)
+        return UNUSABLE
     saved = sys.argv
     sys.argv = [arguments[0], *arguments[1:]]
     try:
         with replace_searcher(BmpImpactSearcher):
             runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
-    except ImportError as error:
-        if error.name != arguments[0]:
-            raise
-        print(f"bmp-plugin: error: {arguments[0]}: there is no such module", file=sys.stderr)
-        return UNUSABLE
     finally:
         sys.argv = saved
     return 0
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ModuleNotFoundError, ValueError):
+        return False
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 from importlib import resources
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,11 @@ REST = """
 import json, sys
 from starlette.testclient import TestClient
 from pyserini.server.rest.app import create_app
-client = TestClient(create_app(sys.argv[1], no_prebuilt_indexes=True))
-for query in sys.argv[2:]:
-    answer = client.get("/v1/cranfield/search", params={"query": query, "hits": 20})
-    assert answer.status_code == 200, answer.text
-    print(json.dumps(answer.json()))
+with TestClient(create_app(sys.argv[1], no_prebuilt_indexes=True)) as client:
+    for query in sys.argv[2:]:
+        answer = client.get("/v1/cranfield/search", params={"query": query, "hits": 20})
+        assert answer.status_code == 200, answer.text
+        print(json.dumps(answer.json()))
 """
 MCP = """
 import asyncio, json, sys
@@ -41,7 +42,8 @@ asyncio.run(ask())
 
 @pytest.mark.parametrize("code", [REST, MCP], ids=["rest", "mcp"])
 def test_servers(code: str, host: Any, lucene_index: Any, cranfield_queries: Any, tmp_path: Path) -> None:
-    pytest.importorskip("pyserini.server.backend")           # of 2.x
+    if version("pyserini").startswith("1."):
+        pytest.skip("the servers that are tested are Pyserini 2's: see .ci/pyserini2")
     cached = tmp_path / "queries.jsonl"
     cached.write_text("".join(
         json.dumps({"contents": qid, "vector": vector}) + "\n" for qid, vector in cranfield_queries.items()))
