@@ -122,8 +122,8 @@ def _fresh(target: Path, wanted: str) -> BmpIndex | None:
     except BmpError:
         return None                 # damaged, or of another version: built anew
     source = index.manifest["source"]
-    if source["kind"] != "lucene" or source["details"].get("field") != FIELD:
-        raise BuildError(f"{target}: was built from something else than the field '{FIELD}' of a Lucene index: "
+    if source["kind"] != "lucene" or source["details"].get("field") != FIELD or "pruning" in source["details"]:
+        raise BuildError(f"{target}: was built from something else than all of the field '{FIELD}' of a Lucene index: "
                          "remove it, or name another place with bmp_dir")
     return index if source["fingerprint"] == wanted else None
 

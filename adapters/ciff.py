@@ -22,17 +22,19 @@ _WINDOW = 1 << 24
 
 _MAX_FRAMES = 1 << 16
 _MAX_HEADER = 1 << 16
+_AFTER_VERSION = (0x10, 0x18, 0x42)
+"""Tags that may follow the header's version: lists, documents of an index without lists, the description of an empty one."""
 
 
 def begins_like_ciff(head: bytes) -> bool:
-    """Whether a file's first bytes are a CIFF header: a length, a version and a number of posting lists."""
+    """Whether a file's first bytes are a CIFF header: a length, a version and what follows it."""
     length, size = 0, 0
     for size, byte in enumerate(head[:3], 1):
         length |= (byte & 0x7F) << (7 * (size - 1))
         if byte < 0x80:
             break
     fields = head[size : size + 3]
-    return len(fields) == 3 and 4 <= length <= _MAX_HEADER and fields[0] == 0x08 and fields[2] == 0x10
+    return len(fields) == 3 and 4 <= length <= _MAX_HEADER and fields[0] == 0x08 and fields[2] in _AFTER_VERSION
 
 
 class CiffSource:

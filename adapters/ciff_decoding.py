@@ -20,6 +20,8 @@ _MAX_INT32 = 2**31 - 1
 @kernel
 def _varint(data, at, end):
     """Decode a varint: (value, position after it); position -1 if it does not end before ``end``."""
+    if at < end and data[at] < 0x80:                     # tags, lengths and most gaps and impacts
+        return np.int64(data[at]), at + 1
     value = np.uint64(0)
     shift = np.uint64(0)
     while at < end and shift < np.uint64(70):

@@ -45,7 +45,7 @@ def messages() -> Messages:
         from google.protobuf import descriptor_pb2, descriptor_pool, message, message_factory
     except ImportError:
         raise MissingDependencyError(
-            "reading CIFF needs the package protobuf: pip install 'bmp-plugin[ciff]'"
+            "CIFF needs the package protobuf: pip install 'bmp-plugin[ciff]'"
         ) from None
     kind = descriptor_pb2.FieldDescriptorProto
     scalars = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from importlib import metadata
+from urllib.error import URLError
 
 from bmp_plugin.adapters.jdk import use_jdk
 from bmp_plugin.errors import MissingDependencyError
@@ -29,6 +30,10 @@ def import_pyserini() -> None:
             raise MissingDependencyError(
                 f"{host} builds an OpenAI client at import, which openai {_version('openai')} refuses without a key: "
                 "pip install 'openai>=2.12,<=2.30', or set OPENAI_API_KEY to any text") from error
+        if isinstance(error, URLError | ConnectionError | TimeoutError):        # 2.4.0, without a network
+            raise MissingDependencyError(
+                f"{host} fetches its catalogues of indexes when it is imported, and cannot ({what}): connect to the network, or"
+                " pip install 'pyserini==2.3.0', which does not") from error
         raise MissingDependencyError(
             f'{host} cannot be imported ({what}): pip install "bmp-plugin[pyserini]"') from error
 

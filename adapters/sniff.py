@@ -1,18 +1,58 @@
 """Which adapter reads a path: found out from what is there, not from a flag."""
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, Any, cast
 
 from bmp_plugin.compressed import damage_named, open_maybe_gzip
 from bmp_plugin.errors import SourceError
 
 from .source import PostingSource
 
+if TYPE_CHECKING:
+    from bmp_plugin.quantize import Quantization
+
+    from .pruning import Pruning
+    from .vectors import Document
+
 EXPECTED = "a Lucene index directory, a CIFF file, or a file or folder of JSON vectors"
 
 
-def open_source(path: str | Path, field: str = "contents", progress: bool = False, *, threads: int = 1,
+@contextmanager
+def given_source(source: str | Path | PostingSource | Iterable[Document], field: str = "contents", progress: bool = False,
+                 quantize: int | Quantization | None = None, prune: Pruning | None = None, *, threads: int = 1,
+                 temp_dir: str | Path | None = None) -> Iterator[PostingSource]:
+    """What a build was given, as the source that it reads; closed afterwards unless the caller made it.
+
+    Errors: those of opening and pruning it; ``ValueError`` for ``quantize`` with a source that has integer impacts already.
+    """
+    opened: Any
+    if isinstance(source, str | Path):
+        opened = open_source(source, field, progress, quantize, threads=threads, temp_dir=temp_dir)
+    elif hasattr(source, "batches"):
+        if quantize is not None:
+            raise ValueError("quantize: name it when you make the source, which has integer impacts by now")
+        opened = source
+    else:
+        from .vectors import VectorSource
+
+        opened = VectorSource(source, quantize=quantize, progress=progress)
+    try:
+        if prune:
+            from .pruning import PrunedSource
+
+            yield cast(PostingSource, PrunedSource(opened, prune))
+        else:
+            yield opened
+    finally:
+        if opened is not source:
+            opened.close()
+
+
+def open_source(path: str | Path, field: str = "contents", progress: bool = False,
+                quantize: int | Quantization | None = None, *, threads: int = 1,
                 temp_dir: str | Path | None = None) -> PostingSource:
     """Open a source of postings.
 
@@ -24,6 +64,8 @@ def open_source(path: str | Path, field: str = "contents", progress: bool = Fals
         Field of a Lucene index; the other formats have but one.
     progress : bool
         Show a progress bar where opening reads the whole source (JSON vectors).
+    quantize : int or Quantization, optional
+        Bits of the impacts that the float weights of JSON vectors become.
     threads : int
         Processors to read with, where reading is shared out (JSON vectors).
     temp_dir : str or Path, optional
@@ -33,6 +75,8 @@ def open_source(path: str | Path, field: str = "contents", progress: bool = Fals
     MissingDependencyError if reading the format needs something that is not installed.
     """
     path = Path(path)
+    if quantize is not None:
+        return _quantized(path, quantize, progress)
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file or folder: give {EXPECTED}")
     if path.is_dir():
@@ -54,6 +98,18 @@ def open_source(path: str | Path, field: str = "contents", progress: bool = Fals
     if begins_like_ciff(head):
         return CiffSource(path)
     raise SourceError(f"{path}: {'an empty file' if not head else 'not recognized'}: give {EXPECTED}")
+
+
+def _quantized(path: Path, quantize: int | Quantization, progress: bool) -> PostingSource:
+    from .json_stream import begins_like_json, json_files
+    from .vectors import VectorSource, json_documents
+
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such file or folder: give JSON vectors")
+    files = [] if path.is_dir() and _is_lucene_directory(path) else json_files(path)
+    if not files or not begins_like_json(files[0]):
+        raise SourceError(f"{path}: not JSON vectors, and only their weights can be quantized: leave quantize out")
+    return VectorSource(json_documents(path), quantize=quantize, origin=str(path.resolve()), progress=progress)
 
 
 def _json_vectors(path: Path, progress: bool, threads: int, temp_dir: str | Path | None) -> PostingSource:

@@ -15,6 +15,7 @@ from .checks import Query, check_options, check_qids, java_int, kept_terms, weig
 from .explanation import Contribution, Explanation, impacts_of, place, positions_of, products_of
 from .hits import Hit, finish_hits
 from .index.index import BmpIndex
+from .quantize import quantize_query, scale_of
 from .query.batch import search_many
 from .query.exhaustive import add_terms
 from .query.lists import Index
@@ -59,7 +60,8 @@ class BmpSearcher:
     min_idf : float
         A token is used only if ``ln(N / df) > min_idf``; at 0 a token of every document is left out, as in Pyserini.
 
-    Answers are those of ``LuceneImpactSearcher`` on the index's source: the same documents, order and float32 scores.
+    Answers are those of ``LuceneImpactSearcher`` on the index's source: the same documents, order and float32 scores. Of an
+    index with quantized weights, queries' weights are multiplied by the documents' scale and rounded alike.
     """
 
     hit_type: type[Hit] = Hit
@@ -71,6 +73,7 @@ class BmpSearcher:
         source = self.index.manifest["source"]
         self._source_docs: int = source["num_docs"]
         self._adjust: bool = source["ties_by_docid"]
+        self._scale = scale_of(source["details"])              # of the weights that the documents had
         self._arrays = Index(*(self.index.arrays[name] for name in Index._fields))
         self._excess = excess = self.index.arrays["term_excess"]
         largest = self.index.arrays["list_max"].astype(np.int64)
@@ -245,6 +248,8 @@ class BmpSearcher:
         return docs[:found], scores[:found]
 
     def _encode(self, query: Query) -> _Terms:
+        if self._scale is not None:
+            query = quantize_query(query, self._scale)
         ids = np.array(self.index.term_ids(query), np.int64)
         values = weights_of(query)
         n = len(values)

@@ -6,20 +6,22 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from bmp_plugin.compressed import damage_named, open_maybe_gzip
 from bmp_plugin.errors import SourceError
 
 Query = dict[str, int] | dict[str, float]
+Encode = Callable[[str], Any]
 Parser = Callable[[str], tuple[str, Query]]
 
 _JAVA_TRIMMED = "".join(map(chr, range(0x21)))
 _TOKEN = re.compile(r"\S+")
 
 
-def read_topics(path: str | Path) -> list[tuple[str, Query]]:
+def read_topics(path: str | Path, encode: Encode | None = None) -> list[tuple[str, Query]]:
     """Read topics in the order in which Pyserini's command line runs them.
 
     A file whose first character is ``{`` is JSONL, ``{"qid": ..., "vector": {token: weight}}`` (``id`` will do for
@@ -27,6 +29,12 @@ def read_topics(path: str | Path) -> list[tuple[str, Query]]:
     topics are sorted by id (as text, unless all ids are numbers or none is), and of TSV query ids of digits become
     numbers (``007`` is ``7``), the last of several lines with one id counts, further columns are left out, and tokens
     are divided as by ``str.split``. JSONL ids stay as they are, and have to differ.
+
+    Parameters
+    ----------
+    path : path
+    encode : callable of str to a mapping of str to number, optional
+        An encoder's: TSV lines are ``qid<TAB>text``, and this makes the queries.
 
     Returns
     -------
@@ -40,7 +48,7 @@ def read_topics(path: str | Path) -> list[tuple[str, Query]]:
     is_jsonl = False
     with damage_named(path), open_maybe_gzip(path) as file:
         text = io.TextIOWrapper(file, encoding="utf-8")
-        for number, (parse, qid, query) in _rows(path, text):
+        for number, (parse, qid, query) in _rows(path, text, partial(_tsv_row, encode=encode or count_tokens)):
             is_jsonl = parse is _json_row
             rows.append((number, qid, query))
     if not rows:
@@ -48,7 +56,7 @@ def read_topics(path: str | Path) -> list[tuple[str, Query]]:
     return _in_order(_distinct(path, rows) if is_jsonl else _as_pyserini_reads_ids(rows))
 
 
-def _rows(path: Path, text: TextIO) -> Iterator[tuple[int, tuple[Parser, str, Query]]]:
+def _rows(path: Path, text: TextIO, tsv_row: Parser) -> Iterator[tuple[int, tuple[Parser, str, Query]]]:
     parse = None
     for number, line in enumerate(text, 1):
         line = line.strip(_JAVA_TRIMMED)
@@ -57,7 +65,7 @@ def _rows(path: Path, text: TextIO) -> Iterator[tuple[int, tuple[Parser, str, Qu
         if parse is None:
             if line.startswith("\ufeff"):
                 raise SourceError(f"{path}: begins with a byte order mark: save it as UTF-8 without one")
-            parse = _json_row if line.startswith("{") else _tsv_row
+            parse = _json_row if line.startswith("{") else tsv_row
         try:
             qid, query = parse(line)
         except ValueError as error:
@@ -65,13 +73,13 @@ def _rows(path: Path, text: TextIO) -> Iterator[tuple[int, tuple[Parser, str, Qu
         yield number, (parse, qid, query)
 
 
-def _tsv_row(line: str) -> tuple[str, Query]:
+def _tsv_row(line: str, encode: Encode) -> tuple[str, Query]:
     columns = line.split("\t", 2)
     if len(columns) < 2 or not columns[1].strip():
         raise ValueError("not qid<TAB>tokens: write a query id, a tab and at least one token")
     if not columns[0].strip():
         raise ValueError("no query id before the tab")
-    return columns[0], count_tokens(columns[1].strip(_JAVA_TRIMMED))
+    return columns[0], encode(columns[1].strip(_JAVA_TRIMMED))
 
 
 def count_tokens(text: str) -> dict[str, int]:

@@ -103,6 +103,8 @@ def claim_lucene_8(folder: Path) -> Path:
     segment = next(folder.glob("*.si"))
     content = bytearray(segment.read_bytes())
     at = content.index(b"lucene.version") + len(b"lucene.version") + 1
+    if content[at:at + 2] != b"9.":
+        pytest.skip("this Pyserini's Lucene opens no index of Lucene 8")
     content[at:at + 1] = b"8"
     content[-8:] = zlib.crc32(content[:-8]).to_bytes(8, "big")
     segment.write_bytes(content)

@@ -256,5 +256,5 @@ def test_without_protobuf_says_what_to_install(path: Path) -> None:
             "try:\n    open_source(sys.argv[1])\nexcept BmpError as error:\n    print(type(error).__name__, error)")
     done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
     assert done.stdout == (
-        "MissingDependencyError reading CIFF needs the package protobuf: pip install 'bmp-plugin[ciff]'\n"
+        "MissingDependencyError CIFF needs the package protobuf: pip install 'bmp-plugin[ciff]'\n"
     )

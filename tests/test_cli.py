@@ -4,6 +4,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,7 +18,8 @@ from bmp_plugin import BmpIndex
 
 DATA = Path(str(resources.files("bmp_plugin.data")))
 DOCS, QUERIES, QRELS = (DATA / f"cranfield_{name}" for name in ("docs.jsonl.gz", "queries.jsonl.gz", "qrels.txt"))
-COMMANDS = ("index", "shards", "search", "compare", "conform", "verify", "info", "demo")
+COMMANDS = ("index", "shards", "search", "compare", "conform", "verify", "info", "fuse", "export", "demo", "warmup",
+            "completion")
 
 
 def bmp(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -176,11 +178,27 @@ def test_verify(index: Path, damaged: Path) -> None:
 def test_help_shows_defaults_and_an_example(command: str) -> None:
     done = bmp(command, "--help")
     assert done.returncode == 0
-    assert f"example: bmp-plugin {command}" in done.stdout
+    assert re.search(rf"^example: (\w+=\S+ )?bmp-plugin {command}", done.stdout, re.MULTILINE)
     if command in ("index", "search", "compare", "conform", "demo"):
         assert "(default: " in done.stdout
     assert "None" not in done.stdout
     assert "SUPPRESS" not in done.stdout
+
+
+def test_exit_statuses_are_in_the_help() -> None:
+    said = bmp("--help").stdout
+    for status in (0, 1, 2, 130):
+        assert f"\n  {status:<5}" in said
+
+
+def test_shells_complete_it(tmp_path: Path) -> None:
+    script = bmp("completion", "bash")
+    assert script.returncode == 0
+    (tmp_path / "complete.sh").write_text(script.stdout)
+    asked = "source complete.sh; COMP_WORDS=(bmp-plugin export --); COMP_CWORD=2; _shtab_bmp_plugin; echo ${COMPREPLY[@]}"
+    done = subprocess.run(["bash", "-c", asked], cwd=tmp_path, capture_output=True, text=True)
+    assert {"--to", "--output", "--json"} <= set(done.stdout.split()), done
+    assert bmp("completion", "fish").returncode == 2
 
 
 def test_help_is_light() -> None:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
 
 import pytest
 from conftest import VectorEncoder, ranking, rewrite_with_lucene
@@ -256,6 +257,17 @@ class TestRefusals:
         monkeypatch.setattr(host.importlib.util, "find_spec", lambda name: None)
         with pytest.raises(MissingDependencyError, match=r"pip install \"bmp-plugin\[pyserini\]\""):
             host.import_pyserini()
+
+    def test_no_network_for_what_it_fetches_at_import(self, host: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        from bmp_plugin.adapters import host as importer
+
+        def fail(name: str) -> None:
+            raise URLError("[Errno -2] Name or service not known")
+
+        monkeypatch.setattr(importer.importlib, "import_module", fail)
+        with pytest.raises(MissingDependencyError, match=r"catalogues .* cannot .*Name or service.*pyserini==2.3.0") as caught:
+            importer.import_pyserini()
+        assert "\n" not in str(caught.value)
 
     def test_openai_wants_a_key(self, host: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         import openai

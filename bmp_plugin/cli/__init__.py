@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from bmp_plugin.errors import BmpError
 
-from . import compare, conform, demo, index, info, interrupts, search, shards, verify, warmup
+from . import compare, completion, conform, demo, export, fuse, index, info, interrupts, search, shards, verify, warmup
 
 UNUSABLE = 2
 INTERRUPTED = 130
@@ -19,7 +19,13 @@ _EXAMPLES = """\
   bmp-plugin index --input lucene-index/ --output passages.bmp
   bmp-plugin search --index passages.bmp --topics queries.tsv --output run.txt --hits 1000
 
-Run `bmp-plugin COMMAND --help` for a command's arguments."""
+Run `bmp-plugin COMMAND --help` for a command's arguments.
+
+exit status:
+  0    done; compare: the same answers; verify: sound
+  1    compare: different answers; verify: damaged
+  2    unusable input or arguments, said in one line on standard error
+  130  interrupted (Ctrl-C); 143 terminated"""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -51,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
     )
     whole.add_argument("--version", action=_Version, help="print the version and exit")
     commands = whole.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Parser)
-    for module in (index, shards, search, compare, conform, verify, info, demo, warmup):
+    for module in (index, shards, search, compare, conform, verify, info, fuse, export, demo, warmup, completion):
         module.add_parser(commands)
     return whole
 

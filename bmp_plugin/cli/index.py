@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from . import conversion
 from .arguments import add_command, add_quiet, positive, say, shows_progress
 
 
@@ -64,6 +65,7 @@ def add_parser(commands: Any) -> None:
         " manifest, which is searched like one index (default: one index)",
     )
     parser.add_argument("--threads", type=positive, default=1, metavar="N", help="threads to build with")
+    conversion.add_arguments(parser)
     add_quiet(parser)
     parser.set_defaults(run=run)
 
@@ -71,28 +73,26 @@ def add_parser(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Build the index; returns the exit status."""
     from bmp_plugin import BmpIndex
-    from bmp_plugin.adapters.sniff import open_source
+    from bmp_plugin.adapters.sniff import given_source
     from bmp_plugin.sharded.build import build_shards
 
+    quantize, prune = conversion.quantization_of(args), conversion.pruning_of(args)
     progress = shows_progress(args)
     started = time.perf_counter()
-    source = open_source(
-        args.input, field=args.field, progress=progress, threads=args.threads, temp_dir=Path(args.output).parent
-    )
-    try:
-        options: dict[str, Any] = {
-            "reorder": args.reorder,
-            "block_size": int(args.block_size),
-            "threads": args.threads,
-            "progress": progress,
-        }
-        index: Any
+    options: dict[str, Any] = {
+        "reorder": args.reorder,
+        "block_size": int(args.block_size),
+        "threads": args.threads,
+        "progress": progress,
+    }
+    index: Any
+    with given_source(
+        args.input, args.field, progress, quantize, prune, threads=args.threads, temp_dir=Path(args.output).parent
+    ) as source:
         if hasattr(args, "shards"):
             index = build_shards(source, Path(args.output), args.shards, **options)
         else:
             index = BmpIndex.build(source, args.output, **options)
-    finally:
-        source.close()
     seconds = time.perf_counter() - started
     per_posting = index.size_bytes / max(index.num_postings, 1)
     say(
@@ -101,6 +101,8 @@ def run(args: argparse.Namespace) -> int:
         f" {index.num_postings:,} postings, {index.size_bytes / 1e6:,.1f} MB"
         f" ({per_posting:.1f} bytes a posting), built in {seconds:.1f} s",
     )
+    for line in conversion.report(index.manifest["source"]["details"]):
+        say(args, line)
     return 0
 
 

@@ -41,6 +41,16 @@ def add_parser(commands: Any) -> None:
         default=argparse.SUPPRESS,
         help="TSV (qid<TAB>tokens, a token's count is its weight) or JSONL with qid and vector; plain or gzipped",
     )
+    parser.add_argument(
+        "--encoder",
+        metavar="PATH",
+        default=argparse.SUPPRESS,
+        help="topics are TSV of qid<TAB>text, and this encodes them: a folder with tokenizer.json and a table of token"
+        " weights (idf.json), or JSONL of encoded queries with contents and vector",
+    )
+    parser.add_argument(
+        "--encoder-scale", type=float, default=100.0, metavar="S", help="integer weight of a token with 1 in the table"
+    )
     parser.add_argument("--output", required=True, metavar="RUN", default=argparse.SUPPRESS, help="run file to write")
     parser.add_argument("--hits", type=positive, default=1000, metavar="K", help="hits a query")
     parser.add_argument("--threads", type=positive, default=1, metavar="N", help="queries searched at the same time")
@@ -101,7 +111,7 @@ def run(args: argparse.Namespace) -> int:
     from bmp_plugin.topics import read_topics
 
     with _searcher(args) as searcher:
-        topics = read_topics(args.topics)
+        topics = read_topics(args.topics, _encode(args))
         missing = None
         while missing != _missing(searcher):           # a shard was lost on the way: all queries get the same shards
             missing = _missing(searcher)
@@ -177,3 +187,11 @@ def _searcher(args: argparse.Namespace) -> Any:
     if "allow_partial" in options and not becomes_whole(args.output):
         raise ValueError(f"--allow-partial: {args.output} is no file, and the run starts anew when a shard is lost")
     return ShardedSearcher(index, min_idf=args.min_idf, threads=args.threads, **options)
+
+
+def _encode(args: argparse.Namespace) -> Any:
+    if not hasattr(args, "encoder"):
+        return None
+    from bmp_plugin.adapters.encoders import open_encoder
+
+    return open_encoder(args.encoder, args.encoder_scale).encode

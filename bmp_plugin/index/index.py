@@ -15,7 +15,10 @@ from .strings import decode, select
 from .terms import TermTable
 
 if TYPE_CHECKING:
+    from bmp_plugin.adapters.pruning import Pruning
     from bmp_plugin.adapters.source import PostingSource
+    from bmp_plugin.adapters.vectors import Document
+    from bmp_plugin.quantize import Quantization
 
 
 class BmpIndex:
@@ -43,15 +46,17 @@ class BmpIndex:
         self._terms = TermTable(arrays["term_bytes"], arrays["term_end"])
 
     @classmethod
-    def build(cls, source: str | Path | PostingSource, output: str | Path, *, reorder: str = "none",
+    def build(cls, source: str | Path | PostingSource | Iterable[Document], output: str | Path, *, reorder: str = "none",
               block_size: int = DEFAULT_BLOCK_SIZE, threads: int = 1, progress: bool = True,
-              field: str = "contents") -> BmpIndex:
+              field: str = "contents", quantize: int | Quantization | None = None,
+              prune: Pruning | None = None) -> BmpIndex:
         """Convert a source and open the result.
 
         Parameters
         ----------
-        source : path or PostingSource
-            A Lucene impact index, a CIFF file or JSON vectors (a file or a folder); which of them is found out.
+        source : path, PostingSource or iterable
+            A Lucene impact index, a CIFF file or JSON vectors (a file or a folder); which of them is found out. Or
+            documents as Python yields them, see :class:`bmp_plugin.adapters.vectors.VectorSource`.
         output : path
             The index directory; it appears only when it is whole, and takes the place of an index that was there.
         reorder : {"none", "bp", "leading"}
@@ -63,6 +68,12 @@ class BmpIndex:
             Processor threads to build with; the index is the same for any number.
         field : str
             The field to read of a Lucene index.
+        quantize : int or Quantization, optional
+            For JSON vectors and iterables with float weights: bits of the impacts, with the largest weight as the largest
+            impact; a :class:`bmp_plugin.quantize.Quantization` names the scale, too. The manifest states both, and
+            searchers multiply queries' weights by the same scale.
+        prune : Pruning, optional
+            What to leave out, see :class:`bmp_plugin.adapters.pruning.Pruning`; the manifest says what share that was.
 
         Errors
         ------
@@ -74,17 +85,12 @@ class BmpIndex:
         check_block_size(block_size)
         if threads < 1:
             raise ValueError(f"threads={threads} is not at least 1")
-        owned = isinstance(source, (str, Path))
-        if isinstance(source, (str, Path)):
-            from bmp_plugin.adapters.sniff import open_source
+        from bmp_plugin.adapters.sniff import given_source
 
-            source = open_source(source, field=field, progress=progress, threads=threads, temp_dir=Path(output).parent)
-        try:
-            build_index(source, Path(output), block_size=block_size, reorder=reorder, threads=threads,
+        with given_source(source, field, progress, quantize, prune, threads=threads,
+                          temp_dir=Path(output).parent) as postings:
+            build_index(postings, Path(output), block_size=block_size, reorder=reorder, threads=threads,
                         progress=progress)
-        finally:
-            if owned:
-                source.close()
         return cls.open(output)
 
     @classmethod

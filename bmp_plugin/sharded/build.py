@@ -21,6 +21,7 @@ from ..errors import SourceError
 from ..index.index import BmpIndex
 from ..index.layout import DEFAULT_BLOCK_SIZE, check_block_size
 from ..index.store import staging
+from ..quantize import scale_of
 from .index import ShardedIndex, entry_of, write_sharded
 from .manifest import Source
 
@@ -36,6 +37,9 @@ def build_shards(source: PostingSource, output: Path, num_shards: int, *, reorde
     check_block_size(block_size)
     if num_shards < 1:
         raise ValueError(f"shards={num_shards} is not at least 1")
+    if scale_of(source.info.details) is not None:
+        raise ValueError(f"shards={num_shards}: {source.info.path} is quantized, for which shards have no common scale; "
+                         "build one index, or encode to whole numbers first")
     with staging(output) as folder:
         documents = source.documents()
         num_docs = len(documents.numbers)

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from ..errors import BmpError
 from ..index.index import BmpIndex
 from ..index.store import staging
+from ..quantize import scale_of
 from .index import ShardedIndex, entry_of, write_sharded
 from .manifest import Source, identity_of
 
@@ -65,6 +66,9 @@ def _check_alike(indexes: list[BmpIndex]) -> None:
         if identity in seen:
             raise BmpError(f"{index.path}: is the same index as {seen[identity].path}; give every part once")
         seen[identity] = index
+        if scale_of(index.manifest["source"]["details"]) is not None:
+            raise BmpError(f"{index.path}: has quantized weights, for which shards have no common scale; encode to whole "
+                           "numbers first")
         if index.manifest["source"]["ties_by_docid"] != indexes[0].manifest["source"]["ties_by_docid"]:
             raise BmpError(f"{index.path}: breaks ties otherwise than {indexes[0].path}: one of them was written by Lucene 8; "
                            "index it again")

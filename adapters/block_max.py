@@ -1,0 +1,99 @@
+"""A block-max index as a source of postings: what an export reads. Documents are numbered by position."""
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import numpy as np
+
+from bmp_plugin import BmpIndex
+from bmp_plugin.index.strings import gather
+from bmp_plugin.kernels import kernel
+from bmp_plugin.query.exhaustive import read_list
+from bmp_plugin.query.lists import Index
+
+from .source import Documents, PostingBatch, SourceInfo
+
+BATCH = 4_000_000
+"""Postings of a batch at most, unless a single term has more."""
+
+
+class BlockMaxSource:
+    """A :class:`~bmp_plugin.adapters.source.PostingSource` over an index, in its current document order.
+
+    Terms come in ascending order of their UTF-8 bytes; those whose documents are all deleted are left out.
+
+    Parameters
+    ----------
+    index : BmpIndex
+    """
+
+    def __init__(self, index: BmpIndex) -> None:
+        self._index = index
+        self._counts = index.arrays["list_count"][: index.num_terms]
+        source = index.manifest["source"]
+        self.info = SourceInfo("block-max", str(index.path), source["fingerprint"], index.num_docs, source["ties_by_docid"])
+
+    @property
+    def num_terms(self) -> int:
+        """Terms that have postings."""
+        return int(np.count_nonzero(self._counts))
+
+    def documents(self) -> Documents:
+        """All documents, in the order of the index."""
+        arrays = self._index.arrays
+        return Documents(arrays["docid_bytes"].tobytes(), np.array(arrays["docid_end"]),
+                         np.arange(self._index.num_docs, dtype=np.int32))
+
+    def num_postings_hint(self) -> int | None:
+        """How many postings there are."""
+        return self._index.num_postings
+
+    def batches(self) -> Iterator[PostingBatch]:
+        """Every term once, in ascending order."""
+        arrays = self._index.arrays
+        lists = Index(*(arrays[name] for name in Index._fields))
+        excess, term_end = arrays["term_excess"], arrays["term_end"]
+        term_start = np.concatenate([np.zeros(1, np.int64), term_end[:-1]])
+        ends = np.cumsum(self._counts)
+        room = self._index.geometry.num_positions
+        scratch = np.empty(room, np.int32), np.empty(room, np.int64), np.empty(room, np.int32), np.empty(room, np.int64)
+        first = 0
+        while first < self._counts.size:
+            before = int(ends[first - 1]) if first else 0
+            last = max(first + 1, int(np.searchsorted(ends, before + BATCH, "right")))
+            total = int(ends[last - 1]) - before
+            docs, impacts = np.empty(total, np.int32), np.empty(total, np.int32)
+            read_terms(first, last, excess, lists, *scratch, docs, impacts)
+            mine = first + np.flatnonzero(self._counts[first:last])
+            names = gather(arrays["term_bytes"], term_start[mine], term_end[mine]).tobytes()
+            cuts = [0, *np.cumsum(term_end[mine] - term_start[mine]).tolist()]
+            counts = self._counts[mine].astype(np.int64)
+            yield PostingBatch([names[a:b] for a, b in pairwise(cuts)], counts, counts, docs, impacts)
+            first = last
+
+    def close(self) -> None:
+        """Nothing to free: the maps go with the index."""
+
+
+@kernel
+def read_terms(first, last, excess, index, list_docs, list_impacts, more_docs, more_impacts, docs, impacts):
+    """Terms first to last with all their postings into docs int32[m] and impacts int32[m], one after the other.
+
+    excess int32[terms] names the list of what a term's impacts are above 255, or is -1. The other four arrays are room
+    for a list each, int32 and int64 of as many as there are positions.
+    """
+    at = np.int64(0)
+    for t in range(first, last):
+        n = read_list(t, index, list_docs, list_impacts)
+        more = read_list(excess[t], index, more_docs, more_impacts) if excess[t] >= 0 else np.int64(0)
+        x = 0
+        for j in range(n):
+            impact = list_impacts[j]
+            while x < more and more_docs[x] < list_docs[j]:
+                x += 1
+            if x < more and more_docs[x] == list_docs[j]:
+                impact += more_impacts[x]
+            docs[at] = list_docs[j]
+            impacts[at] = np.int32(impact)
+            at += 1

@@ -1,0 +1,180 @@
+"""Query encoders that need no model: a tokenizer and a table of token weights, and queries that were encoded before.
+
+Inference-free retrievers (Geng et al., "Towards Competitive Search Relevance For Inference-Free Learned Sparse
+Retrievers", 2024) encode documents by a model and queries by looking up each token's weight, such as its IDF. Both classes
+here have the one method of Pyserini's query encoders, ``encode``, and so go into its searchers, too.
+"""
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from bmp_plugin.compressed import damage_named, open_maybe_gzip
+from bmp_plugin.errors import MissingDependencyError, SourceError
+
+DEFAULT_SCALE = 100.0
+_TABLES = ("idf.json", "query_token_weights.txt", "model.safetensors")
+
+
+class TokenWeightEncoder:
+    """Each distinct token of the query with its weight in a table, times ``scale``, rounded.
+
+    Tokens that the table has not, and those whose weight rounds to 0, are left out. How often a token comes in the query
+    does not count, as in OpenSearch's and sentence-transformers' inference-free models.
+
+    Parameters
+    ----------
+    tokenize : callable of str to iterable of str
+        The tokenizer of the documents' model, without special tokens.
+    weights : mapping of str to float
+        The table.
+    scale : float
+        Impact searchers take integers: by this, weights become such.
+    """
+
+    def __init__(self, tokenize: Callable[[str], Iterable[str]], weights: Mapping[str, float],
+                 scale: float = DEFAULT_SCALE) -> None:
+        if not (math.isfinite(scale) and scale > 0):
+            raise ValueError(f"scale={scale!r} is not a number above 0")
+        self._tokenize = tokenize
+        self._weights = {token: rounded for token, weight in weights.items() if (rounded := _rounded(token, weight, scale))}
+
+    @classmethod
+    def load(cls, folder: str | Path, scale: float = DEFAULT_SCALE) -> TokenWeightEncoder:
+        """From the files of a model, as OpenSearch and sentence-transformers publish them.
+
+        Parameters
+        ----------
+        folder : path
+            Holds, itself or in a folder of its own below, ``tokenizer.json`` (or ``vocab.txt``) and beside it the table:
+            ``idf.json``, ``query_token_weights.txt`` (``token<TAB>weight``) or ``model.safetensors`` with a weight a
+            token number.
+
+        Errors: ``FileNotFoundError``; SourceError for a folder or a table that is not such; MissingDependencyError without
+        the package ``tokenizers``.
+        """
+        folder = Path(folder)
+        if not folder.is_dir():
+            raise FileNotFoundError(f"{folder}: no such folder: give one with a tokenizer.json and an idf.json")
+        for place in [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]:
+            table = next((place / name for name in _TABLES if (place / name).is_file()), None)
+            tokens = next((at / name for name in ("tokenizer.json", "vocab.txt") for at in (place, folder)
+                           if (at / name).is_file()), None)
+            if table is not None and tokens is not None:
+                return cls._of_files(tokens, table, scale)
+        raise SourceError(f"{folder}: no inference-free encoder: put a tokenizer.json and one of {', '.join(_TABLES)} there")
+
+    @classmethod
+    def _of_files(cls, tokens: Path, table: Path, scale: float) -> TokenWeightEncoder:
+        tokenizer = _tokenizer(tokens)
+        return cls(lambda text: tokenizer.encode(text, add_special_tokens=False).tokens, _table(table, tokenizer), scale)
+
+    def encode(self, text: str, **_: Any) -> dict[str, int]:
+        """Token to weight."""
+        weights = self._weights
+        return {token: weights[token] for token in self._tokenize(text) if token in weights}
+
+
+class CachedEncoder:
+    """Queries that were encoded before, found by their text.
+
+    Parameters
+    ----------
+    vectors : mapping of str to mapping of str to number
+        Token weights by query text.
+    """
+
+    def __init__(self, vectors: Mapping[str, Mapping[str, float]]) -> None:
+        self._vectors = {text.strip(): vector for text, vector in vectors.items()}
+
+    @classmethod
+    def load(cls, path: str | Path) -> CachedEncoder:
+        """From JSONL, ``{"contents": text, "vector": {token: weight}}``, plain or gzipped: Pyserini's cached queries.
+
+        Errors: ``FileNotFoundError``; SourceError naming file and line.
+        """
+        vectors: dict[str, Mapping[str, float]] = {}
+        with damage_named(path), open_maybe_gzip(path) as file:
+            for number, line in enumerate(file, 1):
+                try:
+                    topic = json.loads(line)
+                    text, vector = topic["contents"], topic["vector"]
+                except (ValueError, KeyError, TypeError):
+                    text = vector = None
+                if not isinstance(text, str) or not isinstance(vector, dict):
+                    raise SourceError(f'{path}, line {number}: not {{"contents": text, "vector": {{token: weight}}}}')
+                vectors[text.strip()] = vector
+        return cls(vectors)
+
+    def encode(self, text: str, **_: Any) -> Mapping[str, float]:
+        """The query's vector. Errors: SourceError for a text that is not among them."""
+        try:
+            return self._vectors[text.strip()]
+        except KeyError:
+            raise SourceError(f"query {text.strip()!r} is not among the encoded ones: encode it, or give its vector") from None
+
+
+Encoder = TokenWeightEncoder | CachedEncoder
+
+
+def open_encoder(path: str | Path, scale: float = DEFAULT_SCALE) -> Encoder:
+    """What ``bmp-plugin search --encoder`` names: a folder of an inference-free encoder, or a JSONL file of cached queries."""
+    return TokenWeightEncoder.load(path, scale) if Path(path).is_dir() else CachedEncoder.load(path)
+
+
+def _rounded(token: str, weight: Any, scale: float) -> int:
+    if not isinstance(weight, int | float) or isinstance(weight, bool) or not math.isfinite(weight) or weight < 0:
+        raise SourceError(f"weight {weight!r} of token {token!r} is not a number of at least 0: correct the table")
+    return round(weight * scale)
+
+
+def _tokenizer(path: Path) -> Any:
+    try:
+        import tokenizers
+    except ImportError:
+        raise MissingDependencyError(
+            f"{path}: reading it needs the package tokenizers: pip install 'bmp-plugin[encoder]'") from None
+    try:
+        if path.name == "vocab.txt":
+            return tokenizers.BertWordPieceTokenizer(str(path), lowercase=True)
+        tokenizer = tokenizers.Tokenizer.from_file(str(path))
+        tokenizer.no_padding()
+        return tokenizer
+    except Exception as error:              # the package raises Exception itself
+        raise SourceError(f"{path}: not a tokenizer ({' '.join(str(error).split())}): get the file again") from None
+
+
+def _table(path: Path, tokenizer: Any) -> dict[str, float]:
+    if path.suffix == ".safetensors":
+        return _weights_by_number(path, tokenizer)
+    text = path.read_text(encoding="utf-8")
+    try:
+        if path.suffix == ".json":
+            table = json.loads(text)
+            if not isinstance(table, dict):
+                raise ValueError("not an object of tokens and weights")
+            return table
+        return {token: float(weight) for token, weight in (line.split("\t") for line in text.splitlines() if line)}
+    except ValueError as error:
+        raise SourceError(f"{path}: not a table of token weights ({error}): get the file again") from None
+
+
+def _weights_by_number(path: Path, tokenizer: Any) -> dict[str, float]:
+    try:
+        from safetensors import SafetensorError, safe_open
+    except ImportError:
+        raise MissingDependencyError(
+            f"{path}: reading it needs the package safetensors: pip install 'bmp-plugin[encoder]'") from None
+    try:
+        with safe_open(path, framework="numpy") as file:
+            (name,) = file.keys()
+            weights = file.get_tensor(name)
+        if weights.ndim != 1:
+            raise ValueError(f"its shape is {weights.shape}")
+    except (SafetensorError, ValueError) as error:
+        raise SourceError(f"{path}: not one weight a token ({error}): get the file again") from None
+    tokens = (tokenizer.id_to_token(number) for number in range(len(weights)))
+    return {token: weight for token, weight in zip(tokens, weights.tolist(), strict=True) if token is not None}

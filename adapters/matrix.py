@@ -1,0 +1,92 @@
+"""A SciPy sparse matrix as a source: a document a row, a term a column, as scikit-learn's vectorizers make it."""
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bmp_plugin.errors import SourceError
+from bmp_plugin.quantize import Quantization
+
+from .arrays import ArraySource
+from .source import Documents
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+LARGEST_IMPACT = 2**31 - 1
+
+
+class MatrixSource(ArraySource):
+    """A source over a SciPy sparse matrix or array; a document's number is its row.
+
+    Entries of 0 are left out, entries that come twice are added up, and rows without any weight are not documents.
+
+    Parameters
+    ----------
+    matrix : scipy.sparse matrix or array [num_docs, num_terms]
+        Weights of at least 0; whole numbers unless ``quantize`` is given.
+    docids : sequence of str
+        One a row, all different.
+    vocabulary : sequence of str, or mapping of str to int
+        The term of every column, or the column of every term.
+    quantize : int or Quantization, optional
+        Bits of the impacts that float weights become, see :class:`bmp_plugin.adapters.vectors.VectorSource`.
+
+    Errors: ``ValueError`` where the parts do not fit together; SourceError for weights that cannot be impacts.
+    """
+
+    def __init__(self, matrix: Any, docids: Sequence[str], vocabulary: Sequence[str] | Mapping[str, int], *,
+                 quantize: int | Quantization | None = None) -> None:
+        rows, columns = matrix.shape
+        terms = _terms(vocabulary, columns)
+        names = [str(docid) for docid in docids]
+        if len(names) != rows:
+            raise ValueError(f"docids: there are {len(names)} for {rows} rows: give each row one")
+        if len(set(names)) != rows:
+            raise ValueError("docids: one comes twice: give each row its own")
+        csr = matrix.tocsr(copy=True)
+        csr.sum_duplicates()
+        csr.eliminate_zeros()
+        weights: NDArray[Any] = csr.data
+        quantization = Quantization.of(quantize)
+        limit = LARGEST_IMPACT if quantization is None else np.finfo(np.float32).max
+        if weights.dtype.kind not in "iuf" or not np.all((weights > 0) & (weights <= limit)):
+            raise SourceError(f"matrix: has weights that are not numbers from 0 to {limit:g}: leave them out or scale them")
+        details: dict[str, Any] = {}
+        if quantization is None:
+            if weights.dtype.kind == "f" and np.any(weights != np.floor(weights)):
+                raise SourceError("matrix: has weights that are not whole numbers: name the bits of the impacts (quantize=8)")
+        else:
+            weights = weights.astype(np.float32)
+            quantization = quantization.fitted(float(weights.max()) if len(weights) else 0.0)
+            assert quantization.scale is not None
+            clipped = int(np.count_nonzero(np.rint(weights * quantization.scale) > quantization.largest))
+            csr.data = weights = quantization.impacts(weights)
+            dropped = int(np.count_nonzero(weights == 0))
+            csr.eliminate_zeros()
+            details["quantize"] = quantization.details(clipped, dropped)
+        super().__init__(csr.indptr, csr.indices, csr.data, names, terms)
+        self._present = np.flatnonzero(np.diff(csr.indptr)).astype(np.int32)
+        self.info.kind = "matrix"
+        self.info.num_docs = len(self._present)
+        self.info.details |= details
+
+    def documents(self) -> Documents:
+        """The rows that have weights."""
+        docids = [self._docids[row] for row in self._present.tolist()]
+        return Documents(b"".join(docids), np.cumsum([len(docid) for docid in docids], dtype=np.int64), self._present)
+
+
+def _terms(vocabulary: Sequence[str] | Mapping[str, int], columns: int) -> list[str]:
+    if isinstance(vocabulary, Mapping):
+        if sorted(vocabulary.values()) != list(range(columns)):
+            raise ValueError(f"vocabulary: is not a mapping to the columns 0 to {columns - 1}")
+        return sorted(map(str, vocabulary), key=vocabulary.__getitem__)
+    terms = [str(term) for term in vocabulary]
+    if len(terms) != columns:
+        raise ValueError(f"vocabulary: has {len(terms)} terms for {columns} columns: give each column one")
+    if len(set(terms)) != columns:
+        raise ValueError("vocabulary: a term comes twice: give each column its own")
+    return terms

@@ -1,0 +1,224 @@
+"""Documents that Python code yields, as a source: ``(docid, {token: weight})``, or PyTerrier's ``{"docno", "toks"}``."""
+from __future__ import annotations
+
+import hashlib
+import numbers
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from bmp_plugin.errors import SourceError
+from bmp_plugin.quantize import Quantization
+
+from .inversion import DEFAULT_BUDGET, Inverter
+from .json_stream import json_files, json_objects
+from .source import Documents, PostingBatch, SourceInfo
+
+LARGEST_IMPACT = 2**31 - 1
+_CHUNK = 1_000_000
+
+Document = tuple[str, Mapping[str, Any]] | Mapping[str, Any]
+
+
+class _Numbers(dict[str, int]):
+    """Term to number, given out at first sight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[bytes] = []
+
+    def __missing__(self, term: str) -> int:
+        if not isinstance(term, str):
+            raise TypeError(f"token {term!r} is not a string")
+        self.names.append(term.encode())
+        self[term] = len(self)
+        return self[term]
+
+
+class VectorSource:
+    """A :class:`~bmp_plugin.adapters.source.PostingSource` over an iterable of documents, which is read once, right away.
+
+    A document's number is its place in the iterable. Weights of 0 are left out, and so are documents without any other.
+
+    Parameters
+    ----------
+    documents : iterable
+        Of ``(docid, {token: weight})``, or of mappings with ``docno`` (``id``) and ``toks`` (``vector``).
+    quantize : int or Quantization, optional
+        Bits of the impacts that float weights become, with the largest weight of all as the largest impact; a
+        :class:`~bmp_plugin.quantize.Quantization` names the scale too. None takes whole numbers only. Weights are read as
+        float32. Searchers of the index multiply the queries' weights by the same scale.
+    origin : str
+        What the manifest says that the documents come from.
+    budget : int
+        Postings held in memory; beyond, they are spilled to a temporary folder (8 bytes a posting) until ``close``.
+    temp_dir : str or Path, optional
+        Where that folder is made.
+    progress : bool
+        Show a progress bar while documents are read.
+
+    Errors: SourceError naming the document, for a docid that comes twice and a weight that is not one.
+    """
+
+    def __init__(self, documents: Iterable[Document], *, quantize: int | Quantization | None = None,
+                 origin: str = "<iterable>", budget: int = DEFAULT_BUDGET, temp_dir: str | Path | None = None,
+                 progress: bool = False) -> None:
+        self._origin = origin
+        self._quantization = Quantization.of(quantize)
+        self._inverter = Inverter(budget, temp_dir)
+        self._terms = _Numbers()
+        self._docids: list[bytes] = []
+        self._digest = hashlib.sha256()
+        try:
+            places, heaviest = self._read(documents, min(_CHUNK, budget), progress)
+            self._inverter.finish(len(self._terms))
+        except BaseException:
+            self._inverter.close()
+            raise
+        self._names = self._terms.names
+        details: dict[str, Any] = {}
+        if self._quantization is not None:
+            self._quantization = self._quantization.fitted(float(heaviest.max()) if len(heaviest) else 0.0)
+            keep = self._quantization.impacts(heaviest) > 0            # else nothing of the document is left
+            places = places[keep]
+            self._docids = [docid for docid, kept in zip(self._docids, keep.tolist(), strict=True) if kept]
+            self._digest.update(repr(self._quantization).encode())
+            details["quantize"] = self._quantization.details(0, 0)
+        self._places = places
+        for name in self._names:
+            self._digest.update(name + b"\0")
+        self.info = SourceInfo("vectors", origin, "sha256:" + self._digest.hexdigest(), len(places), details=details)
+
+    def _read(self, documents: Iterable[Document], chunk: int,
+              progress: bool) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """Numbers int32[n] of the documents that have weights, and the heaviest weight float32[n] of each."""
+        known: set[str] = set()
+        places: list[int] = []
+        heaviest: list[float] = []
+        terms: list[int] = []
+        weights: list[Any] = []
+        counts: list[int] = []
+        for number, document in enumerate(tqdm(documents, "reading vectors", unit=" documents", disable=not progress)):
+            docid, vector = _docid_and_vector(number, document)
+            if docid in known:
+                raise SourceError(f"{self._origin}: document id {docid!r} comes twice: ids must be unique")
+            known.add(docid)
+            try:
+                if not set(map(type, vector.values())) <= {int, float}:
+                    _demand_numbers(vector)
+                kept = {token: weight for token, weight in vector.items() if weight}
+                if not kept:
+                    continue
+                heaviest.append(max(kept.values()))
+                weights.extend(kept.values())
+                terms.extend(map(self._terms.__getitem__, kept))
+                self._docids.append(docid.encode())
+            except (TypeError, ValueError, AttributeError) as error:
+                raise SourceError(f"{self._origin}: document {docid!r} ({error}): give a mapping of token to number") from None
+            places.append(number)
+            counts.append(len(kept))
+            if len(weights) >= chunk:
+                self._take(places, counts, terms, weights)
+                terms, weights, counts = [], [], []
+        self._take(places, counts, terms, weights)
+        return np.array(places, np.int32), np.array(heaviest, np.float32)
+
+    def _take(self, places: list[int], counts: list[int], terms: list[int], weights: list[Any]) -> None:
+        if not counts:
+            return
+        docs = np.repeat(np.array(places[-len(counts):], np.int32), counts)
+        try:
+            values = np.array(weights, np.float64)
+        except OverflowError:
+            raise SourceError(f"{self._origin}: a weight is beyond all floats: give smaller ones") from None
+        whole = self._quantization is None
+        bad = ~(values > 0) | (values > LARGEST_IMPACT)
+        if whole:
+            bad |= values != np.floor(values)
+        if bad.any():
+            raise self._bad_weight(int(bad.argmax()), counts, weights)
+        stored = values.astype(np.int32) if whole else values.astype(np.float32).view(np.int32)
+        columns = np.array(terms, np.int32)
+        for part in (docs, columns, stored):
+            self._digest.update(part.data)
+        self._digest.update(b"\0".join(self._docids[-len(counts):]))
+        self._inverter.add(columns, docs, stored)
+
+    def _bad_weight(self, at: int, counts: list[int], weights: list[Any]) -> SourceError:
+        place = int(np.searchsorted(np.cumsum(counts), at, "right"))
+        docid = self._docids[place - len(counts)].decode()
+        what, weight = "a number of at least 0", weights[at]
+        if self._quantization is None and weight > 0:
+            what = f"a whole number up to {LARGEST_IMPACT}: name the bits of the impacts (quantize=8)"
+        return SourceError(f"{self._origin}: document {docid!r} has the weight {weight!r}, which is not {what}")
+
+    def documents(self) -> Documents:
+        """The documents with weights."""
+        ends = np.cumsum(np.fromiter(map(len, self._docids), np.int64, len(self._docids)))
+        return Documents(b"".join(self._docids), ends, self._places)
+
+    def num_postings_hint(self) -> int | None:
+        """How many postings there are, before quantization leaves any out."""
+        return self._inverter.num_postings
+
+    def batches(self) -> Iterator[PostingBatch]:
+        """Every term once, in order of first occurrence."""
+        quantization = self._quantization
+        clipped = dropped = 0
+        for found, counts, docs, stored in self._inverter.batches():
+            impacts = stored
+            if quantization is not None:
+                weights = np.ascontiguousarray(stored).view(np.float32)
+                impacts = quantization.impacts(weights)
+                assert quantization.scale is not None
+                clipped += int(np.count_nonzero(np.rint(weights * quantization.scale) > quantization.largest))
+                kept = impacts > 0
+                dropped += int(kept.size - np.count_nonzero(kept))
+                ends = np.cumsum(counts)
+                counts = np.diff(np.concatenate([np.zeros(1, np.int64), np.cumsum(kept)[ends - 1]]))
+                docs, impacts, found, counts = docs[kept], impacts[kept], found[counts > 0], counts[counts > 0]
+            yield PostingBatch([self._names[number] for number in found.tolist()], counts.copy(), counts, docs, impacts)
+        if quantization is not None:
+            self.info.details["quantize"] |= quantization.details(clipped, dropped)
+
+    def close(self) -> None:
+        """Free the postings and remove spilled runs; may be called twice."""
+        self._inverter.close()
+
+
+def _demand_numbers(vector: Mapping[str, Any]) -> None:
+    for token, weight in vector.items():
+        if not isinstance(weight, numbers.Real) or isinstance(weight, bool):
+            raise TypeError(f"weight {weight!r} of token {token!r} is not a number")
+
+
+def _docid_and_vector(number: int, document: Document) -> tuple[str, Mapping[str, Any]]:
+    docid: Any
+    vector: Any
+    if isinstance(document, Mapping):
+        docid = document.get("docno", document.get("id"))
+        vector = document.get("toks", document.get("vector"))
+    else:
+        try:
+            docid, vector = document
+        except (TypeError, ValueError):
+            raise SourceError(f"document {number}: {type(document).__name__} is neither (docid, vector) nor a mapping with"
+                              " docno and toks") from None
+    if isinstance(docid, int) and not isinstance(docid, bool):
+        docid = str(docid)
+    if not isinstance(docid, str) or not docid or docid.split() != [docid]:
+        raise SourceError(f"document {number}: its id is {docid!r}: give one word")
+    if not isinstance(vector, Mapping):
+        raise SourceError(f"document {docid!r}: its vector is {type(vector).__name__}: give a mapping of token to weight")
+    return docid, vector
+
+
+def json_documents(path: str | Path) -> Iterator[Mapping[str, Any]]:
+    """The objects of JSON vectors, a file or a folder, for a source that quantizes their weights."""
+    for file in json_files(Path(path)):
+        for _, document in json_objects(file):
+            yield document

@@ -1,0 +1,70 @@
+"""Options of ``bmp-plugin index`` that change what is converted: quantization and static pruning, and what they left out."""
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bmp_plugin.adapters.pruning import Pruning
+    from bmp_plugin.quantize import Quantization
+
+_PRUNING = {"document_share": 1.0, "term_share": 1.0, "drop_documents": None, "quality": None, "min_quality": None,
+            "quality_share": None}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add both groups of options."""
+    quantized = parser.add_argument_group("float weights (JSON vectors)")
+    quantized.add_argument("--quantize", type=int, metavar="BITS", default=argparse.SUPPRESS,
+                           help="turn float weights into impacts of so many bits, 1 to 16; searches treat queries alike")
+    quantized.add_argument("--quantize-scale", type=float, metavar="S", default=argparse.SUPPRESS,
+                           help="impact of a weight of 1 (default: what makes the largest weight the largest impact)")
+    pruned = parser.add_argument_group("static pruning", "What is left out is reported; searching is exact on what is left.")
+    for name, whose in (("--keep-document-share", "each document's"), ("--keep-term-share", "each term's")):
+        pruned.add_argument(name, type=float, metavar="S", default=1.0,
+                            help=f"keep this share of {whose} postings, the heaviest")
+    pruned.add_argument("--drop-documents", metavar="FILE", default=argparse.SUPPRESS,
+                        help="leave out documents: a docid a line")
+    pruned.add_argument("--quality", metavar="FILE", default=argparse.SUPPRESS,
+                        help="scores of the documents: `docid score` a line")
+    pruned.add_argument("--min-quality", type=float, metavar="X", default=argparse.SUPPRESS,
+                        help="leave out documents of a lower score")
+    pruned.add_argument("--keep-quality-share", type=float, metavar="S", default=argparse.SUPPRESS,
+                        help="keep this share of the documents, those of the best scores")
+
+
+def quantization_of(args: argparse.Namespace) -> Quantization | None:
+    """What the options ask for."""
+    scale = getattr(args, "quantize_scale", None)
+    if not hasattr(args, "quantize"):
+        if scale is not None:
+            raise ValueError("--quantize-scale: goes with --quantize BITS")
+        return None
+    from bmp_plugin.quantize import Quantization
+
+    return Quantization(args.quantize, scale)
+
+
+def pruning_of(args: argparse.Namespace) -> Pruning | None:
+    """What the options ask for."""
+    from bmp_plugin.adapters.pruning import Pruning
+
+    options = {"document_share": "keep_document_share", "term_share": "keep_term_share",
+               "quality_share": "keep_quality_share"}
+    given = {name: getattr(args, options.get(name, name), default) for name, default in _PRUNING.items()}
+    return Pruning(**given) or None
+
+
+def report(details: Mapping[str, Any]) -> Iterator[str]:
+    """A line about each thing that was left out."""
+    if quantized := details.get("quantize"):
+        yield (f"quantized to {quantized['bits']} bits, scale {quantized['scale']:.6g}: {quantized['dropped']:,} weights"
+               f" rounded to 0 and left out, {quantized['clipped']:,} cut to the largest")
+    pruned = details.get("pruning")
+    if not pruned:
+        return
+    for name, what in (("documents", "documents"), ("postings_of_documents", "postings, with their documents"),
+                       ("by_document", "postings, light in their document"), ("by_term", "postings, light for their term")):
+        if pruned[name]["dropped"]:
+            yield f"pruned {pruned[name]['dropped']:,} {what} ({100 * pruned[name]['share']:.2f} %)"

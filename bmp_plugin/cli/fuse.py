@@ -1,0 +1,54 @@
+"""``bmp-plugin fuse``: runs of several retrievers become one."""
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from .arguments import add_command, add_quiet, positive, say
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command."""
+    parser = add_command(
+        commands,
+        "fuse",
+        "fuse runs by a convex combination of normalized scores",
+        "bmp-plugin fuse sparse.txt dense.txt --weights 0.4 0.6 --minima 0 -1 --output hybrid.txt",
+        "Each query's scores are normalized to end at 1: from the least score in the run (min-max), or from the least"
+        " that there can be, where --minima says it (0 for impacts, -1 for cosines). For reciprocal rank fusion use"
+        " `python -m pyserini.fusion`.",
+    )
+    parser.add_argument("runs", metavar="RUN", nargs="+", help="TREC runs, plain or gzipped")
+    parser.add_argument("--output", required=True, metavar="RUN", default=argparse.SUPPRESS, help="run file to write")
+    parser.add_argument("--weights", type=float, nargs="+", metavar="W", default=argparse.SUPPRESS,
+                        help="weight of each run, divided by their sum (default: all the same)")
+    parser.add_argument("--minima", nargs="+", metavar="MIN", default=argparse.SUPPRESS,
+                        help="least score that there can be in each run, or `min` for the least that there is (default: min)")
+    parser.add_argument("--hits", type=positive, default=1000, metavar="K", help="hits a query")
+    parser.add_argument("--tag", default="fused", help="last column of the run")
+    add_quiet(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Fuse; returns the exit status."""
+    from bmp_plugin.fusion import fuse_runs
+    from bmp_plugin.run_file import RunWriter
+
+    minima = getattr(args, "minima", None)
+    fused = fuse_runs(args.runs, getattr(args, "weights", None),
+                      None if minima is None else [_minimum(text) for text in minima], args.hits)
+    with RunWriter(args.output, "trec", args.tag) as writer:
+        for qid, hits in fused.items():
+            writer.write(qid, hits)
+    say(args, f"{args.output}: {len(args.runs)} runs, {len(fused):,} queries")
+    return 0
+
+
+def _minimum(text: str) -> float | None:
+    if text == "min":
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"--minima {text}: give a number, or min") from None

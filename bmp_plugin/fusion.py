@@ -1,0 +1,133 @@
+"""Runs of two or more retrievers made one: a convex combination of their scores, normalized query by query.
+
+Bruch, Gai, Ingber, "An Analysis of Fusion Functions for Hybrid Retrieval", ACM TOIS 2023: a convex combination of normalized
+scores is more effective than reciprocal rank fusion, and normalization from the scores' theoretical minimum (TM2C2) more
+stable than from the least score that happens to be in the list. Reciprocal rank fusion is :mod:`pyserini.fusion`'s.
+"""
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from bmp_plugin.errors import SourceError
+from bmp_plugin.run_file import Run, read_run
+
+
+class Fused(NamedTuple):
+    """A document of a fused ranking."""
+
+    docid: str
+    score: float
+
+
+def normalized(scores: Mapping[str, float], least: float | None = None) -> dict[str, float]:
+    """Scores of one query, moved and scaled to end at 1.
+
+    Parameters
+    ----------
+    scores : mapping of str to float
+        By docid.
+    least : float, optional
+        The least score that there can be, which becomes 0; None takes the least that there is (min-max). Where all scores
+        are equal to it, they become 1.
+
+    Errors: ``ValueError`` for a score below ``least``.
+    """
+    if not scores:
+        return {}
+    low, high = min(scores.values()), max(scores.values())
+    if least is None:
+        least = low
+    elif low < least:
+        raise ValueError(f"score {low:g} is below {least:g}, the least that was said there can be: give the right minimum")
+    span = high - least
+    return {docid: (score - least) / span if span > 0 else 1.0 for docid, score in scores.items()}
+
+
+def fuse(rankings: Sequence[Mapping[str, float]], weights: Sequence[float],
+         minima: Sequence[float | None]) -> list[Fused]:
+    """One query's rankings combined: the sum of weight times normalized score, 0 where a ranking has not the document.
+
+    Parameters
+    ----------
+    rankings : sequence of mappings of str to float
+        Scores by docid, one mapping a run.
+    weights : sequence of float
+        One a run.
+    minima : sequence of float or None
+        One a run, see :func:`normalized`.
+
+    Returns
+    -------
+    list of Fused, best first; of equal scores the smaller docid, as UTF-8 bytes.
+    """
+    sums: dict[str, float] = {}
+    for scores, weight, least in zip(rankings, weights, minima, strict=True):
+        for docid, score in normalized(scores, least).items():
+            sums[docid] = sums.get(docid, 0.0) + weight * score
+    return [Fused(docid, sums[docid]) for docid in sorted(sums, key=lambda docid: (-sums[docid], docid.encode()))]
+
+
+def fuse_runs(paths: Sequence[str | Path], weights: Sequence[float] | None = None,
+              minima: Sequence[float | None] | None = None, k: int = 1000) -> dict[str, list[Fused]]:
+    """TREC runs combined, see :func:`fuse`.
+
+    Parameters
+    ----------
+    paths : sequence of path
+        Two or more TREC runs, plain or gzipped.
+    weights : sequence of float, optional
+        One a run, at least 0; divided by their sum. Equal by default.
+    minima : sequence of float or None, optional
+        One a run; None, the default, is min-max.
+    k : int
+        Documents a query.
+
+    Returns
+    -------
+    dict of str to list of Fused
+        By query id, of all queries that any run has, in the order in which they come first.
+
+    Errors: ``FileNotFoundError``; SourceError for a file that is not a TREC run; ``ValueError`` for weights and minima that do
+    not fit.
+    """
+    if len(paths) < 2:
+        raise ValueError(f"{len(paths)} run: give two or more to fuse")
+    weights = [1.0] * len(paths) if weights is None else list(weights)
+    minima = [None] * len(paths) if minima is None else list(minima)
+    for name, values in (("weights", weights), ("minima", minima)):
+        if len(values) != len(paths):
+            raise ValueError(f"{name}: there are {len(values)} for {len(paths)} runs: give each run one")
+    if not all(math.isfinite(weight) and weight >= 0 for weight in weights) or sum(weights) <= 0:
+        raise ValueError(f"weights {weights}: give numbers of at least 0, not all 0")
+    if k < 1:
+        raise ValueError(f"k={k} is not at least 1")
+    shares = [weight / sum(weights) for weight in weights]
+    runs = [_trec_run(path) for path in paths]
+    fused: dict[str, list[Fused]] = {}
+    for qid in dict.fromkeys(qid for run in runs for qid in run.answers):
+        try:
+            fused[qid] = fuse([_scores(run, qid) for run in runs], shares, minima)[:k]
+        except ValueError as error:
+            raise ValueError(f"query {qid}: {error}") from None
+    return fused
+
+
+def _trec_run(path: str | Path) -> Run:
+    run = read_run(path)
+    if run.run_format != "trec":
+        raise SourceError(f"{path}: an MS MARCO run has no scores to combine: give a TREC run")
+    return run
+
+
+def _scores(run: Run, qid: str) -> dict[str, float]:
+    if qid not in run.answers:
+        return {}
+    scores: dict[str, float] = {}
+    for docid, score in run.ranking(qid):
+        if docid in scores:
+            raise ValueError(f"{run.path}: document {docid} comes twice: get the run again")
+        scores[docid] = float(score or 0)
+    return scores
