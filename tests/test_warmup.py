@@ -16,8 +16,11 @@ USE = """
 import sys
 from numba.core import event
 from bmp_plugin import BmpIndex, BmpSearcher
+from bmp_plugin.adapters.ciff_writing import write_ciff
+from bmp_plugin.adapters.pruning import Pruning
 with event.install_recorder("numba:compile") as compiled:
-    for reorder in ("none", "bp"):
+    for reorder in ("none", "bp", "leading"):
+        BmpIndex.build(sys.argv[1], sys.argv[2], prune=Pruning(document_share=0.7, term_share=0.9), progress=False)
         with BmpSearcher(BmpIndex.build(sys.argv[1], sys.argv[2], reorder=reorder, threads=2, progress=False)) as searcher:
             searcher.index.verify()
             terms = [term for term in searcher.index.terms() if searcher.index.df(term)]
@@ -28,6 +31,7 @@ with event.install_recorder("numba:compile") as compiled:
             assert searcher.search({**query, rarest: 0}, k=1000, alpha=0.8, beta=0.5)
             docid = searcher.search(query)[0].docid
             assert searcher.score(query, [docid])[0] == searcher.explain(query, docid).score
+            write_ciff(searcher.index, sys.argv[2] + ".ciff", progress=False)
             assert searcher.batch_search([query] * 20, [*map(str, range(20))], k=7, threads=2)
 print(sorted({event.data["dispatcher"].py_func.__qualname__ for _, event in compiled.buffer}))
 """

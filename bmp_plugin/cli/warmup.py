@@ -6,8 +6,11 @@ import json
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from bmp_plugin.errors import MissingDependencyError
 
 from . import interrupts
 from .arguments import add_command, add_quiet, say
@@ -39,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     started = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="bmp-plugin-") as temporary:
         for source in _sources(Path(temporary)):
-            for reorder in ("none", "bp"):
+            for reorder in ("none", "bp", "leading"):
                 interrupts.check()
                 _use(source, Path(temporary) / "index", reorder)
     say(args, f"{folder}: has all kernels, {time.perf_counter() - started:.1f} s")
@@ -71,8 +74,6 @@ def _sources(folder: Path) -> Iterator[Path]:
         for doc in range(NUM_DOCS)
     ))
     yield path
-    from bmp_plugin.errors import MissingDependencyError
-
     try:
         from bmp_plugin.adapters.ciff_messages import messages
 
@@ -100,9 +101,12 @@ def _delimited(message: Any) -> bytes:
 
 
 def _use(source: Path, index: Path, reorder: str) -> None:
-    """Build, verify, and search in every way that there is."""
+    """Build, verify, search and export in every way that there is."""
     from bmp_plugin import BmpIndex, BmpSearcher
+    from bmp_plugin.adapters.ciff_writing import write_ciff
+    from bmp_plugin.adapters.pruning import Pruning
 
+    BmpIndex.build(source, index, prune=Pruning(document_share=0.5, term_share=0.5), progress=False)
     with BmpSearcher(BmpIndex.build(source, index, reorder=reorder, progress=False)) as searcher:
         searcher.index.verify()
         terms = searcher.index.terms()
@@ -110,5 +114,7 @@ def _use(source: Path, index: Path, reorder: str) -> None:
         searcher.search(dict.fromkeys(terms, 3), k=1000, alpha=0.9, beta=0.5, budget=2)
         searcher.search({terms[0]: 2**31 - 1})                   # beyond the fast kernels' integers
         searcher.search({terms[0]: 1, terms[1]: 0}, k=NUM_DOCS)
+        with suppress(MissingDependencyError):
+            write_ciff(searcher.index, index.with_suffix(".ciff"), progress=False)
         searcher.score({terms[0]: 1}, ["0"])
         searcher.explain({terms[0]: 1}, "0")
