@@ -304,6 +304,11 @@ def test_no_permission(index: Path, tmp_path: Path) -> None:
     assert "Permission denied" in said
 
 
+def _heed_interrupts() -> None:
+    """Also where the tests run in the background of a shell, whose processes are told to ignore them."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_interrupted(index: Path, tmp_path: Path, number: int, status: int) -> None:
     topics = tmp_path / "many.jsonl"
@@ -314,7 +319,7 @@ def test_interrupted(index: Path, tmp_path: Path, number: int, status: int) -> N
             file.write(json.dumps({"qid": str(qid), "vector": vectors[qid % len(vectors)]}) + "\n")
     command = [sys.executable, "-m", "bmp_plugin", "search", "--index", str(index), "--topics", str(topics),
                "--output", str(tmp_path / "run.txt")]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=_heed_interrupts)
     limit = time.monotonic() + 120
     while not list(tmp_path.glob(".run.txt.*")) and time.monotonic() < limit and process.poll() is None:
         time.sleep(0.05)
