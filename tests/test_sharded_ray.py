@@ -1,10 +1,12 @@
 """Shards on a real Ray cluster of several nodes on this machine; an actor and nodes are killed while a batch is answered."""
 from __future__ import annotations
 
+import ctypes
 import importlib.util
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -23,7 +25,7 @@ from bmp_plugin.cli import interrupts, main
 from bmp_plugin.errors import BmpError, ShardLostError
 from bmp_plugin.kernels import cache_folder
 from bmp_plugin.sharded.build import build_shards
-from bmp_plugin.sharded.ray_actors import RayShard
+from bmp_plugin.sharded.ray_actors import RayShard, connect
 from bmp_plugin.sharded.server import Answers, Question
 
 if importlib.util.find_spec("ray") is None and not os.environ.get("CI"):
@@ -62,20 +64,27 @@ def expected(folder: Path, batch: Any) -> dict[str, Any]:
     return {qid: ranking(hits) for qid, hits in searcher.batch_search(*batch, k=50).items()}
 
 
+def fault_handlers() -> list[int]:
+    """Addresses of the handlers of SIGILL, SIGBUS, SIGFPE and SIGSEGV: the first field of a sigaction."""
+    actions = [ctypes.create_string_buffer(1024) for _ in range(4)]
+    for name, action in zip(("SIGILL", "SIGBUS", "SIGFPE", "SIGSEGV"), actions, strict=True):
+        assert ctypes.CDLL(None).sigaction(int(getattr(signal, name)), None, action) == 0
+    return [int.from_bytes(action.raw[:8], "little") for action in actions]
+
+
 class LocalCluster:
     """A head without processors, and two nodes with one each, which are put back when they are gone."""
 
     def __init__(self, caches: Path) -> None:
-        import ray
         from ray.cluster_utils import Cluster
 
-        self.ray = ray
         self.small = {"object_store_memory": 80 * 2**20}
         self.cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **self.small})
         self.caches = caches
         self.nodes: dict[str, Any] = {}
         self.restore()
-        ray.init(address=self.cluster.address, log_to_driver=False, logging_level="ERROR")
+        self.handlers = fault_handlers()
+        self.ray, self.leave = connect(self.cluster.address)     # which spares the JVM of other tests
 
     def restore(self) -> None:
         for name in {"a", "b"} - set(self.nodes):
@@ -92,8 +101,9 @@ class LocalCluster:
             time.sleep(0.1)
 
     def close(self) -> None:
-        self.ray.shutdown()
+        self.leave()
         self.cluster.shutdown()
+        assert self.handlers == fault_handlers()
 
 
 @pytest.fixture(scope="module")
@@ -158,6 +168,13 @@ def test_answers_are_those_of_one_index(cluster: LocalCluster, folder: Path, bat
         assert {qid: ranking(hits) for qid, hits in found.items()} == expected
         assert ranking(searcher.search(batch[0][3], 50)) == expected["q3"]
         assert searcher.search({}) == searcher.search({"nowhere": 1}) == []
+        one = BmpSearcher(folder / "one.bmp")
+        docids = [docid for docid, *_ in expected["q3"][::20]]
+        assert searcher.score(batch[0][3], docids).tolist() == one.score(batch[0][3], docids).tolist()
+        assert [searcher.explain(batch[0][3], docid) for docid in docids] == [
+            one.explain(batch[0][3], docid) for docid in docids]
+        with pytest.raises(ValueError, match="docid 'nope' is not in"):
+            searcher.explain({"flow": 1}, "nope")
         assert len(nodes_of(searcher)) == 2
         assert restarts(searcher) == 0
         with pytest.raises(ValueError, match="negative"):
@@ -242,6 +259,12 @@ def test_nothing_to_connect_to(folder: Path) -> None:
     assert done.returncode == 2
     assert done.stderr.startswith("bmp-plugin: error: --ray-address 127.0.0.1:1: there is no Ray cluster"), done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_fault_handlers_stay(running: LocalCluster) -> None:
+    """Those of pytest, or of the JVM if other tests have started it, which would die without; see also the fixture."""
+    assert running.handlers == fault_handlers()
+    assert all(running.handlers)
 
 
 def test_ray_is_not_imported_unless_asked_for(folder: Path) -> None:
