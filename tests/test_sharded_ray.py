@@ -185,15 +185,6 @@ def test_answers_are_those_of_one_index(cluster: LocalCluster, folder: Path, bat
         assert searcher.missing == []
 
 
-def test_shards_of_a_node_that_dies_in_a_batch_go_to_another(cluster: LocalCluster, folder: Path, batch: Any, expected: Any,
-                                                             after: Any) -> None:
-    after(5, cluster.kill_node_of)
-    with ShardedSearcher(folder / "many.bmps", ray_address="auto", actor_options=HALF) as searcher:
-        assert {qid: ranking(hits) for qid, hits in searcher.batch_search(*batch, k=50).items()} == expected
-        assert restarts(searcher) >= 1
-        assert searcher.missing == []
-
-
 def test_command_line(cluster: LocalCluster, folder: Path) -> None:
     """In a process of its own, which connects to the cluster and leaves it."""
     done = subprocess.run(
@@ -203,36 +194,6 @@ def test_command_line(cluster: LocalCluster, folder: Path) -> None:
     assert done.stderr.count("\n") == 1, done.stderr
     assert "225 queries" in done.stderr
     assert (folder / "many.txt").read_bytes() == (folder / "one.txt").read_bytes()
-
-
-def test_a_shard_that_cannot_come_back(cluster: LocalCluster, folder: Path, after: Any, tmp_path: Path,
-                                       monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
-    """One processor is left for two shards: the command fails, or answers all queries from the same shard."""
-    monkeypatch.setattr(interrupts, "install", lambda: None)              # pytest's own stay
-    output = tmp_path / "run.txt"
-    command = ["search", "--index", str(folder / "many.bmps"), "--topics", str(QUERIES), "--output", str(output), "--hits",
-               "100", "--ray-address", "auto", "--patience", "30", "--quiet"]
-    with monkeypatch.context() as patch:
-        after(5, cluster.kill_node_of, patience=2)
-        assert main(command) == 2
-        said = [line for line in capfd.readouterr().err.splitlines() if line.startswith("bmp-plugin: ")]
-        assert len(said) == 1
-        assert said[0].startswith("bmp-plugin: error: shard-00")
-        assert "the cluster had no room for it within 2 s" in said[0]
-        assert not output.exists()
-        patch.undo()
-    cluster.restore()
-    after(5, cluster.kill_node_of, patience=2)
-    assert main([*command, "--allow-partial", "--tag", "me"]) == 0
-    said = [line for line in capfd.readouterr().err.splitlines() if line.startswith("bmp-plugin: ")]
-    assert len(said) == 1
-    assert said[0].startswith("bmp-plugin: partial: the run lacks shard-00")
-    remaining = shutil.copytree(folder / "many.bmps", tmp_path / "remaining.bmps")
-    shutil.rmtree(remaining / f"{re.findall('shard-00[0-9]', said[0])[0]}.bmp")
-    assert main(["search", "--index", str(remaining), "--topics", str(QUERIES), "--output", str(tmp_path / "local.txt"),
-                 "--hits", "100", "--allow-partial", "--tag", "me"]) == 0
-    assert output.read_bytes() == (tmp_path / "local.txt").read_bytes()
-    assert {line.split()[-1] for line in output.read_text().splitlines()} == {"me-partial"}
 
 
 def test_a_shard_is_found_on_the_node_that_has_it(cluster: LocalCluster, folder: Path, batch: Any, expected: Any) -> None:
@@ -278,3 +239,45 @@ def test_one_index_is_no_cluster_s(folder: Path) -> None:
         ShardedSearcher(folder / "one.bmp", ray_address="auto")
     assert main(["search", "--index", str(folder / "one.bmp"), "--topics", str(QUERIES), "--output", str(folder / "x.txt"),
                  "--ray-address", "auto"]) == 2
+
+
+# --- nodes die from here on, and starting others takes seconds: tests that need both come before ---------------------
+
+
+def test_shards_of_a_node_that_dies_in_a_batch_go_to_another(cluster: LocalCluster, folder: Path, batch: Any, expected: Any,
+                                                             after: Any) -> None:
+    after(5, cluster.kill_node_of)
+    with ShardedSearcher(folder / "many.bmps", ray_address="auto", actor_options=HALF) as searcher:
+        assert {qid: ranking(hits) for qid, hits in searcher.batch_search(*batch, k=50).items()} == expected
+        assert restarts(searcher) >= 1
+        assert searcher.missing == []
+
+
+def test_a_shard_that_cannot_come_back(cluster: LocalCluster, folder: Path, after: Any, tmp_path: Path,
+                                       monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    """One processor is left for two shards: the command fails, or answers all queries from the same shard."""
+    monkeypatch.setattr(interrupts, "install", lambda: None)              # pytest's own stay
+    output = tmp_path / "run.txt"
+    command = ["search", "--index", str(folder / "many.bmps"), "--topics", str(QUERIES), "--output", str(output), "--hits",
+               "100", "--ray-address", "auto", "--patience", "30", "--quiet"]
+    with monkeypatch.context() as patch:
+        after(5, cluster.kill_node_of, patience=1)
+        assert main(command) == 2
+        said = [line for line in capfd.readouterr().err.splitlines() if line.startswith("bmp-plugin: ")]
+        assert len(said) == 1
+        assert said[0].startswith("bmp-plugin: error: shard-00")
+        assert "the cluster had no room for it within 1 s" in said[0]
+        assert not output.exists()
+        patch.undo()
+    cluster.restore()
+    after(5, cluster.kill_node_of, patience=1)
+    assert main([*command, "--allow-partial", "--tag", "me"]) == 0
+    said = [line for line in capfd.readouterr().err.splitlines() if line.startswith("bmp-plugin: ")]
+    assert len(said) == 1
+    assert said[0].startswith("bmp-plugin: partial: the run lacks shard-00")
+    remaining = shutil.copytree(folder / "many.bmps", tmp_path / "remaining.bmps")
+    shutil.rmtree(remaining / f"{re.findall('shard-00[0-9]', said[0])[0]}.bmp")
+    assert main(["search", "--index", str(remaining), "--topics", str(QUERIES), "--output", str(tmp_path / "local.txt"),
+                 "--hits", "100", "--allow-partial", "--tag", "me"]) == 0
+    assert output.read_bytes() == (tmp_path / "local.txt").read_bytes()
+    assert {line.split()[-1] for line in output.read_text().splitlines()} == {"me-partial"}
