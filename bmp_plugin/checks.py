@@ -28,6 +28,20 @@ def weights_of(query: Query) -> NDArray[np.int64]:
     return np.array([java_int(token, weight) for token, weight in query.items()], np.int64)
 
 
+def checked_weights(query: Query) -> NDArray[np.int64]:
+    """A query's weights as integers, int64[tokens]. Errors: ``ValueError`` as of :func:`java_int`."""
+    weights = weights_of(query)
+    if len(weights) and not 0 <= weights.min() <= weights.max() <= LARGEST_WEIGHT:
+        weights = np.array([java_int(token, weight) for token, weight in query.items()], np.int64)
+    return weights
+
+
+def check_docids(docids: Any) -> None:
+    """Raise ``ValueError`` for one docid in the place of several."""
+    if isinstance(docids, str):
+        raise ValueError(f"docids={docids!r} is a string; give a list of docids")
+
+
 def java_int(token: str, weight: Any) -> int:
     """The weight as Java's Integer takes it from Python, with numpy's numbers accepted too.
 

@@ -2,13 +2,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .checks import Query, checked_weights, kept_terms
 from .index.index import BmpIndex
 from .query.batch import adjust_ties
 from .query.lists import Index
@@ -106,17 +108,79 @@ def products_of(impacts: NDArray[np.int64], weights: NDArray[np.int64]) -> NDArr
     return impacts.astype(np.float32) * weights.astype(np.float32)[:, np.newaxis]
 
 
-def place(index: BmpIndex, position: int, scores: NDArray[np.float32], matched: NDArray[np.bool_],
-          adjust: bool) -> tuple[int, float]:
-    """A document's rank among all that match, and its score after tie adjustment.
+class Found(NamedTuple):
+    """A document that is to be explained: its number in the source, and what the tokens that it has add."""
 
-    scores float32[documents] and matched bool[documents] are all documents' ones, by position.
+    lucene_docid: int
+    contributions: list[Contribution]
+
+
+class Ahead(NamedTuple):
+    """What of an index, or of a shard, ranks before a document.
+
+    Attributes
+    ----------
+    above : float32[n]
+        Higher scores of documents that match, in no order.
+    ties : int
+        How many more have the same score and come first.
     """
-    mine = scores[position]
-    above = np.sort(scores[matched & (scores > mine)])[::-1]
-    ranks = index.arrays["doc_rank"]
-    before = int(np.count_nonzero(matched & (scores == mine) & (ranks < ranks[position])))
-    ranked = np.concatenate([above, np.full(before + 1, mine, np.float32)])
-    if adjust:
-        adjust_ties(ranked, len(ranked))
-    return len(ranked), float(ranked[-1])
+
+    above: NDArray[np.float32]
+    ties: int
+
+
+def find(index: BmpIndex, arrays: Index, keeps: NDArray[np.bool_], query: Query, docid: str) -> Found | None:
+    """What a document has of a query, in the order of the query; None for a docid that the index does not have.
+
+    keeps bool[terms] tells which terms count. Errors: ``ValueError`` for a bad weight.
+    """
+    ids, values = index.term_ids(query), checked_weights(query).tolist()
+    position = index.position_of(docid)
+    if position is None:
+        return None
+    kept = [(token, term, value) for token, term, value in zip(query, ids, values, strict=True) if term >= 0 and keeps[term]]
+    terms, weights = np.array([term for _, term, _ in kept], np.int32), np.array([value for *_, value in kept], np.int64)
+    impacts = impacts_of(arrays, index.arrays["term_excess"], terms, np.array([position], np.int32))
+    products = products_of(impacts, weights)[:, 0].tolist()
+    parts = [Contribution(token, impact, value, product) for (token, _, value), impact, product
+             in zip(kept, impacts[:, 0].tolist(), products, strict=True) if impact]
+    return Found(int(index.arrays["doc_number"][position]), parts)
+
+
+def ahead(scores: NDArray[np.float32], matched: NDArray[np.bool_], first: NDArray[np.bool_], score: float) -> Ahead:
+    """Documents that rank before one with a score: scores float32, whether they match, and whether they come first."""
+    mine = np.float32(score)
+    return Ahead(scores[matched & (scores > mine)], int(np.count_nonzero(matched & first & (scores == mine))))
+
+
+def left_out(tokens: Iterable[str], ids: Iterable[int], df: NDArray[np.int64], num_docs: int, min_idf: float) -> dict[str, str]:
+    """Why tokens count for no document: tokens and their numbers, df int64[terms], and documents of the source."""
+    reasons = {}
+    for token, term in zip(tokens, ids, strict=True):
+        if term < 0:
+            reasons[token] = "in no document"
+        elif not kept_terms(df[term:term + 1], num_docs, min_idf)[0]:
+            every = df[term] >= num_docs
+            idf = math.log(num_docs / int(df[term]))
+            reasons[token] = "in every document" if every else f"its idf {idf:.4f} is not above {min_idf}"
+    return reasons
+
+
+def explained(docid: str, found: Found, reasons: dict[str, str], before: Callable[[float], Sequence[Ahead]],
+              adjust: bool) -> Explanation:
+    """The explanation of a document that was found.
+
+    ``before`` tells what ranks before it in each part of the collection, given its score; it is asked only if the document
+    matches. ``reasons`` are those of tokens that are left out; ``adjust`` says whether ties are adjusted.
+    """
+    total = float(sum(part.product for part in found.contributions))
+    score, rank, adjusted = float(np.float32(total)), None, 0.0
+    if found.contributions:
+        parts = before(score)
+        above = np.sort(np.concatenate([part.above for part in parts]))[::-1]
+        ranked = np.concatenate([above, np.full(1 + sum(part.ties for part in parts), score, np.float32)])
+        if adjust:
+            adjust_ties(ranked, len(ranked))
+        rank, adjusted = len(ranked), float(ranked[-1])
+    return Explanation(docid, found.lucene_docid, found.contributions, total, score, rank, adjusted - score, adjusted, reasons)

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .checks import Query, check_options, check_qids, java_int, kept_terms, weights_of
-from .explanation import Contribution, Explanation, impacts_of, place, positions_of, products_of
+from .checks import Query, check_docids, check_options, check_qids, java_int, kept_terms, weights_of
+from .explanation import Ahead, Explanation, Found, ahead, explained, find, impacts_of, left_out, positions_of, products_of
 from .hits import Hit, finish_hits
 from .index.index import BmpIndex
 from .quantize import quantize_query, scale_of
@@ -151,8 +150,7 @@ class BmpSearcher:
         They are the scores that documents are ranked by, before tie adjustment; 0 for a document without any token of the
         query, nan for a docid that the index does not have. Errors: ``ValueError`` for a bad weight, as in :meth:`search`.
         """
-        if isinstance(docids, str):
-            raise ValueError(f"docids={docids!r} is a string; give a list of docids")
+        check_docids(docids)
         encoded = self._encode(query)
         positions = positions_of(self.index, docids)
         known = positions >= 0
@@ -166,33 +164,22 @@ class BmpSearcher:
 
         Errors: ``ValueError`` for a docid that the index does not have, and for a bad weight, as in :meth:`search`.
         """
-        position = self.index.position_of(docid)
-        if position is None:
+        found = self.find(query, docid)
+        if found is None:
             raise ValueError(f"docid {docid!r} is not in {self.index.path}")
-        encoded = self._encode(query)
-        values = dict(zip(query, weights_of(query).tolist(), strict=True))
-        ids = dict(zip(query, self.index.term_ids(query), strict=True))
-        left_out = {token: self._why_left_out(term) for token, term in ids.items() if term < 0 or not self._keeps()[term]}
-        kept = [token for token in query if token not in left_out]
-        terms, weights = np.array([ids[t] for t in kept], np.int32), np.array([values[t] for t in kept], np.int64)
-        impacts = impacts_of(self._arrays, self._excess, terms, np.array([position], np.int32))
-        products = products_of(impacts, weights)[:, 0].tolist()
-        parts = [Contribution(token, impact, weight, product) for token, impact, weight, product
-                 in zip(kept, impacts[:, 0].tolist(), weights.tolist(), products, strict=True) if impact]
-        total = sum(part.product for part in parts)
-        score, rank, adjusted = float(np.float32(total)), None, 0.0
-        if parts:
-            sums, matched = self._all_sums(encoded)
-            rank, adjusted = place(self.index, position, sums.astype(np.float32), matched, self._adjust)
-        return Explanation(docid, int(self.index.arrays["doc_number"][position]), parts, float(total), score, rank,
-                           adjusted - score, adjusted, left_out)
+        reasons = left_out(query, self.index.term_ids(query), self.index.arrays["term_df"], self._source_docs, self.min_idf)
+        return explained(docid, found, reasons, lambda score: [self.ahead(query, score, docid, found.lucene_docid)],
+                         self._adjust)
 
-    def _why_left_out(self, term: int) -> str:
-        if term < 0:
-            return "in no document"
-        df = int(self.index.arrays["term_df"][term])
-        every = df >= self._source_docs
-        return "in every document" if every else f"its idf {math.log(self._source_docs / df):.4f} is not above {self.min_idf}"
+    def find(self, query: Query, docid: str) -> Found | None:
+        """What a document has of a query, in the order of the query; None for a docid that the index does not have."""
+        return find(self.index, self._arrays, self._keeps(), query, docid)
+
+    def ahead(self, query: Query, score: float, docid: str, number: int) -> Ahead:
+        """What ranks before a document of this or another shard: its docid, and its number as this source would count."""
+        sums, matched = self._all_sums(self._encode(query))
+        first = self.index.arrays["doc_rank"] < self.index.rank_of(docid, number)
+        return ahead(sums.astype(np.float32), matched, first, score)
 
     def _answer(self, queries: Sequence[Query], k: int, alpha: float, beta: float,
                 budget: int | None) -> list[list[Hit]]:

@@ -1,10 +1,12 @@
 """Shards on a real Ray cluster of several nodes on this machine; an actor and nodes are killed while a batch is answered."""
 from __future__ import annotations
 
+import ctypes
 import importlib.util
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -23,7 +25,7 @@ from bmp_plugin.cli import interrupts, main
 from bmp_plugin.errors import BmpError, ShardLostError
 from bmp_plugin.kernels import cache_folder
 from bmp_plugin.sharded.build import build_shards
-from bmp_plugin.sharded.ray_actors import RayShard
+from bmp_plugin.sharded.ray_actors import RayShard, connect
 from bmp_plugin.sharded.server import Answers, Question
 
 if importlib.util.find_spec("ray") is None and not os.environ.get("CI"):
@@ -62,20 +64,27 @@ def expected(folder: Path, batch: Any) -> dict[str, Any]:
     return {qid: ranking(hits) for qid, hits in searcher.batch_search(*batch, k=50).items()}
 
 
+def fault_handlers() -> list[int]:
+    """Addresses of the handlers of SIGILL, SIGBUS, SIGFPE and SIGSEGV: the first field of a sigaction."""
+    actions = [ctypes.create_string_buffer(1024) for _ in range(4)]
+    for name, action in zip(("SIGILL", "SIGBUS", "SIGFPE", "SIGSEGV"), actions, strict=True):
+        assert ctypes.CDLL(None).sigaction(int(getattr(signal, name)), None, action) == 0
+    return [int.from_bytes(action.raw[:8], "little") for action in actions]
+
+
 class LocalCluster:
     """A head without processors, and two nodes with one each, which are put back when they are gone."""
 
     def __init__(self, caches: Path) -> None:
-        import ray
         from ray.cluster_utils import Cluster
 
-        self.ray = ray
         self.small = {"object_store_memory": 80 * 2**20}
         self.cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **self.small})
         self.caches = caches
         self.nodes: dict[str, Any] = {}
         self.restore()
-        ray.init(address=self.cluster.address, log_to_driver=False, logging_level="ERROR")
+        self.handlers = fault_handlers()
+        self.ray, self.leave = connect(self.cluster.address)     # which spares the JVM of other tests
 
     def restore(self) -> None:
         for name in {"a", "b"} - set(self.nodes):
@@ -92,8 +101,9 @@ class LocalCluster:
             time.sleep(0.1)
 
     def close(self) -> None:
-        self.ray.shutdown()
+        self.leave()
         self.cluster.shutdown()
+        assert self.handlers == fault_handlers()
 
 
 @pytest.fixture(scope="module")
@@ -158,6 +168,13 @@ def test_answers_are_those_of_one_index(cluster: LocalCluster, folder: Path, bat
         assert {qid: ranking(hits) for qid, hits in found.items()} == expected
         assert ranking(searcher.search(batch[0][3], 50)) == expected["q3"]
         assert searcher.search({}) == searcher.search({"nowhere": 1}) == []
+        one = BmpSearcher(folder / "one.bmp")
+        docids = [docid for docid, *_ in expected["q3"][::20]]
+        assert searcher.score(batch[0][3], docids).tolist() == one.score(batch[0][3], docids).tolist()
+        assert [searcher.explain(batch[0][3], docid) for docid in docids] == [
+            one.explain(batch[0][3], docid) for docid in docids]
+        with pytest.raises(ValueError, match="docid 'nope' is not in"):
+            searcher.explain({"flow": 1}, "nope")
         assert len(nodes_of(searcher)) == 2
         assert restarts(searcher) == 0
         with pytest.raises(ValueError, match="negative"):
@@ -165,15 +182,6 @@ def test_answers_are_those_of_one_index(cluster: LocalCluster, folder: Path, bat
         after(5, lambda shard: cluster.ray.kill(shard.actor))
         assert {qid: ranking(hits) for qid, hits in searcher.batch_search(*batch, k=50).items()} == expected
         assert restarts(searcher) == 1
-        assert searcher.missing == []
-
-
-def test_shards_of_a_node_that_dies_in_a_batch_go_to_another(cluster: LocalCluster, folder: Path, batch: Any, expected: Any,
-                                                             after: Any) -> None:
-    after(5, cluster.kill_node_of)
-    with ShardedSearcher(folder / "many.bmps", ray_address="auto", actor_options=HALF) as searcher:
-        assert {qid: ranking(hits) for qid, hits in searcher.batch_search(*batch, k=50).items()} == expected
-        assert restarts(searcher) >= 1
         assert searcher.missing == []
 
 
@@ -186,36 +194,6 @@ def test_command_line(cluster: LocalCluster, folder: Path) -> None:
     assert done.stderr.count("\n") == 1, done.stderr
     assert "225 queries" in done.stderr
     assert (folder / "many.txt").read_bytes() == (folder / "one.txt").read_bytes()
-
-
-def test_a_shard_that_cannot_come_back(cluster: LocalCluster, folder: Path, after: Any, tmp_path: Path,
-                                       monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
-    """One processor is left for two shards: the command fails, or answers all queries from the same shard."""
-    monkeypatch.setattr(interrupts, "install", lambda: None)              # pytest's own stay
-    output = tmp_path / "run.txt"
-    command = ["search", "--index", str(folder / "many.bmps"), "--topics", str(QUERIES), "--output", str(output), "--hits",
-               "100", "--ray-address", "auto", "--patience", "30", "--quiet"]
-    with monkeypatch.context() as patch:
-        after(5, cluster.kill_node_of, patience=2)
-        assert main(command) == 2
-        said = [line for line in capfd.readouterr().err.splitlines() if line.startswith("bmp-plugin: ")]
-        assert len(said) == 1
-        assert said[0].startswith("bmp-plugin: error: shard-00")
-        assert "the cluster had no room for it within 2 s" in said[0]
-        assert not output.exists()
-        patch.undo()
-    cluster.restore()
-    after(5, cluster.kill_node_of, patience=2)
-    assert main([*command, "--allow-partial", "--tag", "me"]) == 0
-    said = [line for line in capfd.readouterr().err.splitlines() if line.startswith("bmp-plugin: ")]
-    assert len(said) == 1
-    assert said[0].startswith("bmp-plugin: partial: the run lacks shard-00")
-    remaining = shutil.copytree(folder / "many.bmps", tmp_path / "remaining.bmps")
-    shutil.rmtree(remaining / f"{re.findall('shard-00[0-9]', said[0])[0]}.bmp")
-    assert main(["search", "--index", str(remaining), "--topics", str(QUERIES), "--output", str(tmp_path / "local.txt"),
-                 "--hits", "100", "--allow-partial", "--tag", "me"]) == 0
-    assert output.read_bytes() == (tmp_path / "local.txt").read_bytes()
-    assert {line.split()[-1] for line in output.read_text().splitlines()} == {"me-partial"}
 
 
 def test_a_shard_is_found_on_the_node_that_has_it(cluster: LocalCluster, folder: Path, batch: Any, expected: Any) -> None:
@@ -244,6 +222,12 @@ def test_nothing_to_connect_to(folder: Path) -> None:
     assert done.stderr.count("\n") == 1
 
 
+def test_fault_handlers_stay(running: LocalCluster) -> None:
+    """Those of pytest, or of the JVM if other tests have started it, which would die without; see also the fixture."""
+    assert running.handlers == fault_handlers()
+    assert all(running.handlers)
+
+
 def test_ray_is_not_imported_unless_asked_for(folder: Path) -> None:
     code = (f"import sys; from bmp_plugin import ShardedSearcher; s = ShardedSearcher({str(folder / 'many.bmps')!r}); "
             "s.search({'flow': 1}); print({'ray', 'fsspec', 'pyserini', 'torch'} & set(sys.modules))")
@@ -255,3 +239,45 @@ def test_one_index_is_no_cluster_s(folder: Path) -> None:
         ShardedSearcher(folder / "one.bmp", ray_address="auto")
     assert main(["search", "--index", str(folder / "one.bmp"), "--topics", str(QUERIES), "--output", str(folder / "x.txt"),
                  "--ray-address", "auto"]) == 2
+
+
+# --- nodes die from here on, and starting others takes seconds: tests that need both come before ---------------------
+
+
+def test_shards_of_a_node_that_dies_in_a_batch_go_to_another(cluster: LocalCluster, folder: Path, batch: Any, expected: Any,
+                                                             after: Any) -> None:
+    after(5, cluster.kill_node_of)
+    with ShardedSearcher(folder / "many.bmps", ray_address="auto", actor_options=HALF) as searcher:
+        assert {qid: ranking(hits) for qid, hits in searcher.batch_search(*batch, k=50).items()} == expected
+        assert restarts(searcher) >= 1
+        assert searcher.missing == []
+
+
+def test_a_shard_that_cannot_come_back(cluster: LocalCluster, folder: Path, after: Any, tmp_path: Path,
+                                       monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    """One processor is left for two shards: the command fails, or answers all queries from the same shard."""
+    monkeypatch.setattr(interrupts, "install", lambda: None)              # pytest's own stay
+    output = tmp_path / "run.txt"
+    command = ["search", "--index", str(folder / "many.bmps"), "--topics", str(QUERIES), "--output", str(output), "--hits",
+               "100", "--ray-address", "auto", "--patience", "30", "--quiet"]
+    with monkeypatch.context() as patch:
+        after(5, cluster.kill_node_of, patience=1)
+        assert main(command) == 2
+        said = [line for line in capfd.readouterr().err.splitlines() if line.startswith("bmp-plugin: ")]
+        assert len(said) == 1
+        assert said[0].startswith("bmp-plugin: error: shard-00")
+        assert "the cluster had no room for it within 1 s" in said[0]
+        assert not output.exists()
+        patch.undo()
+    cluster.restore()
+    after(5, cluster.kill_node_of, patience=1)
+    assert main([*command, "--allow-partial", "--tag", "me"]) == 0
+    said = [line for line in capfd.readouterr().err.splitlines() if line.startswith("bmp-plugin: ")]
+    assert len(said) == 1
+    assert said[0].startswith("bmp-plugin: partial: the run lacks shard-00")
+    remaining = shutil.copytree(folder / "many.bmps", tmp_path / "remaining.bmps")
+    shutil.rmtree(remaining / f"{re.findall('shard-00[0-9]', said[0])[0]}.bmp")
+    assert main(["search", "--index", str(remaining), "--topics", str(QUERIES), "--output", str(tmp_path / "local.txt"),
+                 "--hits", "100", "--allow-partial", "--tag", "me"]) == 0
+    assert output.read_bytes() == (tmp_path / "local.txt").read_bytes()
+    assert {line.split()[-1] for line in output.read_text().splitlines()} == {"me-partial"}

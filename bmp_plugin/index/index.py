@@ -157,6 +157,20 @@ class BmpIndex:
                 if self._docid(position) == wanted:
                     return position
             return None
+        order, rank = self.arrays["rank_doc"], self._docids_before(wanted)
+        return int(order[rank]) if rank < self.num_docs and self._docid(int(order[rank])) == wanted else None
+
+    def rank_of(self, docid: str, number: int) -> int:
+        """How many documents come before one where scores tie, by its docid or its number, whichever breaks ties.
+
+        It need not be in the index: ``number`` may be negative, or above all numbers in the source.
+        """
+        if self.manifest["source"]["ties_by_docid"]:
+            return self._docids_before(docid.encode("utf-8", "surrogatepass"))
+        return int(np.count_nonzero(self.arrays["doc_number"] < number))
+
+    def _docids_before(self, wanted: bytes) -> int:
+        """How many docids come before one, by their bytes; only where ranks follow docids."""
         order = self.arrays["rank_doc"]
         lo, hi = 0, self.num_docs
         while lo < hi:
@@ -165,7 +179,7 @@ class BmpIndex:
                 lo = mid + 1
             else:
                 hi = mid
-        return int(order[lo]) if lo < self.num_docs and self._docid(int(order[lo])) == wanted else None
+        return lo
 
     def _docid(self, position: int) -> bytes:
         ends = self.arrays["docid_end"]

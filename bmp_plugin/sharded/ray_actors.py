@@ -9,12 +9,17 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..errors import BmpError, MissingDependencyError, ShardLostError
+from ..explanation import Ahead, Found
 from .manifest import ShardEntry
 from .server import Answers, Question, ShardServer
+from .signals import kept_handlers
 
 STARTS = 5          # times in a row that a shard is started for one question before it is given up
 
@@ -32,10 +37,16 @@ def connect(address: str) -> tuple[Any, Callable[[], None]]:
         return ray, lambda: None
     try:
         _demand_listener(address)
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        with kept_handlers():
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:                        # ConnectionError, ValueError, RuntimeError, grpc's own
         raise BmpError(f"--ray-address {address}: there is no Ray cluster to connect to ({_line(error)})") from error
-    return ray, ray.shutdown
+
+    def leave() -> None:
+        with kept_handlers():
+            ray.shutdown()
+
+    return ray, leave
 
 
 def _demand_listener(address: str) -> None:
@@ -85,11 +96,23 @@ class RayShard:
         self._alive(None)
 
     def answer(self, question: Question) -> Answers:
-        """Ask the actor, and the one in its place if it dies."""
+        return self._ask("answer", question)  # type: ignore[no-any-return]
+
+    def score(self, query: Mapping[str, int], docids: Sequence[str]) -> NDArray[np.float32]:
+        return self._ask("score", query, docids)  # type: ignore[no-any-return]
+
+    def find(self, query: Mapping[str, int], docid: str) -> Found | None:
+        return self._ask("find", query, docid)  # type: ignore[no-any-return]
+
+    def ahead(self, query: Mapping[str, int], score: float, docid: str, number: int) -> Ahead:
+        return self._ask("ahead", query, score, docid, number)  # type: ignore[no-any-return]
+
+    def _ask(self, method: str, *arguments: object) -> Any:
+        """Ask the actor, and the one in its place if it dies, by a method of ShardServer."""
         actor = self._alive(None)
         for _ in range(STARTS):
             try:
-                return self._get(actor.answer.remote(question))  # type: ignore[no-any-return]
+                return self._get(getattr(actor, method).remote(*arguments))
             except self._ray.exceptions.RayError as error:
                 reason = _line(error)
                 actor = self._alive(actor)

@@ -3,9 +3,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from operator import methodcaller
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, TypeVar
@@ -13,13 +13,13 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import Query, check_options, check_qids, java_int, kept_terms, weights_of
+from ..checks import Query, check_docids, check_options, check_qids, checked_weights, kept_terms
 from ..errors import BmpError, ShardLostError
+from ..explanation import Explanation, explained, left_out
 from ..hits import Hit
-from ..query.prepare import LARGEST_WEIGHT
 from .index import ShardedIndex
 from .merge import Merging
-from .server import Answers, Question, Shard, ShardServer
+from .server import Question, Shard, ShardServer
 from .waves import sample_size, waves
 
 QUERIES_A_QUESTION = 32          # few enough that shards take turns, enough that asking is cheap beside answering
@@ -76,6 +76,7 @@ class ShardedSearcher:
                  actor_options: Mapping[str, Any] | None = None) -> None:
         self.index = index if isinstance(index, ShardedIndex) else ShardedIndex.open(index)
         self.min_idf = min_idf
+        self._source_docs: int = self.index.manifest["source"]["num_docs"]
         self._allow_partial = allow_partial
         self._kept: tuple[float, NDArray[np.bool_]] | None = None
         self._lost: dict[str, str] = {}
@@ -160,6 +161,32 @@ class ShardedSearcher:
                 answers = list(pool.map(answer, range(len(groups))))
         return dict(zip(qids, (hits for group in answers for hits in group), strict=True))
 
+    def score(self, query: Query, docids: Sequence[str]) -> NDArray[np.float32]:
+        """Scores of given documents, without searching; see :meth:`bmp_plugin.BmpSearcher.score`.
+
+        nan also for documents of shards that are ``missing``.
+        """
+        check_docids(docids)
+        prepared, docids = self._prepared(query), list(docids)
+        scores = np.full(len(docids), np.nan, np.float32)
+        for part in self._answers(self._shards, lambda shard: shard.score(prepared, docids)):
+            scores = np.where(np.isnan(scores), part, scores)
+        return scores
+
+    def explain(self, query: Query, docid: str) -> Explanation:
+        """Why a document has its score for a query; see :meth:`bmp_plugin.BmpSearcher.explain`.
+
+        Its rank is that among the documents of all shards that are not ``missing``.
+        """
+        prepared = self._prepared(query)
+        found = next(self._answers(self._shards, lambda shard: shard.find(prepared, docid)), None)
+        if found is None:
+            lost = f", and shards are missing: {'; '.join(self.missing)}" if self.missing else ""
+            raise ValueError(f"docid {docid!r} is not in {self.index.path}{lost}")
+        reasons = left_out(query, self.index.term_ids(query), self.index.arrays["term_df"], self._source_docs, self.min_idf)
+        return explained(docid, found, reasons, lambda score: [*self._answers(
+            self._shards, lambda shard: shard.ahead(prepared, score, docid, found.lucene_docid))], self.index.order.adjust_ties)
+
     def _ask(self, queries: Sequence[Prepared], first: int, at_once: bool, options: _Options) -> list[tuple[Merging, int]]:
         """All shards' answers, the shard ``first`` asked first: for each query a merging and its number in it.
 
@@ -190,14 +217,18 @@ class ShardedSearcher:
         """Ask shards wave by wave for what scores no less than ``floors`` and the k best so far."""
         for wave in plan:
             question = Question(queries, *options, np.maximum(floors, merging.scores_of(options.k)), self._threads)
-            asked = [self._shards[i] for i in wave if self._shards[i].entry.name not in self._lost]
-            answer = partial(self._answer, question)
-            for answers in map(answer, asked) if len(asked) < 2 else self._pool.map(answer, asked):
-                if answers is not None:
-                    merging.add(answers)
+            for answers in self._answers([self._shards[i] for i in wave], methodcaller("answer", question)):
+                merging.add(answers)
 
-    def _answer(self, question: Question, shard: Shard) -> Answers | None:
-        return self._unless_lost(shard, lambda: shard.answer(question))
+    def _answers(self, shards: Sequence[Shard], ask: Callable[[Shard], Result | None]) -> Iterator[Result]:
+        """What shards answer, in their order, but for those that are lost or have no answer."""
+        asked = [shard for shard in shards if shard.entry.name not in self._lost]
+
+        def answer(shard: Shard) -> Result | None:
+            return self._unless_lost(shard, lambda: ask(shard))
+
+        answers = map(answer, asked) if len(asked) < 2 else self._pool.map(answer, asked)
+        return (found for found in answers if found is not None)
 
     def _unless_lost(self, shard: Shard, ask: Callable[[], Result]) -> Result | None:
         """What the shard says, or None if it is lost and may be. Errors: ShardLostError."""
@@ -222,15 +253,12 @@ class ShardedSearcher:
     def _prepared(self, query: Query) -> Prepared:
         """A query's tokens that the whole collection's min_idf keeps, with whole weights."""
         ids = np.array(self.index.term_ids(query), np.int64)
-        weights = weights_of(query)
-        if len(weights) and not 0 <= weights.min() <= weights.max() <= LARGEST_WEIGHT:
-            weights = np.array([java_int(token, weight) for token, weight in query.items()], np.int64)
+        weights = checked_weights(query)
         keeps = (ids >= 0) & self._keeps()[ids] if self.index.num_terms else np.zeros(len(ids), np.bool_)
         return {token: weight for token, weight, kept in zip(query, weights.tolist(), keeps.tolist(), strict=True) if kept}
 
     def _keeps(self) -> NDArray[np.bool_]:
         """Whether min_idf, which may be assigned, keeps each term: bool[num_terms]."""
         if self._kept is None or self._kept[0] != self.min_idf:
-            self._kept = (self.min_idf, kept_terms(self.index.arrays["term_df"], self.index.manifest["source"]["num_docs"],
-                                                   self.min_idf))
+            self._kept = (self.min_idf, kept_terms(self.index.arrays["term_df"], self._source_docs, self.min_idf))
         return self._kept[1]

@@ -8,7 +8,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..searcher import QUERIES_A_TURN, BmpSearcher
+from ..explanation import Ahead, Found
+from ..searcher import QUERIES_A_TURN, BmpSearcher, Ranked
 from .index import open_shard
 from .manifest import ShardEntry
 
@@ -65,6 +66,8 @@ class Answers(NamedTuple):
 class Shard(Protocol):
     """What is asked: blocks until there is an answer. Threads may ask at the same time.
 
+    Queries are as those of a :class:`Question`; numbers are those in the source of the whole collection.
+
     Errors: :class:`bmp_plugin.errors.ShardLostError` if there is none to be had.
     """
 
@@ -73,6 +76,12 @@ class Shard(Protocol):
     def open(self) -> None: ...
 
     def answer(self, question: Question) -> Answers: ...
+
+    def score(self, query: Mapping[str, int], docids: Sequence[str]) -> NDArray[np.float32]: ...
+
+    def find(self, query: Mapping[str, int], docid: str) -> Found | None: ...
+
+    def ahead(self, query: Mapping[str, int], score: float, docid: str, number: int) -> Ahead: ...
 
     def close(self) -> None: ...
 
@@ -108,27 +117,38 @@ class ShardServer:
 
     def answer(self, question: Question) -> Answers:
         """Search the question's queries."""
-        if self._searcher is None:
-            self.open()
+        searcher = self._opened()
         n = len(question.queries)
         size = QUERIES_A_TURN if question.threads > 1 else max(n, 1)
         turns = [slice(first, first + size) for first in range(0, n, size)]
         if len(turns) == 1:
-            parts = [self._rank(question, turns[0])]
+            parts = [_rank(searcher, question, turns[0])]
         else:
             with ThreadPoolExecutor(question.threads) as pool:
-                parts = list(pool.map(lambda turn: self._rank(question, turn), turns))
+                parts = list(pool.map(lambda turn: _rank(searcher, question, turn), turns))
         return self._answers([query for ranked, _ in parts for query in ranked], np.concatenate([work for _, work in parts]))
 
-    def _rank(self, question: Question, turn: slice) -> tuple[list[tuple[NDArray[np.int32], NDArray[np.float32]]],
-                                                              NDArray[np.int64]]:
-        assert self._searcher is not None
-        return self._searcher.rank(question.queries[turn], question.k, question.alpha, question.beta, question.budget,
-                                   question.floors[turn])
+    def score(self, query: Mapping[str, int], docids: Sequence[str]) -> NDArray[np.float32]:
+        """Scores of documents, nan for those of other shards: see :meth:`bmp_plugin.BmpSearcher.score`."""
+        return self._opened().score(query, docids)
 
-    def _answers(self, ranked: list[tuple[NDArray[np.int32], NDArray[np.float32]]], work: NDArray[np.int64]) -> Answers:
+    def find(self, query: Mapping[str, int], docid: str) -> Found | None:
+        """What a document has of a query, None if it is not in this shard: see :meth:`bmp_plugin.BmpSearcher.find`."""
+        found = self._opened().find(query, docid)
+        return found and found._replace(lucene_docid=found.lucene_docid + self.entry.first_lucene_docid)
+
+    def ahead(self, query: Mapping[str, int], score: float, docid: str, number: int) -> Ahead:
+        """What of this shard ranks before a document: see :meth:`bmp_plugin.BmpSearcher.ahead`."""
+        return self._opened().ahead(query, score, docid, number - self.entry.first_lucene_docid)
+
+    def _opened(self) -> BmpSearcher:
+        if self._searcher is None:
+            self.open()
         assert self._searcher is not None
-        index = self._searcher.index
+        return self._searcher
+
+    def _answers(self, ranked: list[Ranked], work: NDArray[np.int64]) -> Answers:
+        index = self._opened().index
         docs = np.concatenate([docs for docs, _ in ranked])
         raw, ends = index.docid_table(docs)
         return Answers(np.cumsum([len(docs) for docs, _ in ranked], dtype=np.int64),
@@ -137,3 +157,8 @@ class ShardServer:
 
     def close(self) -> None:
         """Nothing to free: the maps go with the index."""
+
+
+def _rank(searcher: BmpSearcher, question: Question, turn: slice) -> tuple[list[Ranked], NDArray[np.int64]]:
+    return searcher.rank(question.queries[turn], question.k, question.alpha, question.beta, question.budget,
+                         question.floors[turn])
