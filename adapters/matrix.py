@@ -75,7 +75,7 @@ class MatrixSource(ArraySource):
 
     def documents(self) -> Documents:
         """The rows that have weights."""
-        docids = [self._docids[row] for row in self._present.tolist()]
+        docids = [str(self._docids[row]).encode() for row in self._present.tolist()]
         return Documents(b"".join(docids), np.cumsum([len(docid) for docid in docids], dtype=np.int64), self._present)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from bmp_plugin.adapters.json_stream import json_files, json_objects
 from bmp_plugin.adapters.matrix import MatrixSource
-from bmp_plugin.compare import evaluate
+from bmp_plugin.evaluation import averages, evaluate, read_qrels
 from bmp_plugin.fusion import Fused, fuse_runs
 from bmp_plugin.index.index import BmpIndex
 from bmp_plugin.run_file import RunWriter, read_run
@@ -108,7 +108,7 @@ def table(folder: Path, qrels: Path, k: int) -> list[str]:
             for qid, hits in answers.items():
                 writer.write(qid, hits)
         runs[name] = read_run(folder / f"fused{number}.txt")
-    measured = evaluate(runs, qrels)
+    measured = {name: averages(values) for name, values in evaluate(runs, read_qrels(qrels)).items()}
     names = list(next(iter(measured.values())))
     lines = [f"| run | {' | '.join(names)} |", "|---" * (1 + len(names)) + "|"]
     return lines + [f"| {name} | {' | '.join(f'{values[x]:.4f}' for x in names)} |" for name, values in measured.items()]

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from bmp_plugin.cli import main
-from bmp_plugin.compare import evaluate
 from bmp_plugin.conformance.hybrid import dense_run, read_corpus, reciprocal_rank, sparse_run
+from bmp_plugin.evaluation import averages, evaluate, read_qrels
 from bmp_plugin.fusion import fuse, fuse_runs, normalized
 from bmp_plugin.run_file import read_run
 from bmp_plugin.topics import read_topics
@@ -74,8 +74,9 @@ class TestRuns:
     def test_better_than_either(self, runs: tuple[Path, Path], tmp_path: Path) -> None:
         assert main(["fuse", *map(str, runs), "--weights", "0.6", "0.4", "--minima", "0", "-1", "--output",
                      str(tmp_path / "hybrid.txt"), "--quiet"]) == 0
-        measured = evaluate({"sparse": read_run(runs[0]), "dense": read_run(runs[1]),
-                             "hybrid": read_run(tmp_path / "hybrid.txt")}, QRELS)
+        found = evaluate({"sparse": read_run(runs[0]), "dense": read_run(runs[1]),
+                          "hybrid": read_run(tmp_path / "hybrid.txt")}, read_qrels(QRELS))
+        measured = {name: averages(values) for name, values in found.items()}
         assert measured["hybrid"]["nDCG@10"] > max(measured["sparse"]["nDCG@10"], measured["dense"]["nDCG@10"]) + 0.01
 
     def test_queries_of_one_run_only(self, tmp_path: Path) -> None:
@@ -143,6 +144,6 @@ class TestPyserini:
         from pyserini.eval.trec_eval import trec_eval
 
         monkeypatch.setenv("PATH", str(java.parent), prepend=os.pathsep)         # it runs the first java there
-        measured = evaluate({"sparse": read_run(runs[0])}, QRELS)["sparse"]
+        measured = averages(evaluate({"sparse": read_run(runs[0])}, read_qrels(QRELS))["sparse"])
         found = trec_eval(["trec_eval", "-m", "ndcg_cut.10", str(QRELS), str(runs[0])])
         assert found == pytest.approx(measured["nDCG@10"], abs=6e-5)

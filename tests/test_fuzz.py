@@ -44,8 +44,8 @@ def planted(monkeypatch: pytest.MonkeyPatch, change: Any) -> None:
     """Our searcher with its hits changed by ``change``, before they are handed out."""
     from bmp_plugin import searcher
 
-    original = searcher.make_hits
-    monkeypatch.setattr(searcher, "make_hits", lambda *arguments: change(original(*arguments)))
+    original = searcher.finish_hits
+    monkeypatch.setattr(searcher, "finish_hits", lambda *arguments: change(original(*arguments)))
 
 
 def documents(case: Case) -> list[Any]:

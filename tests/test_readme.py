@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 import pytest
 from tiny_bert import VOCABULARY, write_masked_language_model, write_tokenizer
 
+from bmp_plugin import BmpIndex
+
 README = Path(__file__).parents[1] / "README.md"
 DATA = Path(str(resources.files("bmp_plugin.data")))
 ELSEWHERE = {"Two commands": "CI and the demo's tests run both", "Benchmark": "takes minutes, and has tests of its own"}
@@ -54,6 +56,8 @@ def folder(lucene_index: Any, cranfield_documents: Any, tmp_path_factory: pytest
                 token: weight / 100 for token, weight in document["vector"].items()}}) + "\n")
         vectors.write('{"id": "a", "contents": "", "vector": {"block": 300, "max": 1}}\n'
                       '{"id": "b", "contents": "", "vector": {"pruning": 200}}\n')
+    for name, part in (("part1", "a"), ("part2", "b")):                     # built elsewhere
+        BmpIndex.build([(part, {"flow": 2})], folder / f"{name}.bmp", progress=False)
     (folder / "spam.txt").write_text("1\n2\n")
     shutil.copy(DATA / "cranfield_qrels.txt", folder / "qrels.txt")
     with gzip.open(DATA / "cranfield_queries.jsonl.gz", "rt", encoding="utf-8") as queries:
@@ -76,8 +80,9 @@ def test_block(number: int, folder: Path) -> None:
     start = [sys.executable, "-c"] if block.language == "python" else ["bash", "-euo", "pipefail", "-c"]
     if "run-of-lucene.txt" in block.code:           # made by the block before, in the drop-in's way
         shutil.copy(folder / "run.txt", folder / "run-of-lucene.txt")
+    code = block.code.replace("--ray-address auto", "--ray-address local")      # "auto" is a cluster that is running
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run([*start, block.code], cwd=folder, capture_output=True, text=True, env=os.environ | {"PATH": path})
+    done = subprocess.run([*start, code], cwd=folder, capture_output=True, text=True, env=os.environ | {"PATH": path})
     assert done.returncode == 0, f"{block.code}\n{done.stdout}\n{done.stderr}"
     if "print(" in block.code:
         assert re.fullmatch(PRINTED[block.section], done.stdout), done.stdout

@@ -1,12 +1,14 @@
 """Ctrl-C and SIGTERM: an exception, so that what is half written is removed, and a note in case it gets lost.
 
-It does get lost when the signal arrives while numba's compiler calls back into Python; long loops ask again.
+It does get lost when the signal arrives while numba's compiler calls back into Python; long loops ask again, and what
+Python would say of the lost exception is not said.
 """
 from __future__ import annotations
 
 import signal
+import sys
 import threading
-from typing import NoReturn
+from typing import Any, NoReturn
 
 TERMINATED = 143
 _received: list[int] = []
@@ -20,12 +22,18 @@ def install() -> None:
     signal.signal(signal.SIGINT, _receive)
     if hasattr(signal, "SIGTERM"):
         signal.signal(signal.SIGTERM, _receive)
+    sys.unraisablehook = _say_unless_lost
 
 
 def _receive(number: int, _: object) -> NoReturn:
     _received.append(number)
     check()
     raise AssertionError
+
+
+def _say_unless_lost(lost: Any) -> None:
+    if not (_received and isinstance(lost.exc_value, KeyboardInterrupt | SystemExit)):
+        sys.__unraisablehook__(lost)
 
 
 def check() -> None:
