@@ -154,7 +154,8 @@ class BmpSearcher:
         encoded = self._encode(query)
         positions = positions_of(self.index, docids)
         known = positions >= 0
-        products = products_of(impacts_of(self._arrays, self._excess, encoded.terms, positions[known]), encoded.weights)
+        impacts = impacts_of(self._arrays, self._excess, self._geometry, encoded.terms, positions[known])
+        products = products_of(impacts, encoded.weights)
         scores = np.full(len(positions), np.nan, np.float32)
         scores[known] = products.sum(axis=0, dtype=np.float64)
         return scores
@@ -168,12 +169,14 @@ class BmpSearcher:
         if found is None:
             raise ValueError(f"docid {docid!r} is not in {self.index.path}")
         reasons = left_out(query, self.index.term_ids(query), self.index.arrays["term_df"], self._source_docs, self.min_idf)
+        scaled = self._scaled(query)
+        reasons |= {token: "its weight rounds to 0" for token in query if token not in scaled}
         return explained(docid, found, reasons, lambda score: [self.ahead(query, score, docid, found.lucene_docid)],
                          self._adjust)
 
     def find(self, query: Query, docid: str) -> Found | None:
         """What a document has of a query, in the order of the query; None for a docid that the index does not have."""
-        return find(self.index, self._arrays, self._keeps(), query, docid)
+        return find(self.index, self._arrays, self._geometry, self._keeps(), self._scaled(query), docid)
 
     def ahead(self, query: Query, score: float, docid: str, number: int) -> Ahead:
         """What ranks before a document of this or another shard: its docid, and its number as this source would count."""
@@ -234,9 +237,12 @@ class BmpSearcher:
             return self._with_zeros(query, k, docs[:found], scores[:found])
         return docs[:found], scores[:found]
 
+    def _scaled(self, query: Query) -> Query:
+        """The query with the documents' scale, where they have one."""
+        return query if self._scale is None else quantize_query(query, self._scale)
+
     def _encode(self, query: Query) -> _Terms:
-        if self._scale is not None:
-            query = quantize_query(query, self._scale)
+        query = self._scaled(query)
         ids = np.array(self.index.term_ids(query), np.int64)
         values = weights_of(query)
         n = len(values)

@@ -178,6 +178,17 @@ class TestQuantized:
             with pytest.raises(ValueError, match=f"{weight!r}"):
                 searcher.search({"t1": weight})
 
+    def test_scores_and_explanations_are_the_search_s(self, tmp_path: Path) -> None:
+        documents, queries = floats()
+        searcher = BmpSearcher(BmpIndex.build(documents, tmp_path / "i.bmp", quantize=8, progress=False))
+        for query in queries:
+            hits = searcher.search(query, 20)
+            found = [searcher.explain(query, hit.docid) for hit in hits]
+            assert [(part.rank, part.adjusted) for part in found] == [(n, hit.score) for n, hit in enumerate(hits, 1)]
+            assert searcher.score(query, [hit.docid for hit in hits]).tolist() == [part.score for part in found]
+        light = searcher.explain(queries[0] | {"t0": 1e-9, "nowhere": 1.0}, documents[0][0])
+        assert light.left_out == {"t0": "its weight rounds to 0", "nowhere": "in no document"}
+
     def test_query(self) -> None:
         assert quantize_query({"a": 0.5, "b": 0.001, "c": 2, "d": 0, "e": "x"}, 10) == {"a": 5, "c": 20, "e": "x"}
 

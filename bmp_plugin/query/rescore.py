@@ -52,6 +52,19 @@ def rescore(lists, weights, docs, sums, geometry, index):
             x = end
 
 
+@kernel
+def read_impacts(terms, excess, docs, geometry, index, impacts):
+    """Impacts of terms int32[m] for positions docs int64[n], ascending, into impacts int64[m, n], which are 0 before.
+
+    excess int32[all terms] names the list of what a term's impacts are above 255, or is -1.
+    """
+    lists = np.empty(2, np.int32)
+    for i in range(len(terms)):
+        lists[0], lists[1] = terms[i], excess[terms[i]]
+        n = 2 if lists[1] >= 0 else 1
+        rescore(lists[:n], np.ones(n, np.int64), docs, impacts[i], geometry, index)
+
+
 @leaf
 def find_frequent(i, query, index, docs, at, counts):
     """Where the postings of the documents' superblocks begin into at int64[n], their number into counts int64[n]."""
