@@ -17,9 +17,8 @@ from bmp_plugin.parallel import in_order
 
 from .inversion import DEFAULT_BUDGET, Inverter
 from .runs import RUN_DOCUMENTS, RUN_POSTINGS, Run, make_run
-from .source import Documents, PostingBatch, SourceInfo
+from .source import LARGEST_IMPACT, Documents, PostingBatch, SourceInfo
 
-LARGEST_IMPACT = 2**31 - 1
 DOCIDS_AT_ONCE = 100_000
 
 

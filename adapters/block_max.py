@@ -9,7 +9,7 @@ import numpy as np
 from bmp_plugin import BmpIndex
 from bmp_plugin.index.strings import gather
 from bmp_plugin.kernels import kernel
-from bmp_plugin.query.exhaustive import read_list
+from bmp_plugin.query.exhaustive import read_term
 from bmp_plugin.query.lists import Index
 
 from .source import Documents, PostingBatch, SourceInfo
@@ -85,15 +85,8 @@ def read_terms(first, last, excess, index, list_docs, list_impacts, more_docs, m
     """
     at = np.int64(0)
     for t in range(first, last):
-        n = read_list(t, index, list_docs, list_impacts)
-        more = read_list(excess[t], index, more_docs, more_impacts) if excess[t] >= 0 else np.int64(0)
-        x = 0
+        n = read_term(t, excess[t], index, list_docs, list_impacts, more_docs, more_impacts)
+        docs[at:at + n] = list_docs[:n]
         for j in range(n):
-            impact = list_impacts[j]
-            while x < more and more_docs[x] < list_docs[j]:
-                x += 1
-            if x < more and more_docs[x] == list_docs[j]:
-                impact += more_impacts[x]
-            docs[at] = list_docs[j]
-            impacts[at] = np.int32(impact)
-            at += 1
+            impacts[at + j] = np.int32(list_impacts[j])
+        at += n

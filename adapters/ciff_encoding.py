@@ -13,15 +13,30 @@ _DOCID, _TF = 0x08, 0x10
 
 
 @kernel
-def _size(value):
-    """Bytes of a field of one byte of tag and ``value``; none for 0."""
-    if value == 0:
-        return 0
-    size = 2
+def _length_size(value):
+    """Bytes of a varint."""
+    size = 1
     while value > 127:
         value >>= 7
         size += 1
     return size
+
+
+@kernel
+def _put_length(out, at, value):
+    """Write a varint; returns the position after it."""
+    while value > 127:
+        out[at] = np.uint8(value & 0x7F | 0x80)
+        value >>= 7
+        at += 1
+    out[at] = np.uint8(value)
+    return at + 1
+
+
+@kernel
+def _size(value):
+    """Bytes of a field of one byte of tag and ``value``; none for 0."""
+    return 0 if value == 0 else 1 + _length_size(value)
 
 
 @kernel
@@ -30,13 +45,7 @@ def _put(out, at, tag, value):
     if value == 0:
         return at
     out[at] = tag
-    at += 1
-    while value > 127:
-        out[at] = np.uint8(value & 0x7F | 0x80)
-        value >>= 7
-        at += 1
-    out[at] = np.uint8(value)
-    return at + 1
+    return _put_length(out, at + 1, value)
 
 
 @kernel
@@ -60,25 +69,6 @@ def measure_lists(counts, docs, impacts, term_sizes, sizes, cfs):
         sizes[i] = size + (1 + _length_size(term_sizes[i]) + term_sizes[i] if term_sizes[i] else 0) + _size(counts[i]) \
             + _size(cf)
         lo = hi
-
-
-@kernel
-def _length_size(value):
-    size = 1
-    while value > 127:
-        value >>= 7
-        size += 1
-    return size
-
-
-@kernel
-def _put_length(out, at, value):
-    while value > 127:
-        out[at] = np.uint8(value & 0x7F | 0x80)
-        value >>= 7
-        at += 1
-    out[at] = np.uint8(value)
-    return at + 1
 
 
 @kernel

@@ -10,12 +10,10 @@ from bmp_plugin.errors import SourceError
 from bmp_plugin.quantize import Quantization
 
 from .arrays import ArraySource
-from .source import Documents
+from .source import LARGEST_IMPACT, Documents
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-LARGEST_IMPACT = 2**31 - 1
 
 
 class MatrixSource(ArraySource):

@@ -8,6 +8,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+LARGEST_IMPACT = 2**31 - 1
+"""What an impact may be at most, as in Lucene."""
+
 
 @dataclass
 class Documents:

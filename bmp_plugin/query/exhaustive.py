@@ -59,6 +59,23 @@ def read_list(t, index, docs, impacts):
 
 
 @kernel
+def read_term(t, excess, index, docs, impacts, more_docs, more_impacts):
+    """The postings of term t as of :func:`read_list`, with what its impacts are above 255 if ``excess`` is a list, not -1.
+
+    The last two arrays are room for that list.
+    """
+    n = read_list(t, index, docs, impacts)
+    more = read_list(excess, index, more_docs, more_impacts) if excess >= 0 else np.int64(0)
+    x = np.int64(0)
+    for j in range(n):
+        while x < more and more_docs[x] < docs[j]:
+            x += 1
+        if x < more and more_docs[x] == docs[j]:
+            impacts[j] += more_impacts[x]
+    return n
+
+
+@kernel
 def add_terms(terms, excess, weights, index, sums, matched):
     """Add terms int32[n] of weights float32[n], 0 allowed, to all their documents: sums float64[documents], matched bool.
 
@@ -70,14 +87,6 @@ def add_terms(terms, excess, weights, index, sums, matched):
     more_docs = np.empty(len(sums), np.int32)
     more_impacts = np.empty(len(sums), np.int64)
     for i in range(len(terms)):
-        n = read_list(terms[i], index, docs, impacts)
-        more = read_list(excess[i], index, more_docs, more_impacts) if excess[i] >= 0 else np.int64(0)
-        x = 0
-        for j in range(n):
-            impact = impacts[j]
-            while x < more and more_docs[x] < docs[j]:
-                x += 1
-            if x < more and more_docs[x] == docs[j]:
-                impact += more_impacts[x]
-            sums[docs[j]] += np.float64(np.float32(impact) * weights[i])
+        for j in range(read_term(terms[i], excess[i], index, docs, impacts, more_docs, more_impacts)):
+            sums[docs[j]] += np.float64(np.float32(impacts[j]) * weights[i])
             matched[docs[j]] = True
