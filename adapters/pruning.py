@@ -112,7 +112,7 @@ class PrunedSource:
             if pruning.document_share < 1:
                 self._find_lightest(self._lightest)
         tally = np.zeros(4, np.int64)       # postings, of them after each step
-        for batch in self._source.batches():
+        for batch in self._batches():
             docs, impacts = np.array(batch.docs, np.int32), np.array(batch.impacts, np.int32)
             counts = np.array(batch.counts, np.int64)
             left = prune(counts, docs, impacts, self._kept, self._lightest, pruning.term_share, tally)
@@ -129,10 +129,17 @@ class PrunedSource:
                         "share": _share(with_heavy - left, with_heavy)},
         }
 
+    def _batches(self) -> Iterator[PostingBatch]:
+        """The source's, of whose documents the kernels here make numbers of array elements."""
+        for batch in self._source.batches():
+            if len(batch.docs) and not 0 <= int(batch.docs.min()) <= int(batch.docs.max()) < len(self._kept):
+                raise SourceError(f"{self.info.path}: has a posting of a document that it does not list: export it again")
+            yield batch
+
     def _find_lightest(self, lightest: NDArray[np.int32]) -> None:
         """Each document's lightest impact that is kept, by two passes over the source."""
         lengths = np.zeros(len(lightest), np.int64)
-        for batch in self._source.batches():
+        for batch in self._batches():
             lengths += np.bincount(batch.docs, minlength=len(lengths))
         lengths[~self._kept] = 0
         ends = np.cumsum(lengths)
@@ -142,7 +149,7 @@ class PrunedSource:
         with tempfile.TemporaryFile(dir=self._temp_dir) as file:
             by_document = np.memmap(file, np.int32, "w+", shape=(total,))
             cursors = ends - lengths
-            for batch in self._source.batches():
+            for batch in self._batches():
                 scatter(np.ascontiguousarray(batch.docs, np.int32), np.ascontiguousarray(batch.impacts, np.int32), self._kept,
                         cursors, by_document)
             if not np.array_equal(cursors, ends):

@@ -38,12 +38,12 @@ def given_source(source: str | Path | PostingSource | Iterable[Document], field:
     else:
         from .vectors import VectorSource
 
-        opened = VectorSource(source, quantize=quantize, progress=progress)
+        opened = VectorSource(source, quantize=quantize, temp_dir=temp_dir, progress=progress)
     try:
         if prune:
             from .pruning import PrunedSource
 
-            yield cast(PostingSource, PrunedSource(opened, prune))
+            yield cast(PostingSource, PrunedSource(opened, prune, temp_dir))
         else:
             yield opened
     finally:
@@ -76,7 +76,7 @@ def open_source(path: str | Path, field: str = "contents", progress: bool = Fals
     """
     path = Path(path)
     if quantize is not None:
-        return _quantized(path, quantize, progress)
+        return _quantized(path, quantize, progress, temp_dir)
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file or folder: give {EXPECTED}")
     if path.is_dir():
@@ -100,7 +100,7 @@ def open_source(path: str | Path, field: str = "contents", progress: bool = Fals
     raise SourceError(f"{path}: {'an empty file' if not head else 'not recognized'}: give {EXPECTED}")
 
 
-def _quantized(path: Path, quantize: int | Quantization, progress: bool) -> PostingSource:
+def _quantized(path: Path, quantize: int | Quantization, progress: bool, temp_dir: str | Path | None) -> PostingSource:
     from .json_stream import begins_like_json, json_files
     from .vectors import VectorSource, json_documents
 
@@ -109,7 +109,8 @@ def _quantized(path: Path, quantize: int | Quantization, progress: bool) -> Post
     files = [] if path.is_dir() and _is_lucene_directory(path) else json_files(path)
     if not files or not begins_like_json(files[0]):
         raise SourceError(f"{path}: not JSON vectors, and only their weights can be quantized: leave quantize out")
-    return VectorSource(json_documents(path), quantize=quantize, origin=str(path.resolve()), progress=progress)
+    return VectorSource(json_documents(path), quantize=quantize, origin=str(path.resolve()), temp_dir=temp_dir,
+                        progress=progress)
 
 
 def _json_vectors(path: Path, progress: bool, threads: int, temp_dir: str | Path | None) -> PostingSource:

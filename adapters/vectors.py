@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import hashlib
 import numbers
+from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,14 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from bmp_plugin.errors import SourceError
+from bmp_plugin.index.strings import gather
 from bmp_plugin.quantize import Quantization
 
+from .docids import Docids
 from .inversion import DEFAULT_BUDGET, Inverter
 from .json_stream import json_files, json_objects
-from .source import Documents, PostingBatch, SourceInfo
+from .source import LARGEST_IMPACT, Documents, PostingBatch, SourceInfo
 
-LARGEST_IMPACT = 2**31 - 1
 _CHUNK = 1_000_000
 
 Document = tuple[str, Mapping[str, Any]] | Mapping[str, Any]
@@ -55,9 +57,9 @@ class VectorSource:
     origin : str
         What the manifest says that the documents come from.
     budget : int
-        Postings held in memory; beyond, they are spilled to a temporary folder (8 bytes a posting) until ``close``.
+        Postings held in memory; beyond, they are spilled to a temporary file (8 bytes a posting) until ``close``.
     temp_dir : str or Path, optional
-        Where that folder is made.
+        Folder of that file, which has no name; the system's if not given.
     progress : bool
         Show a progress bar while documents are read.
 
@@ -71,7 +73,7 @@ class VectorSource:
         self._quantization = Quantization.of(quantize)
         self._inverter = Inverter(budget, temp_dir)
         self._terms = _Numbers()
-        self._docids: list[bytes] = []
+        self._docids = Docids()
         self._digest = hashlib.sha256()
         try:
             places, heaviest = self._read(documents, min(_CHUNK, budget), progress)
@@ -80,15 +82,17 @@ class VectorSource:
             self._inverter.close()
             raise
         self._names = self._terms.names
+        joined, ends = self._docids.joined()
         details: dict[str, Any] = {}
         if self._quantization is not None:
             self._quantization = self._quantization.fitted(float(heaviest.max()) if len(heaviest) else 0.0)
             keep = self._quantization.impacts(heaviest) > 0            # else nothing of the document is left
-            places = places[keep]
-            self._docids = [docid for docid, kept in zip(self._docids, keep.tolist(), strict=True) if kept]
+            starts = np.concatenate([np.zeros(1, np.int64), ends])[:-1]
+            joined = gather(np.frombuffer(joined, np.uint8), starts[keep], ends[keep]).tobytes()
+            places, ends = places[keep], np.cumsum((ends - starts)[keep])
             self._digest.update(repr(self._quantization).encode())
             details["quantize"] = self._quantization.details(0, 0)
-        self._places = places
+        self._documents = Documents(joined, ends, places)
         for name in self._names:
             self._digest.update(name + b"\0")
         self.info = SourceInfo("vectors", origin, "sha256:" + self._digest.hexdigest(), len(places), details=details)
@@ -96,24 +100,19 @@ class VectorSource:
     def _read(self, documents: Iterable[Document], chunk: int,
               progress: bool) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """Numbers int32[n] of the documents that have weights, and the heaviest weight float32[n] of each."""
-        known: set[str] = set()
-        places: list[int] = []
-        heaviest: list[float] = []
+        places = array("i")
+        heaviest: list[NDArray[np.float32]] = []
         terms: list[int] = []
         weights: list[Any] = []
         counts: list[int] = []
         for number, document in enumerate(tqdm(documents, "reading vectors", unit=" documents", disable=not progress)):
             docid, vector = _docid_and_vector(number, document)
-            if docid in known:
-                raise SourceError(f"{self._origin}: document id {docid!r} comes twice: ids must be unique")
-            known.add(docid)
             try:
                 if not set(map(type, vector.values())) <= {int, float}:
                     _demand_numbers(vector)
                 kept = {token: weight for token, weight in vector.items() if weight}
                 if not kept:
                     continue
-                heaviest.append(max(kept.values()))
                 weights.extend(kept.values())
                 terms.extend(map(self._terms.__getitem__, kept))
                 self._docids.append(docid.encode())
@@ -122,14 +121,18 @@ class VectorSource:
             places.append(number)
             counts.append(len(kept))
             if len(weights) >= chunk:
-                self._take(places, counts, terms, weights)
+                heaviest.append(self._take(places, counts, terms, weights))
                 terms, weights, counts = [], [], []
-        self._take(places, counts, terms, weights)
-        return np.array(places, np.int32), np.array(heaviest, np.float32)
+        if counts:
+            heaviest.append(self._take(places, counts, terms, weights))
+        twice = self._docids.duplicate()
+        if twice is not None:
+            docid = self._docids[twice[0]].decode()
+            raise SourceError(f"{self._origin}: document id {docid!r} comes twice: ids must be unique")
+        return np.array(places, np.int32), np.concatenate([np.zeros(0, np.float32), *heaviest])
 
-    def _take(self, places: list[int], counts: list[int], terms: list[int], weights: list[Any]) -> None:
-        if not counts:
-            return
+    def _take(self, places: array[int], counts: list[int], terms: list[int], weights: list[Any]) -> NDArray[np.float32]:
+        """Take the last documents, each of ``counts`` postings: the heaviest weight float32[n] of each."""
         docs = np.repeat(np.array(places[-len(counts):], np.int32), counts)
         try:
             values = np.array(weights, np.float64)
@@ -145,12 +148,14 @@ class VectorSource:
         columns = np.array(terms, np.int32)
         for part in (docs, columns, stored):
             self._digest.update(part.data)
-        self._digest.update(b"\0".join(self._docids[-len(counts):]))
+        first = len(self._docids) - len(counts)
+        self._digest.update(b"\0".join(self._docids[at] for at in range(first, len(self._docids))))
         self._inverter.add(columns, docs, stored)
+        return np.asarray(np.maximum.reduceat(values, np.cumsum(counts) - counts), np.float32)
 
     def _bad_weight(self, at: int, counts: list[int], weights: list[Any]) -> SourceError:
         place = int(np.searchsorted(np.cumsum(counts), at, "right"))
-        docid = self._docids[place - len(counts)].decode()
+        docid = self._docids[len(self._docids) - len(counts) + place].decode()
         what, weight = "a number of at least 0", weights[at]
         if self._quantization is None and weight > 0:
             what = f"a whole number up to {LARGEST_IMPACT}: name the bits of the impacts (quantize=8)"
@@ -158,8 +163,7 @@ class VectorSource:
 
     def documents(self) -> Documents:
         """The documents with weights."""
-        ends = np.cumsum(np.fromiter(map(len, self._docids), np.int64, len(self._docids)))
-        return Documents(b"".join(self._docids), ends, self._places)
+        return self._documents
 
     def num_postings_hint(self) -> int | None:
         """How many postings there are, before quantization leaves any out."""

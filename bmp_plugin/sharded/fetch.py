@@ -69,6 +69,8 @@ def _copy(files: Any, root: str, text: bytes, target: Path, location: str) -> No
     try:
         manifest = json.loads(text)
         names = [f"{name}.bin" for name in manifest["arrays"]]
+        if not all(map(str.isidentifier, manifest["arrays"])):     # they become paths here
+            raise ValueError("an array's name is not a name")
     except (ValueError, TypeError, KeyError) as error:
         raise BmpError(f"{location}/{MANIFEST}: does not describe a block-max index") from error
     with staging(target) as folder:
