@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from bmp_plugin.conformance.fuzz.lucene import write_segments
 from bmp_plugin.errors import BmpError
 
 Document = Mapping[str, Any]
@@ -76,25 +77,6 @@ def index_with_anserini(java: Path, documents: Iterable[Document], folder: Path,
                folder, "-generator", "DefaultLuceneDocumentGenerator", "-threads", "1", "-impact", "-pretokenized",
                "-optimize", *flags]
     subprocess.run(command, check=True, capture_output=True)
-    return folder
-
-
-def rewrite_with_lucene(folder: Path, sources: Iterable[Path] = (), delete: Iterable[str] = ()) -> Path:
-    """Add whole segments of other indexes to ``folder`` and delete documents by docid, without merging."""
-    from jnius import autoclass
-
-    directories = autoclass("org.apache.lucene.store.FSDirectory")
-    paths = autoclass("java.nio.file.Paths")
-    config = autoclass("org.apache.lucene.index.IndexWriterConfig")()
-    config.setMergePolicy(autoclass("org.apache.lucene.index.NoMergePolicy").INSTANCE)
-    writer = autoclass("org.apache.lucene.index.IndexWriter")(directories.open(paths.get(str(folder))), config)
-    term, query = autoclass("org.apache.lucene.index.Term"), autoclass("org.apache.lucene.search.TermQuery")
-    for source in sources:
-        writer.addIndexes(directories.open(paths.get(str(source))))
-    for docid in delete:
-        writer.deleteDocuments(query(term("id", docid)))
-    writer.commit()
-    writer.close()
     return folder
 
 
@@ -163,14 +145,14 @@ def lucene_index(java: Path, cranfield_documents: list[Document], tmp_path_facto
             return claim_lucene_8(Path(shutil.copytree(get("nasty"), folder)))
         request.getfixturevalue("host")                 # starts the JVM with Lucene in it
         if name == "segments":
-            return rewrite_with_lucene(folder, [
+            return write_segments(folder, [
                 index_with_anserini(java, cranfield_documents[i::3], root / f"part{i}") for i in range(3)])
         assert name == "deletions"
         shutil.copytree(get("segments"), folder)
         gone = [document["id"] for i, document in enumerate(cranfield_documents) if i % 5 == 0]
         # and every document with some token, so that one is left in the dictionary without a live posting
         gone += [document["id"] for document in cranfield_documents if DELETED_TOKEN in document["vector"]]
-        return rewrite_with_lucene(folder, delete=gone)
+        return write_segments(folder, deleted=gone)
 
     def get(name: str) -> Path:
         if name not in built:

@@ -107,6 +107,7 @@ def test_every_figure_of_ours(result):
     assert len(found["kernel_ms"]) == 2
     assert 0 < min(found["kernel_ms"]) < max(found["round_mean_ms"])
     assert set(found["queries_a_second"]) == {"1", "2"}
+    assert len(result["engines"]["ours"]["gains_of_two_threads"]) == result["rounds"]
     assert 0 <= found["ndcg_10"] <= 1
 
 

@@ -13,10 +13,11 @@ from typing import Any
 from urllib.error import URLError
 
 import pytest
-from conftest import VectorEncoder, ranking, rewrite_with_lucene
+from conftest import VectorEncoder, ranking
 from tiny_onnx import write_splade_model
 
 from bmp_plugin import BmpError, BmpIndex
+from bmp_plugin.conformance.fuzz.lucene import write_segments
 from bmp_plugin.errors import MissingDependencyError
 
 
@@ -302,7 +303,7 @@ class TestIndexBeside:
         before = dropin(str(copy), None)
         assert before.bmp_index.manifest["block_size"] == 32
         best = before.search("flow", 1)[0].docid
-        rewrite_with_lucene(copy, delete=[best])
+        write_segments(copy, deleted=[best])
         with pytest.raises(BmpError, match="changed"):
             before.doc("1")                 # numbers may mean other documents now
         after = dropin(str(copy), None, progress=False)

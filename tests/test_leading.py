@@ -1,6 +1,7 @@
 """The order by leading terms: what it says it is, for any number of threads, and the same answers."""
 import numpy as np
 import pytest
+from term_numbers import source_of
 
 from bmp_plugin import BmpIndex, BmpSearcher
 from bmp_plugin.adapters.arrays import ArraySource
@@ -16,29 +17,6 @@ def vectors():
             for _ in range(DOCUMENTS)]
 
 
-def source_of(vectors, numbers=None):
-    ptr = np.cumsum([0, *map(len, vectors)])
-    terms = np.array([t for vector in vectors for t in vector])
-    impacts = np.array([x for vector in vectors for x in vector.values()])
-    source = ArraySource(ptr, terms, impacts, [f"d{i}" for i in range(len(vectors))], [f"t{i}" for i in range(TERMS)])
-    source.__class__ = Gaps if numbers else ArraySource
-    return source
-
-
-class Gaps(ArraySource):
-    """Deleted documents in between."""
-
-    def documents(self):
-        found = super().documents()
-        found.numbers = found.numbers * 3 + 5
-        return found
-
-    def batches(self):
-        for batch in super().batches():
-            batch.docs = batch.docs * 3 + 5
-            yield batch
-
-
 @pytest.mark.parametrize("threads", [1, 4])
 @pytest.mark.parametrize("gaps", [False, True])
 def test_documents_are_sorted_by_their_leading_terms(vectors, threads, gaps):
@@ -48,15 +26,15 @@ def test_documents_are_sorted_by_their_leading_terms(vectors, threads, gaps):
         leading = sorted(vectors[doc], key=lambda t: (-vectors[doc][t], t))[:LEADING]
         return [(-df[t], t) for t in leading] + [(0, TERMS)] * (LEADING - len(leading))
 
-    source = source_of(vectors, gaps)
+    source = source_of(vectors, TERMS, gaps)
     found = leading_order(source, source.documents(), threads=threads)
     assert found.dtype == np.int32
     assert found.tolist() == sorted(range(DOCUMENTS), key=key)
 
 
 def test_answers_are_the_same(vectors, tmp_path):
-    plain = BmpSearcher(BmpIndex.build(source_of(vectors), tmp_path / "none.bmp", progress=False))
-    index = BmpIndex.build(source_of(vectors), tmp_path / "leading.bmp", reorder="leading", threads=2, progress=False)
+    plain = BmpSearcher(BmpIndex.build(source_of(vectors, TERMS), tmp_path / "none.bmp", progress=False))
+    index = BmpIndex.build(source_of(vectors, TERMS), tmp_path / "leading.bmp", reorder="leading", threads=2, progress=False)
     index.verify()
     assert index.manifest["reorder"] == "leading"
     assert not np.array_equal(index.arrays["doc_number"], np.arange(DOCUMENTS))

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import DELETED_TOKEN, LUCENE_INDEXES, rewrite_with_lucene
+from conftest import DELETED_TOKEN, LUCENE_INDEXES
 
 from bmp_plugin.adapters import posting_reader
 from bmp_plugin.adapters.lucene import LuceneSource, fingerprint, is_lucene_directory
+from bmp_plugin.conformance.fuzz.lucene import write_segments
 from bmp_plugin.errors import MissingDependencyError, SourceError
 
 
@@ -117,7 +118,7 @@ def test_fingerprint_follows_the_commit(lucene_index: Any, host: Any, tmp_path: 
     shutil.copytree(lucene_index("cranfield"), path)
     before = fingerprint(path)
     assert before == fingerprint(lucene_index("cranfield"))
-    rewrite_with_lucene(path, delete=["1"])
+    write_segments(path, deleted=["1"])
     after = fingerprint(path)
     assert after != before
     newest = next(path.glob("segments_*"))

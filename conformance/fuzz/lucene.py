@@ -5,7 +5,7 @@ import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import IO, Any
@@ -23,7 +23,7 @@ def build(case: Case, folder: Path) -> Path:
     parts = [_index(segment, folder / f"part{i}") for i, segment in enumerate(case.segments)]
     if len(parts) == 1 and not case.deleted:
         return parts[0]
-    return _joined(parts, case.deleted, folder / "index")
+    return write_segments(folder / "index", parts, case.deleted)
 
 
 def _index(documents: Sequence[Document], folder: Path) -> Path:
@@ -41,7 +41,8 @@ def _index(documents: Sequence[Document], folder: Path) -> Path:
     return folder
 
 
-def _joined(parts: Sequence[Path], deleted: Sequence[str], folder: Path) -> Path:
+def write_segments(folder: Path, sources: Iterable[Path] = (), deleted: Iterable[str] = ()) -> Path:
+    """Add whole segments of other indexes to the index in ``folder``, then delete documents by docid, without merging."""
     from pyserini.pyclass import autoclass
 
     directories, paths = autoclass("org.apache.lucene.store.FSDirectory"), autoclass("java.nio.file.Paths")
@@ -49,8 +50,8 @@ def _joined(parts: Sequence[Path], deleted: Sequence[str], folder: Path) -> Path
     config = autoclass("org.apache.lucene.index.IndexWriterConfig")()
     config.setMergePolicy(autoclass("org.apache.lucene.index.NoMergePolicy").INSTANCE)
     writer = autoclass("org.apache.lucene.index.IndexWriter")(directories.open(paths.get(str(folder))), config)
-    for part in parts:
-        writer.addIndexes(directories.open(paths.get(str(part))))
+    for source in sources:
+        writer.addIndexes(directories.open(paths.get(str(source))))
     for docid in deleted:
         writer.deleteDocuments(query(term("id", docid)))
     writer.commit()
