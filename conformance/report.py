@@ -33,8 +33,7 @@ def figures(row: Row, num_postings: int) -> Result:
     starts = {name: float(np.median([start[name] for start in again])) for name in row.starts[0]}
     return {"engine": row.contestant.peer, "settings": dict(row.contestant.settings), "index_bytes": row.index_bytes,
             "bytes_a_posting": row.index_bytes / max(1, num_postings), "build": row.build, "new_process": starts,
-            "serving": row.serving,
-            "k": by_k}
+            "serving": row.serving, "gains_of_two_threads": row.gains, "k": by_k}
 
 
 def _times(times: Any) -> Result:
@@ -68,6 +67,10 @@ def markdown(result: Result) -> str:
     lines += _section("Kernel against kernel, mean milliseconds", _kernel_table(safe, result["k"]))
     lines += _section("How many times as fast", _ratio_table(safe, result["k"]))
     lines += _section("Batch of all queries, queries a second", _batch_table(safe, result["k"]))
+    gains = [gain for engine in safe.values() for gain in engine["gains_of_two_threads"]]
+    if gains:
+        lines += [f"Two threads that share nothing did {np.median(gains):.2f} times the work of one on this machine meanwhile"
+                  f" ({_range(gains, '.2f')}).", ""]
     lines += ["## Index, and a new process", "", *_index_table(result), ""]
     return "\n".join(lines)
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from bmp_plugin.errors import BmpError, MissingDependencyError
 
 from .agreement import Agreement
+from .bandwidth import gain_of_threads
 from .collection import Collection
 from .peers import PEERS, Contestant, Query
 from .processes import EngineProcess, run_once
@@ -49,7 +50,8 @@ class Plan:
 class Row:
     """What was measured of a contestant: times float64[queries] in seconds by k, one array a round, and the rest.
 
-    ``serving`` is the memory that its process takes after it has answered all queries at every k.
+    ``serving`` is the memory that its process takes after it has answered all queries at every k; ``gains`` what two threads
+    gain on this machine that share nothing, measured once a round beside its batches.
     """
 
     contestant: Contestant
@@ -61,6 +63,7 @@ class Row:
     agreement: dict[int, dict[str, float]] = field(default_factory=dict)
     kernel: dict[int, list[float]] = field(default_factory=dict)
     throughput: dict[int, dict[int, list[float]]] = field(default_factory=dict)
+    gains: list[float] = field(default_factory=list)
 
 
 def say(text: str) -> None:
@@ -169,6 +172,8 @@ class _Run:
     def _batch(self, row: Row, k: int) -> None:
         if row.contestant.settings:
             return
+        if k == self._plan.ks[0]:
+            row.gains.append(gain_of_threads(max(BATCH_THREADS)))
         for threads in BATCH_THREADS:
             rate = self._process(row.contestant.peer).ask("throughput", dict(row.contestant.settings), k, threads)
             if rate is not None:
