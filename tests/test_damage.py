@@ -72,11 +72,11 @@ def edit(folder, **entries):
 
 
 def test_cases():
-    outcome = run(3, range(250), lambda number, verdict: print(number, verdict))
+    outcome = run(3, range(100), lambda number, verdict: print(number, verdict))
     assert not outcome.failures
-    assert outcome.sorts["refused"] > 50
-    assert outcome.sorts["sealed, refused"] > 20
-    assert outcome.sorts["sealed, answered"] > 5            # else nothing was sealed well enough to be searched
+    assert outcome.sorts["refused"] > 20
+    assert outcome.sorts["sealed, refused"] > 10
+    assert outcome.sorts["sealed, answered"] > 2            # else nothing was sealed well enough to be searched
 
 
 def test_the_command_says_what_failed(monkeypatch, capsys):
@@ -112,7 +112,7 @@ def test_verify_finds_every_changed_byte(plain, sharded, capsys):
     for folder in (plain, sharded, sharded / "shard-001.bmp"):
         path = folder / "manifest.json"
         data = path.read_bytes()
-        for at in range(0, len(data), 11):
+        for at in range(0, len(data), 31):
             flip(path, at)
             assert main(["verify", str(folder)]) in (1, 2), data[max(at - 20, 0):at + 20]
             path.write_bytes(data)
@@ -164,7 +164,7 @@ HOSTILE = {
     "a document beyond the last": ("rank_doc", lambda f: 5, 2**31 - 1),
     "a docid's end that falls": ("docid_end", lambda f: 5, 0),
     "a docid's end beyond all docids": ("docid_end", lambda f: 5, 2**40),
-    "a docid that is no text": ("docid_bytes", lambda f: 0, 0xC3),
+    "a docid that is no text": ("docid_bytes", lambda f: 0, 0xFF),
     "a term that is no text": ("term_bytes", lambda f: 0, 0xFF),
     "a negative number": ("doc_number", lambda f: 5, -7),
     "an excess that is no list": ("term_excess", lambda f: 0, 10**6),
@@ -203,8 +203,8 @@ def test_details_are_checked(plain, details, sound):
 
 
 @pytest.mark.parametrize("entries", [
-    {"created_with": 3}, {"reorder": ["bp"]}, {"block_size": 8.5}, {"num_docs": 900.0}, {"num_postings": 1}, {"num_postings": -1},
-    {"num_postings": 10**300}, {"sha256": "0"}, {"sha256": None, "more": 1}])
+    {"created_with": 3}, {"reorder": ["bp"]}, {"block_size": 8.5}, {"num_docs": 900.0}, {"num_postings": 1},
+    {"num_postings": -1}, {"num_postings": 10**300}, {"sha256": "0"}, {"sha256": None, "more": 1}])
 def test_entries_are_checked(plain, entries):
     path = plain / "manifest.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | entries))
@@ -219,7 +219,7 @@ def test_manifests_of_before_have_no_seal(plain):
     path.write_text(json.dumps(manifest))
     assert main(["verify", str(plain)]) == 0
     path.write_text(json.dumps(manifest | {"sha25v": "0" * 64}))               # which a flipped bit may make of a seal
-    with pytest.raises(DamagedIndexError, match="manifest.json: is not what was written"):
+    with pytest.raises(DamagedIndexError, match=r"manifest.json: is not what was written"):
         BmpIndex.open(plain)
 
 
@@ -240,12 +240,17 @@ def test_gigantic_claims_are_refused(plain):
         tracemalloc.stop()
 
 
+ONE = b'{"format": "bmp-plugin block-max index", '
+MANY = b'{"format": "bmp-plugin block-max index, sharded", '
+
+
 @pytest.mark.parametrize("text", [
-    b"", b"null", b"[" * 10**6, b'{"a":' * 10**5, b" " * (2**24 + 1), b"\xff\xfe", b'{"format": "bmp-plugin block-max index", "x": NaN}',
-    b'{"format": ["bmp-plugin block-max index, "]}', b'{"format": "bmp-plugin block-max index, sharded", "version": ' + b"9" * 9999 + b"}",
-    b'{"format": "bmp-plugin block-max index, sharded", "version": 1, "shards": [' + b'{"name": "a"},' * 10**6 + b"{}]}",
-    b'{"format": "bmp-plugin block-max index", "version": 3, "counts": ' + b"[" * 10**5 + b"]" * 10**5 + b"}"],
-    ids=["empty", "null", "deep", "deep objects", "large", "no text", "nan", "list", "long", "million shards", "deep counts"])
+    b"", b"null", b"[" * 10**6, b'{"a":' * 10**5, b" " * (2**24 + 1), b"\xff\xfe", ONE + b'"x": NaN}',
+    b'{"format": ["bmp-plugin block-max index, "]}', MANY + b'"version": ' + b"9" * 9999 + b"}",
+    MANY + b'"version": 1, "shards": [' + b'{"name": "a"},' * 10**6 + b"{}]}",
+    ONE + b'"version": 3, "counts": ' + b"[" * 10**5 + b"]" * 10**5 + b"}", MANY + b'"version": 1, "\xe4": 1}'],
+    ids=["empty", "null", "deep", "deep objects", "large", "no text", "nan", "list", "long", "million shards", "deep counts",
+         "broken name"])
 def test_nonsense_manifests_are_refused(plain, text):
     (plain / "manifest.json").write_bytes(text)
     with pytest.raises(BmpError, match=re.escape(str(plain))) as caught:
@@ -277,9 +282,9 @@ def test_names_do_not_leave_the_folder(plain, sharded, tmp_path, monkeypatch):
     manifest = json.loads((plain / "manifest.json").read_text())
     for names in ({"../evil": {"sha256": "0" * 64}}, ["../evil"], {"/evil": {}}):
         (plain / "manifest.json").write_text(json.dumps(manifest | {"arrays": names}))
-        with pytest.raises(BmpError, match="manifest.json"):
+        with pytest.raises(BmpError, match=r"manifest.json"):
             BmpIndex.open(plain)
-        with pytest.raises(BmpError, match="manifest.json: does not describe a block-max index"):
+        with pytest.raises(BmpError, match=r"manifest.json: does not describe a block-max index"):
             local_copy(plain.as_uri())
     assert not list((tmp_path / "cache").rglob("evil*"))
     shards = json.loads((sharded / "manifest.json").read_text())["shards"]
@@ -358,7 +363,8 @@ def test_memory_of_proofs_is_bounded(own_memory, plain, monkeypatch):
 def test_a_shard_of_other_numbers_is_refused(sharded):
     shards = json.loads((sharded / "manifest.json").read_text())["shards"]
     first, second = shards[0], shards[1]
-    edit(sharded, shards=[first | {"num_docs": first["num_docs"] - 1}, second | {"num_docs": second["num_docs"] + 1}, shards[2]])
+    edit(sharded, shards=[first | {"num_docs": first["num_docs"] - 1}, second | {"num_docs": second["num_docs"] + 1},
+                          shards[2]])
     with pytest.raises(BmpError, match="has not the documents that the manifest says"):
         ShardedSearcher(sharded)
 

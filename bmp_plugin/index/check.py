@@ -154,10 +154,12 @@ def _check_text(demand: Demand, raw: NDArray[np.uint8], ends: NDArray[np.int64],
 def _are_inverse(ranks, docs):
     """Whether ranks int32[n] and docs int32[n] are permutations, and each is the other's inverse."""
     n = len(ranks)
+    wrong = 0
     for i in range(n):
         if ranks[i] < 0 or ranks[i] >= n or docs[ranks[i]] != i:
-            return False
-    return True
+            wrong = 1
+            break
+    return wrong == 0
 
 
 @kernel

@@ -15,7 +15,7 @@ import math
 import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeGuard
 
 from ..errors import BmpError, DamagedIndexError
 from .layout import ARRAYS, BLOCK_SIZES, FORMAT, VERSION, Geometry
@@ -70,7 +70,7 @@ def check_seal(path: Path, data: bytes, manifest: Mapping[str, Any], unsealed: C
         raise DamagedIndexError(f"{path}: is not what was written (checksum); build the index again")
 
 
-def is_digest(value: object) -> bool:
+def is_digest(value: object) -> TypeGuard[str]:
     """Whether a value is a SHA-256 as manifests state it."""
     return isinstance(value, str) and len(value) == len(BLANK) and set(value) <= set("0123456789abcdef")
 

@@ -108,12 +108,12 @@ def is_sharded(path: str | Path) -> bool:
     """Whether a folder holds a sharded index rather than anything else."""
     try:
         return _decoded(read_bytes(Path(path))).get("format") == FORMAT
-    except (OSError, BmpError, msgspec.DecodeError, RecursionError):
+    except (OSError, BmpError, ValueError, RecursionError):          # of which msgspec's errors are, and those of UTF-8
         return False
 
 
 def _decoded(data: bytes) -> dict[str, Any]:
-    """A manifest as a dict, an empty one if it is something else. Errors: ``msgspec.DecodeError``, ``RecursionError``."""
+    """A manifest as a dict, an empty one if it is something else. Errors: ``ValueError``, ``RecursionError``."""
     decoded = msgspec.json.decode(data)
     return decoded if isinstance(decoded, dict) else {}
 
@@ -133,7 +133,7 @@ def read_manifest(folder: Path) -> Manifest:
                        f"{VERSION}; build the index again")
     try:
         manifest = msgspec.json.decode(data, type=Manifest)
-    except msgspec.ValidationError as error:
+    except ValueError as error:
         raise DamagedIndexError(f"{path}: {error}; build the index again") from error
     _check(path, manifest)
     check_seal(path, data, entries, [field.name for field in msgspec.structs.fields(Manifest)])

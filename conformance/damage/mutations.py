@@ -113,7 +113,7 @@ def _shuffle(path: Path, _: Path, __: list[Path], rng: random.Random) -> str:
 
 def _swap(path: Path, _: Path, files: list[Path], rng: random.Random) -> str:
     same = [file for file in files if file.stat().st_size == path.stat().st_size]
-    other = rng.choice(same if rng.random() < 0.5 else files)
+    other = rng.choice(same if same and rng.random() < 0.5 else files)
     mine, theirs = _read(path), _read(other)
     path.write_bytes(theirs)
     other.write_bytes(mine)
@@ -229,5 +229,6 @@ def _places(value: Any) -> list[tuple[Any, Any]]:
     return [(value, key) for key in keys] + [place for key in keys for place in _places(value[key])]
 
 
-_OF_FILES = (_flip, _flip, _set_numbers, _set_numbers, _nudge, _nudge, _truncate, _extend, _fill, _shuffle, _swap, _take, _remove)
+_OF_FILES = (_flip, _flip, _set_numbers, _set_numbers, _nudge, _nudge, _truncate, _extend, _fill, _shuffle, _swap, _take,
+             _remove)
 _OF_MANIFESTS = (_change_entry, _change_entry, _change_entry, _change_entry, _swap_entries, _grow, _nonsense)

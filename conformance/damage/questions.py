@@ -7,6 +7,7 @@ import io
 import json
 import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from bmp_plugin.sharded.searcher import ShardedSearcher
 from .specimens import QUERIES
 
 ANSWER, REFUSAL, FAILURE = "answer", "refusal", "failure"
-KS = (1, 10, 100_000)
+KS = (1, 10, 2000)
 Reply = tuple[str, str]
 Replies = dict[str, Reply]
 
@@ -45,14 +46,21 @@ def ask_all(folder: Path) -> Replies:
         lambda: searchers.append(BmpSearcher(index) if isinstance(index, BmpIndex) else ShardedSearcher(index)))
     for searcher in searchers:
         with searcher:
-            for number, query in enumerate(QUERIES):
-                for k in KS:
-                    replies[f"search {number} {k}"] = _reply(lambda query=query, k=k: _hits(searcher.search(query, k)))
-                replies[f"two steps {number}"] = _reply(
-                    lambda query=query: _hits(searcher.search(query, 20, alpha=0.9, beta=0.4, budget=2)))
-                replies[f"score {number}"] = _reply(
-                    lambda query=query: searcher.score(query, ["d1", "d5", "ß0", "nobody"]).tobytes())
-                replies[f"explain {number}"] = _reply(lambda query=query: searcher.explain(query, "d7").as_dict())
+            replies |= _ask_searcher(searcher)
+    return replies
+
+
+def _ask_searcher(searcher: Any) -> Replies:
+    replies = {}
+    for number, query in enumerate(QUERIES):
+        asked = partial(searcher.search, query)
+        for k in KS:
+            replies[f"search {number} {k}"] = _reply(lambda asked=asked, k=k: _hits(asked(k)))
+        replies[f"two steps {number}"] = _reply(lambda asked=asked: _hits(asked(20, alpha=0.9, beta=0.4, budget=2)))
+        score = partial(searcher.score, query, ["d1", "d5", "ß0", "nobody"])
+        replies[f"score {number}"] = _reply(lambda score=score: score().tobytes())
+        explain = partial(searcher.explain, query, "d7")
+        replies[f"explain {number}"] = _reply(lambda explain=explain: explain().as_dict())
     return replies
 
 

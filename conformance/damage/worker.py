@@ -58,7 +58,9 @@ def try_case(specimens: Path, scratch: Path, seed: int, number: int, golden: dic
     shutil.copytree(specimens / "mine" / kind, folder)
     before = _contents(folder)
     done = mutate(folder, specimens / "other" / kind, rng)
-    sealed = rng.random() < SEALED_SHARE and reseal(folder)
+    sealed = rng.random() < SEALED_SHARE
+    if sealed:
+        reseal(folder)
     changed = before != _contents(folder)
     done = f"{kind}{' (sealed)' if sealed else ''}: {done}"
     announce(done)
