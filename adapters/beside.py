@@ -125,7 +125,13 @@ def _fresh(target: Path, wanted: str) -> BmpIndex | None:
     if source["kind"] != "lucene" or source["details"].get("field") != FIELD or "pruning" in source["details"]:
         raise BuildError(f"{target}: was built from something else than all of the field '{FIELD}' of a Lucene index: "
                          "remove it, or name another place with bmp_dir")
-    return index if source["fingerprint"] == wanted else None
+    if source["fingerprint"] != wanted:
+        return None
+    try:
+        _ = index.arrays            # proved at their first use
+    except BmpError:
+        return None                 # damaged
+    return index
 
 
 def lucene_directory_of(index: BmpIndex | ShardedIndex, directory: Path | None = None) -> Path:

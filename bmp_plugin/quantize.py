@@ -77,7 +77,8 @@ def quantize_query(query: Mapping[str, Any], scale: float) -> dict[str, Any]:
         if isinstance(weight, numbers.Real) and not isinstance(weight, bool) and math.isfinite(weight):
             if weight < 0:
                 raise ValueError(f"weight {weight!r} of query token {token!r} is negative; weights are at least 0")
-            weight = round(float(weight) * scale)
+            product = float(weight) * scale
+            weight = round(product) if math.isfinite(product) else product          # refused as any that is too large
             if weight == 0:
                 continue
         quantized[token] = weight

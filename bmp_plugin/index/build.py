@@ -19,7 +19,9 @@ from ..parallel import in_order
 from .batches import IMPACTS, EncodedBatch, Numbering, encode_postings
 from .docid_order import docid_ranks
 from .layout import ARRAYS, DENSE, FORMAT, FREQUENT, GAPS, RARE, VERSION, Geometry, check_block_size
-from .store import ArrayWriter, staging, write_manifest
+from .manifest import write_manifest
+from .proof import Identity
+from .store import ArrayWriter, staging
 from .strings import gather
 
 if TYPE_CHECKING:
@@ -60,6 +62,7 @@ def build_index(source: PostingSource, output: Path, *, block_size: int, reorder
             build.abandon()
         manifest |= {"reorder": reorder, "source": asdict(source.info), "created_with": versions()}
         write_manifest(folder, manifest)
+        Identity(folder, ARRAYS).remember()
 
 
 def _check_documents(source: PostingSource, documents: Documents) -> None:

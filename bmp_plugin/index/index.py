@@ -1,16 +1,21 @@
 """BmpIndex: an index directory as arrays, and how one is made."""
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from .check import check_content, check_tables
-from .layout import DEFAULT_BLOCK_SIZE, Geometry
-from .store import open_arrays, read_manifest, verify_checksums
+from .layout import ARRAYS, DEFAULT_BLOCK_SIZE, Geometry
+from .manifest import read_manifest
+from .proof import Identity, ensure, prove_now
+from .store import open_arrays, verify_arrays
 from .strings import decode, select
 from .terms import TermTable
 
@@ -31,19 +36,18 @@ class BmpIndex:
         What the index says of itself: counts, block size, source, checksums, versions.
     num_docs, num_terms, num_postings : int
     arrays : dict of name -> array
-        The arrays of :data:`bmp_plugin.index.layout.ARRAYS`.
+        The arrays of :data:`bmp_plugin.index.layout.ARRAYS`, proved at their first use: see :mod:`.proof`.
     """
 
-    def __init__(self, path: Path, manifest: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
+    def __init__(self, path: Path, manifest: dict[str, Any], arrays: dict[str, NDArray[Any]], identity: Identity) -> None:
         self.path = path
         self.manifest = manifest
-        self.arrays = arrays
+        self._unproved = arrays
+        self._identity = identity
         self.num_docs: int = manifest["counts"]["num_docs"]
         self.num_terms: int = manifest["counts"]["num_terms"]
         self.num_postings: int = manifest["num_postings"]
         self.geometry = Geometry(self.num_docs, manifest["block_size"])
-        self._docid_bytes = arrays["docid_bytes"].data
-        self._terms = TermTable(arrays["term_bytes"], arrays["term_end"])
 
     @classmethod
     def build(cls, source: str | Path | PostingSource | Iterable[Document], output: str | Path, *, reorder: str = "none",
@@ -100,18 +104,39 @@ class BmpIndex:
         Errors: ``FileNotFoundError``; :class:`bmp_plugin.BmpError` for a directory that is not an index or damaged.
         """
         path = Path(path)
+        identity = Identity(path, ARRAYS)
         manifest = read_manifest(path)
         arrays = open_arrays(path, manifest)
-        check_tables(path, arrays, Geometry(manifest["counts"]["num_docs"], manifest["block_size"]))
-        return cls(path, manifest, arrays)
+        check_tables(path, arrays, Geometry(manifest["counts"]["num_docs"], manifest["block_size"]), manifest["num_postings"])
+        return cls(path, manifest, arrays, identity.if_still(Identity(path, ARRAYS)))
+
+    @cached_property
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        ensure(self._identity, self._prove)
+        return self._unproved
 
     def verify(self) -> None:
         """Compare every file with its checksum and every posting with what the layout says of it.
 
         Errors: :class:`bmp_plugin.errors.DamagedIndexError` naming the file.
         """
-        verify_checksums(self.path, self.manifest)
-        check_content(self.path, self.arrays, self.geometry)
+        prove_now(self._identity, self._prove)
+
+    def _prove(self) -> None:
+        total = sum(array.nbytes for array in self._unproved.values())
+        with tqdm(total=total, unit="B", unit_scale=True, desc=f"verifying {self.path.name}", delay=1, disable=None,
+                  leave=False, file=sys.stderr) as bar:
+            for done in verify_arrays(self.path, self.manifest, self._unproved):
+                bar.update(done)
+        check_content(self.path, self._unproved, self.geometry)
+
+    @cached_property
+    def _terms(self) -> TermTable:
+        return TermTable(self.arrays["term_bytes"], self.arrays["term_end"])
+
+    @cached_property
+    def _docid_bytes(self) -> memoryview:
+        return self.arrays["docid_bytes"].data
 
     @property
     def size_bytes(self) -> int:

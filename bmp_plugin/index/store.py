@@ -3,10 +3,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BmpError, BuildError, DamagedIndexError
-from .layout import ARRAYS, BLOCK_SIZES, FORMAT, VERSION, Geometry, dtype
+from .layout import ARRAYS, FORMAT, Geometry, dtype
+from .manifest import MANIFEST
 
-MANIFEST = "manifest.json"
 TEMPORARY = ".building-"
+BYTES_AT_ONCE = 2**24
 Arrays = dict[str, NDArray[Any]]
 
 
@@ -144,69 +145,6 @@ def _replace(folder: Path, output: Path) -> None:
         shutil.rmtree(old.parent, ignore_errors=True)
 
 
-def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
-    """Write the manifest last: a folder without one is not an index."""
-    with open(folder / MANIFEST, "w", encoding="utf-8") as file:
-        json.dump(manifest, file, indent=1, ensure_ascii=False)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest, its form checked. Errors: ``FileNotFoundError``, :class:`DamagedIndexError`, :class:`BmpError`."""
-    path = folder / MANIFEST
-    if not folder.exists():
-        raise FileNotFoundError(f"{folder}: there is no such index")
-    if not path.is_file():
-        raise BmpError(f"{folder}: is not a block-max index (it has no {MANIFEST}); build one with `bmp-plugin index`")
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise DamagedIndexError(f"{path}: is not valid JSON ({error}); build the index again") from error
-    if isinstance(manifest, dict) and str(manifest.get("format")).startswith(f"{FORMAT}, "):
-        raise BmpError(f"{folder}: is a {manifest['format'].removeprefix(f'{FORMAT}, ')} index; search it with "
-                       "bmp_plugin.ShardedSearcher, or one of its shards")
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise BmpError(f"{path}: does not describe a block-max index; build one with `bmp-plugin index`")
-    if manifest.get("version") != VERSION:
-        raise BmpError(f"{path}: has version {manifest.get('version')!r} of the layout and this bmp-plugin reads "
-                       f"version {VERSION}; build the index again")
-    _check_form(path, manifest)
-    return manifest
-
-
-def _check_form(path: Path, manifest: dict[str, Any]) -> None:
-    def damaged(what: str) -> DamagedIndexError:
-        return DamagedIndexError(f"{path}: {what}; build the index again")
-
-    def is_count(value: object) -> bool:
-        return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**62
-
-    counts = manifest.get("counts")
-    if not isinstance(counts, dict) or not all(is_count(counts.get(name)) for name in _free_counts()):
-        raise damaged("lacks a count")
-    if manifest.get("block_size") not in BLOCK_SIZES or isinstance(manifest["block_size"], bool):
-        raise damaged(f"has the block size {manifest.get('block_size')!r}")
-    if counts["num_docs"] >= 2**31 or counts["num_terms"] >= 2**31:
-        raise damaged("counts more documents or terms than 31 bits hold")
-    if any(manifest.get(name) != counts[name] for name in ("num_docs", "num_terms")) \
-            or not is_count(manifest.get("num_postings")):
-        raise damaged("contradicts its own counts")
-    arrays = manifest.get("arrays")
-    if not isinstance(arrays, dict) or set(arrays) != set(ARRAYS):
-        raise damaged("does not list the arrays of this layout")
-    source = manifest.get("source")
-    if not isinstance(source, dict) or not all(isinstance(source.get(x), str) for x in ("kind", "path", "fingerprint")) \
-            or not is_count(source.get("num_docs")) or not isinstance(source.get("ties_by_docid"), bool) \
-            or not isinstance(source.get("details"), dict):
-        raise damaged("does not say what the index was built from")
-
-
-def _free_counts() -> set[str]:
-    return {name for spec in ARRAYS.values() for name in spec.shape} - (set(Geometry(1, 8).counts()) - {"num_docs"})
-
-
 def open_arrays(folder: Path, manifest: dict[str, Any]) -> Arrays:
     """Memory-map every array, read-only, after comparing each file's size with the manifest's counts."""
     counts = dict(manifest["counts"])
@@ -215,19 +153,31 @@ def open_arrays(folder: Path, manifest: dict[str, Any]) -> Arrays:
 
 
 def open_array(folder: Path, name: str, shape: tuple[int, ...]) -> NDArray[Any]:
-    """Memory-map one array, read-only. Errors: :class:`DamagedIndexError` for a file of another size, or none."""
+    """Memory-map one array, read-only.
+
+    Errors: :class:`DamagedIndexError` for a file of another size, or none; for a pipe, a device or a folder in its place.
+    """
     path = folder / f"{name}.bin"
     size = dtype(name).itemsize
     for extent in shape:
         size *= extent
     try:
-        actual = path.stat().st_size
+        status = path.stat()
     except FileNotFoundError:
         raise DamagedIndexError(f"{path}: is missing; build the index again") from None
-    if actual != size:
-        raise DamagedIndexError(f"{path}: has {actual} bytes where the manifest says {size}; build the index again")
-    # asarray: a plain ndarray over the map, which is cheaper to hand to a kernel than numpy's memmap class
-    return np.asarray(np.memmap(path, dtype(name), "r", shape=shape)) if size else _empty(name, shape)
+    except OSError as error:
+        raise DamagedIndexError(f"{path}: cannot be read ({error.strerror}); build the index again") from error
+    if not stat.S_ISREG(status.st_mode):
+        raise DamagedIndexError(f"{path}: is not a file; build the index again")
+    if status.st_size != size:
+        raise DamagedIndexError(f"{path}: has {status.st_size} bytes where the manifest says {size}; build the index again")
+    if not size:
+        return _empty(name, shape)
+    try:
+        # asarray: a plain ndarray over the map, which is cheaper to hand to a kernel than numpy's memmap class
+        return np.asarray(np.memmap(path, dtype(name), "r", shape=shape))
+    except (OSError, ValueError, OverflowError) as error:          # no permission, or more than there are addresses
+        raise BmpError(f"{path}: cannot be mapped into memory ({getattr(error, 'strerror', None) or error})") from error
 
 
 def _empty(name: str, shape: tuple[int, ...]) -> NDArray[Any]:
@@ -240,7 +190,25 @@ def verify_checksums(folder: Path, manifest: dict[str, Any]) -> None:
     """Raise :class:`DamagedIndexError` for the first file whose content is not the one that was written."""
     for name in manifest["arrays"]:
         path = folder / f"{name}.bin"
+        if name not in ARRAYS:                                     # which may name a path out of the folder
+            raise DamagedIndexError(f"{folder / MANIFEST}: lists {name!r:.80}, which is no array of an index")
         with open(path, "rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
         if not isinstance(manifest["arrays"][name], dict) or found != manifest["arrays"][name].get("sha256"):
-            raise DamagedIndexError(f"{path}: its content is not what was written (checksum); build the index again")
+            raise damaged_content(path)
+
+
+def verify_arrays(folder: Path, manifest: dict[str, Any], arrays: Arrays) -> Iterator[int]:
+    """The same of arrays that are mapped already; yields numbers of bytes as it gets on."""
+    for name, array in arrays.items():
+        digest, data = hashlib.sha256(), array.reshape(-1).view(np.uint8)
+        for first in range(0, len(data), BYTES_AT_ONCE):
+            part = data[first:first + BYTES_AT_ONCE]
+            digest.update(part.data)
+            yield len(part)
+        if digest.hexdigest() != manifest["arrays"][name]["sha256"]:
+            raise damaged_content(folder / f"{name}.bin")
+
+
+def damaged_content(path: Path) -> DamagedIndexError:
+    return DamagedIndexError(f"{path}: its content is not what was written (checksum); build the index again")

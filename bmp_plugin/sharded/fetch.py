@@ -10,6 +10,7 @@ import platformdirs
 from filelock import FileLock
 
 from ..errors import BmpError, MissingDependencyError
+from ..index.layout import ARRAYS
 from ..index.store import MANIFEST, staging, verify_checksums
 
 
@@ -68,6 +69,8 @@ def local_copy(location: str, identity: str | None = None) -> Path:
 def _copy(files: Any, root: str, text: bytes, target: Path, location: str) -> None:
     try:
         manifest = json.loads(text)
+        if not set(manifest["arrays"]) <= set(ARRAYS):         # a name could lead out of the folder
+            raise ValueError("array")
         names = [f"{name}.bin" for name in manifest["arrays"]]
         if not all(map(str.isidentifier, manifest["arrays"])):     # they become paths here
             raise ValueError("an array's name is not a name")

@@ -3,16 +3,21 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import BmpError, DamagedIndexError
 from ..index.build import versions
+from ..index.check import check_term_text, check_terms
 from ..index.index import BmpIndex
-from ..index.store import ArrayWriter, open_array, verify_checksums, write_manifest
+from ..index.manifest import write_manifest
+from ..index.proof import Identity, ensure, prove_now
+from ..index.store import ArrayWriter, open_array, verify_arrays
 from ..index.terms import TermTable
 from .fetch import is_url, local_copy
 from .manifest import (
@@ -42,7 +47,8 @@ class ShardedIndex:
         The content of ``manifest.json``; ``source`` as in a :class:`bmp_plugin.BmpIndex`.
     num_docs, num_terms, num_postings : int
     arrays : dict of name -> array
-        ``term_bytes``, ``term_end`` and ``term_df`` of the whole collection.
+        ``term_bytes``, ``term_end`` and ``term_df`` of the whole collection, proved at their first use: see
+        :mod:`bmp_plugin.index.proof`.
     """
 
     def __init__(self, path: Path, base: str, manifest: Manifest) -> None:
@@ -52,10 +58,26 @@ class ShardedIndex:
         self.order = manifest.order
         self.manifest: dict[str, Any] = msgspec.to_builtins(manifest)
         self.num_docs, self.num_terms, self.num_postings = manifest.num_docs, manifest.num_terms, manifest.num_postings
-        self.arrays = {name: open_array(path, name, (manifest.arrays[name].length,)) for name in TABLES}
-        if not len(self.arrays["term_end"]) == len(self.arrays["term_df"]) == self.num_terms:
+        before = Identity(path, TABLES)
+        self._unproved = {name: open_array(path, name, (manifest.arrays[name].length,)) for name in TABLES}
+        self._identity = before.if_still(Identity(path, TABLES))
+        if not len(self._unproved["term_end"]) == len(self._unproved["term_df"]) == self.num_terms:
             raise DamagedIndexError(f"{path}: its terms and document frequencies are not as many; build the index again")
-        self._terms = TermTable(self.arrays["term_bytes"], self.arrays["term_end"])
+        check_terms(path, self._unproved)
+
+    @cached_property
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        ensure(self._identity, self._prove)
+        return self._unproved
+
+    @cached_property
+    def _terms(self) -> TermTable:
+        return TermTable(self.arrays["term_bytes"], self.arrays["term_end"])
+
+    def _prove(self) -> None:
+        for _ in verify_arrays(self.path, self.manifest, self._unproved):
+            pass
+        check_term_text(self.path, self._unproved)
 
     @classmethod
     def open(cls, location: str | Path) -> ShardedIndex:
@@ -96,7 +118,7 @@ class ShardedIndex:
 
         Errors: :class:`bmp_plugin.errors.DamagedIndexError` naming the file, ``FileNotFoundError``.
         """
-        verify_checksums(self.path, self.manifest)
+        prove_now(self._identity, self._prove)
         for shard in self.shards:
             open_shard(shard, self.location(shard, shards_at)).verify()
 
@@ -119,6 +141,9 @@ def open_shard(shard: ShardEntry, location: str) -> BmpIndex:
     if identity_of(index.path) != shard.identity:
         raise BmpError(f"{location}: is not the index that {shard.name} was when the shards were put together; "
                        "put them together again with `bmp-plugin shards create`")
+    if (index.num_docs, index.num_postings) != (shard.num_docs, shard.num_postings):
+        raise DamagedIndexError(f"{location}: has not the documents that the manifest says; put the shards together again with "
+                                "`bmp-plugin shards create`")
     return index
 
 
@@ -137,6 +162,7 @@ def write_sharded(folder: Path, shards: list[ShardEntry], source: Source, dfs: M
     manifest = Manifest(FORMAT, VERSION, sum(shard.num_docs for shard in shards), len(names),
                         sum(shard.num_postings for shard in shards), source, order, arrays, shards, versions())
     write_manifest(folder, msgspec.to_builtins(manifest))
+    Identity(folder, TABLES).remember()
 
 
 def entry_of(index: BmpIndex, name: str, path: str, first_lucene_docid: int) -> ShardEntry:

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from ..errors import BmpError, DamagedIndexError
+from ..index.layout import ARRAYS
 from ..index.layout import FORMAT as INDEX_FORMAT
-from ..index.store import MANIFEST
+from ..index.manifest import LARGEST_COUNT, MANIFEST, check_seal, details_are_usable, read_bytes
 
 FORMAT = f"{INDEX_FORMAT}, sharded"          # contains the other: what staging may replace
 VERSION = 1
 TABLES = ("term_bytes", "term_end", "term_df")
+
+Digest = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 
 
 class ShardEntry(msgspec.Struct, frozen=True):
@@ -39,7 +42,7 @@ class ShardEntry(msgspec.Struct, frozen=True):
 
     name: str
     path: str
-    identity: str
+    identity: Digest
     first_lucene_docid: int
     num_docs: int
     num_postings: int
@@ -78,7 +81,7 @@ class Table(msgspec.Struct, frozen=True):
 
     dtype: str
     length: int
-    sha256: str
+    sha256: Digest
 
 
 class Manifest(msgspec.Struct, frozen=True):
@@ -104,10 +107,15 @@ def identity_of(folder: Path) -> str:
 def is_sharded(path: str | Path) -> bool:
     """Whether a folder holds a sharded index rather than anything else."""
     try:
-        text = (Path(path) / MANIFEST).read_bytes()
-        return bool(msgspec.json.decode(text).get("format") == FORMAT)
-    except (OSError, msgspec.DecodeError, AttributeError):
+        return _decoded(read_bytes(Path(path))).get("format") == FORMAT
+    except (OSError, BmpError, ValueError, RecursionError):          # of which msgspec's errors are, and those of UTF-8
         return False
+
+
+def _decoded(data: bytes) -> dict[str, Any]:
+    """A manifest as a dict, an empty one if it is something else. Errors: ``ValueError``, ``RecursionError``."""
+    decoded = msgspec.json.decode(data)
+    return decoded if isinstance(decoded, dict) else {}
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -117,16 +125,18 @@ def read_manifest(folder: Path) -> Manifest:
         raise FileNotFoundError(f"{folder}: there is no such index")
     if not is_sharded(folder):
         raise BmpError(f"{folder}: is not a sharded index; make one with `bmp-plugin index --shards N` or `bmp-plugin shards`")
-    text = path.read_bytes()
-    version = msgspec.json.decode(text).get("version")
+    data = read_bytes(folder)
+    entries = _decoded(data)
+    version = entries.get("version")
     if version != VERSION:
-        raise BmpError(f"{path}: has version {version!r} of the sharded layout and this bmp-plugin reads version {VERSION}; "
-                       "build the index again")
+        raise BmpError(f"{path}: has version {version!r:.40} of the sharded layout and this bmp-plugin reads version "
+                       f"{VERSION}; build the index again")
     try:
-        manifest = msgspec.json.decode(text, type=Manifest)
-    except msgspec.ValidationError as error:
+        manifest = msgspec.json.decode(data, type=Manifest)
+    except ValueError as error:
         raise DamagedIndexError(f"{path}: {error}; build the index again") from error
     _check(path, manifest)
+    check_seal(path, data, entries, [field.name for field in msgspec.structs.fields(Manifest)])
     return manifest
 
 
@@ -134,7 +144,7 @@ def _check(path: Path, manifest: Manifest) -> None:
     counts = [manifest.num_docs, manifest.num_terms, manifest.num_postings, manifest.source.num_docs]
     for shard in manifest.shards:
         counts += [shard.first_lucene_docid, shard.num_docs, shard.num_postings, shard.num_bytes]
-    if not all(0 <= count < 2**62 for count in [*counts, *(table.length for table in manifest.arrays.values())]):
+    if not all(0 <= count < LARGEST_COUNT for count in [*counts, *(table.length for table in manifest.arrays.values())]):
         raise DamagedIndexError(f"{path}: has a count out of range; build the index again")
     if not manifest.shards or len({shard.name for shard in manifest.shards}) < len(manifest.shards):
         raise DamagedIndexError(f"{path}: lists no shards, or two of one name; build the index again")
@@ -143,3 +153,9 @@ def _check(path: Path, manifest: Manifest) -> None:
         raise DamagedIndexError(f"{path}: contradicts its own counts; build the index again")
     if set(manifest.arrays) != set(TABLES):
         raise DamagedIndexError(f"{path}: does not list the arrays of a sharded index; build the index again")
+    if not details_are_usable(manifest.source.details):
+        raise DamagedIndexError(f"{path}: does not say what the index was built from; build the index again")
+    if any(manifest.arrays[name].dtype != ARRAYS[name].dtype for name in TABLES):
+        raise DamagedIndexError(f"{path}: has an array of another type; build the index again")
+    if (manifest.order.ties == "docid") != manifest.source.ties_by_docid:
+        raise DamagedIndexError(f"{path}: contradicts itself on the order of ties; build the index again")

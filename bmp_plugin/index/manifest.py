@@ -1,0 +1,143 @@
+"""``manifest.json``: what an index says of itself, read as a stranger's text, and sealed against damage.
+
+The last entry of a manifest is a seal: the SHA-256 of all of the file's bytes, with zeros where the seal stands. It does not
+keep out somebody who means harm, who can seal anew; it finds every other change. Manifests of earlier versions have none and
+are taken as they are, but for entries that are not of such a manifest: a damaged seal does not make an unsealed one.
+
+Whoever wrote it, a manifest is read only if it is a file of at most :data:`LARGEST` bytes, so that neither a device nor
+nonsense of a gigabyte is read, and every entry is of the type and in the range that its readers rely on.
+"""
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any, NoReturn, TypeGuard
+
+from ..errors import BmpError, DamagedIndexError
+from .layout import ARRAYS, BLOCK_SIZES, FORMAT, VERSION, Geometry
+
+MANIFEST = "manifest.json"
+LARGEST = 2**24              # bytes: some 50,000 shards
+LARGEST_COUNT = 2**62
+SEAL = "sha256"
+BLANK = "0" * 64
+_ENTRIES = frozenset({"format", "version", "num_docs", "num_terms", "num_postings", "block_size", "counts", "arrays", "reorder",
+                      "source", "created_with"})
+_COUNTS = frozenset(name for spec in ARRAYS.values() for name in spec.shape) - (set(Geometry(1, 8).counts()) - {"num_docs"})
+
+
+def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Write the manifest, sealed. It comes last: a folder without one is not an index."""
+    entries = {name: value for name, value in manifest.items() if name != SEAL} | {SEAL: BLANK}
+    data = (json.dumps(entries, indent=1, ensure_ascii=False) + "\n").encode()
+    at = data.rindex(BLANK.encode())
+    seal = hashlib.sha256(data).hexdigest().encode()
+    with open(folder / MANIFEST, "wb") as file:
+        file.write(data[:at] + seal + data[at + len(seal):])
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_bytes(folder: Path) -> bytes:
+    """The manifest's bytes. Errors: ``FileNotFoundError`` without the folder, :class:`BmpError` without a readable file."""
+    path = folder / MANIFEST
+    if not folder.exists():
+        raise FileNotFoundError(f"{folder}: there is no such index")
+    if not path.is_file():                                     # which a pipe or a device is not
+        raise BmpError(f"{folder}: is not a block-max index (it has no {MANIFEST}); build one with `bmp-plugin index`")
+    try:
+        with open(path, "rb") as file:
+            data = file.read(LARGEST + 1)
+    except OSError as error:
+        raise BmpError(f"{path}: cannot be read ({error.strerror})") from error
+    if len(data) > LARGEST:
+        raise BmpError(f"{path}: is larger than {LARGEST:,} bytes, which no manifest is; build the index again")
+    return data
+
+
+def check_seal(path: Path, data: bytes, manifest: Mapping[str, Any], unsealed: Collection[str]) -> None:
+    """Raise :class:`DamagedIndexError` unless the bytes are those that were sealed, or the entries those of an unsealed one."""
+    seal = manifest.get(SEAL)
+    if seal is None and set(manifest) <= set(unsealed):
+        return
+    stated = seal.encode() if is_digest(seal) else b""
+    if not stated or data.count(stated) != 1 \
+            or hashlib.sha256(data.replace(stated, BLANK.encode())).hexdigest().encode() != stated:
+        raise DamagedIndexError(f"{path}: is not what was written (checksum); build the index again")
+
+
+def is_digest(value: object) -> TypeGuard[str]:
+    """Whether a value is a SHA-256 as manifests state it."""
+    return isinstance(value, str) and len(value) == len(BLANK) and set(value) <= set("0123456789abcdef")
+
+
+def is_count(value: object) -> bool:
+    """Whether a value is a whole number that may count something."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < LARGEST_COUNT
+
+
+def details_are_usable(details: object) -> bool:
+    """Whether what a source says of itself is of the types that searching and joining take for granted."""
+    if not isinstance(details, dict) or not is_count(details.get("max_doc", 0)):
+        return False
+    if "quantize" not in details:
+        return True
+    scale = details["quantize"].get("scale") if isinstance(details["quantize"], dict) else None
+    return isinstance(scale, int | float) and not isinstance(scale, bool) and 0 < scale < math.inf
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest, its form checked. Errors: ``FileNotFoundError``, :class:`DamagedIndexError`, :class:`BmpError`."""
+    path, data = folder / MANIFEST, read_bytes(folder)
+    try:
+        manifest = json.loads(data.decode("utf-8"), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise DamagedIndexError(f"{path}: is not valid JSON ({error}); build the index again") from error
+    if isinstance(manifest, dict) and str(manifest.get("format")).startswith(f"{FORMAT}, "):
+        raise BmpError(f"{folder}: is a {manifest['format'].removeprefix(f'{FORMAT}, ')} index; search it with "
+                       "bmp_plugin.ShardedSearcher, or one of its shards")
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise BmpError(f"{path}: does not describe a block-max index; build one with `bmp-plugin index`")
+    if manifest.get("version") != VERSION:
+        raise BmpError(f"{path}: has version {manifest.get('version')!r:.40} of the layout and this bmp-plugin reads "
+                       f"version {VERSION}; build the index again")
+    _check_form(path, manifest)
+    check_seal(path, data, manifest, _ENTRIES)
+    return manifest
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number of JSON's")
+
+
+def _check_form(path: Path, manifest: dict[str, Any]) -> None:
+    def demand(holds: bool, what: str) -> None:
+        if not holds:
+            raise DamagedIndexError(f"{path}: {what}; build the index again")
+
+    counts = manifest.get("counts")
+    demand(isinstance(counts, dict) and all(is_count(counts.get(name)) for name in _COUNTS), "lacks a count")
+    assert isinstance(counts, dict)
+    block_size = manifest.get("block_size")
+    demand(is_count(block_size) and block_size in BLOCK_SIZES, f"has the block size {block_size!r:.40}")
+    demand(counts["num_docs"] < 2**31 and counts["num_terms"] < 2**31 and counts["num_lists"] < 2**31,
+           "counts more documents or terms than 31 bits hold")
+    demand(all(is_count(manifest.get(name)) and manifest[name] == counts[name] for name in ("num_docs", "num_terms"))
+           and is_count(manifest.get("num_postings")), "contradicts its own counts")
+    arrays = manifest.get("arrays")
+    demand(isinstance(arrays, dict) and set(arrays) == set(ARRAYS), "does not list the arrays of this layout")
+    assert isinstance(arrays, dict)
+    for name, spec in ARRAYS.items():
+        entry = arrays[name]
+        demand(isinstance(entry, dict) and entry.get("dtype") == spec.dtype and is_count(entry.get("length"))
+               and is_digest(entry.get("sha256")), f"does not say of {name} what it has to")
+    source = manifest.get("source")
+    demand(isinstance(source, dict) and all(isinstance(source.get(x), str) for x in ("kind", "path", "fingerprint"))
+           and is_count(source.get("num_docs")) and isinstance(source.get("ties_by_docid"), bool)
+           and details_are_usable(source.get("details")), "does not say what the index was built from")
+    demand(isinstance(manifest.get("reorder"), str), "does not say how documents were reordered")
+    demand(isinstance(manifest.get("created_with"), dict), "does not say what wrote it")

@@ -1,0 +1,120 @@
+"""Many cases, one after the other, in a process that is watched: what it does not survive is a failure of the case."""
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from bmp_plugin.errors import BmpError
+
+from .specimens import KINDS, build
+from .worker import Verdict, serve
+
+PATIENCE = 30.0              # seconds for a case
+STARTING = 300.0             # and for a process to start, which may compile kernels
+_context = multiprocessing.get_context("spawn")
+
+
+@dataclass
+class Outcome:
+    """What came of the cases: how many of each sort, and those that failed, by number."""
+
+    seed: int
+    cases: int = 0
+    seconds: float = 0.0
+    sorts: Counter[str] = field(default_factory=Counter)
+    failures: dict[int, Verdict] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        sorts = ", ".join(f"{count:,} {sort}" for sort, count in sorted(self.sorts.items()))
+        return f"seed {self.seed}: {self.cases:,} cases in {self.seconds:.0f} s: {sorts}; {len(self.failures):,} failed"
+
+
+class Watched:
+    """The process that tries cases, started again when it is gone."""
+
+    def __init__(self, specimens: Path, scratch: Path, seed: int) -> None:
+        self._arguments = specimens, scratch, seed
+        self._process: multiprocessing.process.BaseProcess | None = None
+        self._connection: Connection | None = None
+
+    def try_case(self, number: int) -> Verdict:
+        """The verdict of a case, be it that the process died or did not answer. Errors: BmpError if it cannot start."""
+        if self._connection is None:
+            self._start()
+        assert self._connection is not None
+        self._connection.send(number)
+        done, verdict = "", None
+        try:
+            while verdict is None:
+                if not self._connection.poll(PATIENCE):
+                    self.close()
+                    return Verdict(done, "hung", f"hangs: no answer within {PATIENCE:.0f} seconds")
+                message = self._connection.recv()
+                done, verdict = (message, None) if isinstance(message, str) else (message.done, message)
+            return verdict
+        except (EOFError, ConnectionError):
+            return Verdict(done, "crashed", f"crashes: the process ended {self._ended()}")
+
+    def close(self) -> None:
+        """End the process; may be called twice."""
+        if self._connection is not None:
+            self._connection.close()             # at which it ends, if it can
+            self._connection = None
+        if self._process is not None:
+            self._process.join(1)
+            self._process.kill()
+            self._process.join()
+            self._process = None
+
+    def _start(self) -> None:
+        self._connection, theirs = _context.Pipe()
+        self._process = _context.Process(target=serve, args=(theirs, *self._arguments), daemon=True)
+        self._process.start()
+        theirs.close()
+        try:
+            failed = self._connection.recv() if self._connection.poll(STARTING) else "no answer"
+        except EOFError:
+            failed = f"ended {self._ended()}"
+        if failed:
+            self.close()
+            raise BmpError(f"the process that tries cases fails on sound indexes: {failed}")
+
+    def _ended(self) -> str:
+        assert self._process is not None
+        self._process.join(10)
+        code = self._process.exitcode
+        self.close()
+        return f"by {signal.Signals(-code).name}" if code is not None and code < 0 else f"with status {code}"
+
+
+def run(seed: int, numbers: Iterable[int], on_failure: Callable[[int, Verdict], None]) -> Outcome:
+    """Try the cases of those numbers. Errors: :class:`BmpError` if sound indexes fail."""
+    outcome, started = Outcome(seed), time.monotonic()
+    os.environ.setdefault("NUMBA_NUM_THREADS", "1")
+    with tempfile.TemporaryDirectory(prefix="bmp-damage-") as temporary:
+        specimens = Path(temporary) / "specimens"
+        for part, own_seed in (("mine", 1), ("other", 2)):
+            (specimens / part).mkdir(parents=True)
+            for kind in KINDS:
+                build(kind, specimens / part, own_seed)
+        watched = Watched(specimens, Path(temporary) / "scratch", seed)
+        try:
+            for number in numbers:
+                verdict = watched.try_case(number)
+                outcome.cases += 1
+                outcome.sorts[verdict.outcome] += 1
+                if verdict.wrong:
+                    outcome.failures[number] = verdict
+                    on_failure(number, verdict)
+        finally:
+            watched.close()
+    outcome.seconds = time.monotonic() - started
+    return outcome

@@ -1,0 +1,392 @@
+"""Damaged and hostile index directories: a refusal that names the file, or the right answer; SECURITY.md names these tests."""
+import json
+import os
+import re
+import shutil
+import time
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import bmp_plugin
+from bmp_plugin import BmpError, BmpIndex, BmpSearcher
+from bmp_plugin.cli import main
+from bmp_plugin.conformance.damage.__main__ import main as damage
+from bmp_plugin.conformance.damage.run import run
+from bmp_plugin.conformance.damage.sealing import reseal
+from bmp_plugin.conformance.damage.specimens import QUERIES, build
+from bmp_plugin.errors import DamagedIndexError
+from bmp_plugin.index import proof
+from bmp_plugin.index.layout import ARRAYS, DENSE, FREQUENT, GAPS, RARE
+from bmp_plugin.sharded.fetch import local_copy
+from bmp_plugin.sharded.index import ShardedIndex, open_either
+from bmp_plugin.sharded.searcher import ShardedSearcher
+
+
+@pytest.fixture(scope="module")
+def specimens(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("specimens")
+    for kind in ("plain", "quantized", "sharded"):
+        build(kind, folder, 1)
+    return folder
+
+
+@pytest.fixture
+def plain(specimens, tmp_path):
+    return Path(shutil.copytree(specimens / "plain", tmp_path / "plain"))
+
+
+@pytest.fixture
+def sharded(specimens, tmp_path):
+    return Path(shutil.copytree(specimens / "sharded", tmp_path / "sharded"))
+
+
+@pytest.fixture(autouse=True)
+def own_memory(tmp_path_factory, monkeypatch):
+    """What is proved in a test is known in no other."""
+    folder = tmp_path_factory.mktemp("proved")
+    monkeypatch.setattr(proof, "known_folder", lambda: folder)
+    return folder
+
+
+def change(path, index, value):
+    """Set a number of an index's array."""
+    values = np.fromfile(path, ARRAYS[path.stem].dtype)
+    values[index] = value
+    values.tofile(path)
+
+
+def flip(path, at):
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1 << at % 8
+    path.write_bytes(data)
+
+
+def edit(folder, **entries):
+    """Change a manifest's entries, and seal it anew."""
+    path = folder / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | entries))
+    assert reseal(folder)
+
+
+def test_cases():
+    outcome = run(3, range(100), lambda number, verdict: print(number, verdict))
+    assert not outcome.failures
+    assert outcome.sorts["refused"] > 20
+    assert outcome.sorts["sealed, refused"] > 10
+    assert outcome.sorts["sealed, answered"] > 2            # else nothing was sealed well enough to be searched
+
+
+def test_the_command_says_what_failed(monkeypatch, capsys):
+    monkeypatch.setattr("bmp_plugin.conformance.damage.__main__.run", _one_failure)
+    assert damage(["--cases", "1", "--seed", "5"]) == 1
+    assert "--seed 5 --only 0" in capsys.readouterr().out
+
+
+def _one_failure(seed, numbers, say):
+    from bmp_plugin.conformance.damage.run import Outcome
+    from bmp_plugin.conformance.damage.worker import Verdict
+
+    verdict = Verdict("plain: cut", "crashed", "crashes")
+    for number in numbers:
+        say(number, verdict)
+    return Outcome(seed, 1, failures={0: verdict})
+
+
+@pytest.mark.parametrize("name", sorted(ARRAYS))
+def test_every_bit_counts(plain, name):
+    path = plain / f"{name}.bin"
+    size = path.stat().st_size
+    for at in {0, size // 2, size - 1} if size else ():
+        flip(path, at)
+        with pytest.raises(DamagedIndexError, match=f"/{name}.bin: |/list_.*.bin: |/entry_start.bin: "):
+            BmpSearcher(plain)
+        assert main(["verify", str(plain)]) == 1
+        flip(path, at)
+    assert BmpSearcher(plain).search(QUERIES[0])
+
+
+def test_verify_finds_every_changed_byte(plain, sharded, capsys):
+    for folder in (plain, sharded, sharded / "shard-001.bmp"):
+        path = folder / "manifest.json"
+        data = path.read_bytes()
+        for at in range(0, len(data), 31):
+            flip(path, at)
+            assert main(["verify", str(folder)]) in (1, 2), data[max(at - 20, 0):at + 20]
+            path.write_bytes(data)
+        path.write_bytes(data + b" ")
+        assert main(["verify", str(folder)]) == 1
+        path.write_bytes(data)
+    for path in sorted(sharded.rglob("*.bin")):
+        if path.stat().st_size:
+            flip(path, path.stat().st_size // 3)
+            assert main(["verify", str(sharded)]) == 1
+            flip(path, path.stat().st_size // 3)
+    assert main(["verify", str(sharded)]) == 0
+
+
+def first_list(folder, kind):
+    return int(np.flatnonzero(np.fromfile(folder / "list_kind.bin", np.uint8) == kind)[0])
+
+
+def row_of(folder, kind):
+    """The flat index of a list's first start, and how many it has."""
+    row = int(np.fromfile(folder / "list_entry.bin", np.int64)[first_list(folder, kind)])
+    columns = -(-json.loads((folder / "manifest.json").read_text())["num_docs"] // 256)
+    return row * columns, columns
+
+
+def entry_of(folder, kind):
+    return int(np.fromfile(folder / "list_entry.bin", np.int64)[first_list(folder, kind)])
+
+
+def docs_of(folder, kind):
+    return int(np.fromfile(folder / "list_docs.bin", np.int64)[first_list(folder, kind)])
+
+
+HOSTILE = {
+    "a superblock's start beyond the list": ("superblock_start", lambda f: row_of(f, FREQUENT)[0] + 1, 65_535),
+    "a superblock's start that falls": ("superblock_start", lambda f: row_of(f, FREQUENT)[0] + 2, 0),
+    "a window's end beyond the list": ("window_start", lambda f: 2 * entry_of(f, FREQUENT) + 1, 2**32 - 1),
+    "frequent documents out of order": ("frequent", lambda f: docs_of(f, FREQUENT) + 1, 0),
+    "an entry's start beyond the list": ("entry_start", lambda f: entry_of(f, RARE), 2**32 - 1),
+    "an entry of no window": ("entry_window", lambda f: entry_of(f, RARE), 65_534),
+    "a rare document beyond the last": ("rare_docs", lambda f: docs_of(f, RARE), 65_535),
+    "a gap of nothing": ("gaps", lambda f: docs_of(f, GAPS) + 1, 0),
+    "gaps beyond the last document": ("gaps", lambda f: slice(docs_of(f, GAPS), docs_of(f, GAPS) + 9), 255),
+    "a dense document beyond the last": ("dense_impacts", lambda f: 1023, 9),
+    "fewer entries than none": ("list_entries", lambda f: first_list(f, RARE), -1),
+    "a rank beyond the documents": ("doc_rank", lambda f: 5, 10**9),
+    "a negative rank": ("doc_rank", lambda f: 5, -1),
+    "a document of two ranks": ("rank_doc", lambda f: 5, 0),
+    "a document beyond the last": ("rank_doc", lambda f: 5, 2**31 - 1),
+    "a docid's end that falls": ("docid_end", lambda f: 5, 0),
+    "a docid's end beyond all docids": ("docid_end", lambda f: 5, 2**40),
+    "a docid that is no text": ("docid_bytes", lambda f: 0, 0xFF),
+    "a term that is no text": ("term_bytes", lambda f: 0, 0xFF),
+    "a negative number": ("doc_number", lambda f: 5, -7),
+    "an excess that is no list": ("term_excess", lambda f: 0, 10**6),
+    "documents than there are fewer": ("list_count", lambda f: 3, 10**6),
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_hostile_tables_are_refused(plain, what):
+    """Holes, by name: each made a kernel read or write where it must not, or a search end in a traceback."""
+    name, where, value = HOSTILE[what]
+    change(plain / f"{name}.bin", where(plain), value)
+    assert reseal(plain)
+    with pytest.raises(DamagedIndexError, match=re.escape(str(plain)) + "/"):
+        BmpSearcher(plain)
+
+
+def test_hostile_specimens_have_every_kind_of_list(plain):
+    kinds = np.fromfile(plain / "list_kind.bin", np.uint8)
+    assert set(kinds.tolist()) == {RARE, GAPS, FREQUENT, DENSE}
+    assert json.loads((plain / "manifest.json").read_text())["num_docs"] == 900         # 1023 is none in the test above
+
+
+@pytest.mark.parametrize(("details", "sound"), [
+    ({"quantize": {"scale": -1.0}}, False), ({"quantize": {"scale": 0}}, False), ({"quantize": {"scale": "2"}}, False),
+    ({"quantize": {"scale": True}}, False), ({"quantize": None}, False), ({"max_doc": "many"}, False), ({"max_doc": -1}, False),
+    ([], False), ({"quantize": {"scale": 2}, "max_doc": 900}, True)])
+def test_details_are_checked(plain, details, sound):
+    source = json.loads((plain / "manifest.json").read_text())["source"]
+    edit(plain, source=source | {"details": details})
+    if sound:
+        assert BmpSearcher(plain).search(QUERIES[0])
+    else:
+        with pytest.raises(DamagedIndexError, match=r"manifest.json: does not say what the index was built from"):
+            BmpIndex.open(plain)
+
+
+@pytest.mark.parametrize("entries", [
+    {"created_with": 3}, {"reorder": ["bp"]}, {"block_size": 8.5}, {"num_docs": 900.0}, {"num_postings": 1},
+    {"num_postings": -1}, {"num_postings": 10**300}, {"sha256": "0"}, {"sha256": None, "more": 1}])
+def test_entries_are_checked(plain, entries):
+    path = plain / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | entries))
+    with pytest.raises(BmpError, match=re.escape(str(plain))):
+        BmpIndex.open(plain)
+
+
+def test_manifests_of_before_have_no_seal(plain):
+    path = plain / "manifest.json"
+    manifest = json.loads(path.read_text())
+    del manifest["sha256"]
+    path.write_text(json.dumps(manifest))
+    assert main(["verify", str(plain)]) == 0
+    path.write_text(json.dumps(manifest | {"sha25v": "0" * 64}))               # which a flipped bit may make of a seal
+    with pytest.raises(DamagedIndexError, match=r"manifest.json: is not what was written"):
+        BmpIndex.open(plain)
+
+
+def test_gigantic_claims_are_refused(plain):
+    manifest = json.loads((plain / "manifest.json").read_text())
+    tracemalloc.start()
+    try:
+        for count in ("num_docs", "num_lists", "num_terms", "num_rows", "num_impacts32"):
+            counts = manifest["counts"] | {count: 2**31 - 1}
+            edit(plain, counts=counts, num_docs=counts["num_docs"], num_terms=counts["num_terms"])
+            for name, spec in ARRAYS.items():
+                if spec.shape == (count,):
+                    os.truncate(plain / f"{name}.bin", (2**31 - 1) * np.dtype(spec.dtype).itemsize)      # takes no room
+            with pytest.raises(BmpError, match=re.escape(str(plain))):
+                BmpSearcher(plain)
+        assert tracemalloc.get_traced_memory()[1] < 2**28
+    finally:
+        tracemalloc.stop()
+
+
+ONE = b'{"format": "bmp-plugin block-max index", '
+MANY = b'{"format": "bmp-plugin block-max index, sharded", '
+
+
+@pytest.mark.parametrize("text", [
+    b"", b"null", b"[" * 10**6, b'{"a":' * 10**5, b" " * (2**24 + 1), b"\xff\xfe", ONE + b'"x": NaN}',
+    b'{"format": ["bmp-plugin block-max index, "]}', MANY + b'"version": ' + b"9" * 9999 + b"}",
+    MANY + b'"version": 1, "shards": [' + b'{"name": "a"},' * 10**6 + b"{}]}",
+    ONE + b'"version": 3, "counts": ' + b"[" * 10**5 + b"]" * 10**5 + b"}", MANY + b'"version": 1, "\xe4": 1}'],
+    ids=["empty", "null", "deep", "deep objects", "large", "no text", "nan", "list", "long", "million shards", "deep counts",
+         "broken name"])
+def test_nonsense_manifests_are_refused(plain, text):
+    (plain / "manifest.json").write_bytes(text)
+    with pytest.raises(BmpError, match=re.escape(str(plain))) as caught:
+        open_either(plain)
+    assert len(str(caught.value)) < 1000
+    assert "\n" not in str(caught.value)
+    assert main(["verify", str(plain)]) in (1, 2)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "gaps.bin", "impacts32.bin"])
+@pytest.mark.parametrize("kind", ["pipe", "folder", "device", "itself", "dangling"])
+def test_what_is_no_file_is_refused(plain, name, kind):
+    path = plain / name
+    path.unlink()
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to({"device": "/dev/zero", "itself": path.name, "dangling": "nowhere"}[kind])
+    with pytest.raises(BmpError, match=re.escape(str(plain))):
+        open_either(plain)
+    assert main(["verify", str(plain)]) in (1, 2)
+
+
+def test_names_do_not_leave_the_folder(plain, sharded, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache" / "user"))
+    (tmp_path / "evil.bin").write_bytes(b"x")
+    manifest = json.loads((plain / "manifest.json").read_text())
+    for names in ({"../evil": {"sha256": "0" * 64}}, ["../evil"], {"/evil": {}}):
+        (plain / "manifest.json").write_text(json.dumps(manifest | {"arrays": names}))
+        with pytest.raises(BmpError, match=r"manifest.json"):
+            BmpIndex.open(plain)
+        with pytest.raises(BmpError, match=r"manifest.json: does not describe a block-max index"):
+            local_copy(plain.as_uri())
+    assert not list((tmp_path / "cache").rglob("evil*"))
+    shards = json.loads((sharded / "manifest.json").read_text())["shards"]
+    edit(sharded, shards=[shards[0] | {"identity": "../../evil"}, *shards[1:]])
+    manifest = json.loads((sharded / "manifest.json").read_text())
+    manifest["shards"][0]["identity"] = "../../evil"           # a name in the cache
+    (sharded / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(DamagedIndexError, match="identity"):
+        ShardedIndex.open(sharded)
+
+
+def test_no_pickle():
+    root = Path(bmp_plugin.__file__).parent
+    sources = [path for part in ("index", "sharded", "query") for path in (root / part).rglob("*.py")]
+    assert len(sources) > 20
+    for path in sources:
+        assert not re.search(r"pickle|marshal|\beval\(|\bexec\(|np\.load|__import__", path.read_text()), path
+
+
+def test_what_is_proved_is_known(plain, own_memory, monkeypatch):
+    proofs = []
+    check = BmpIndex._prove
+    monkeypatch.setattr(BmpIndex, "_prove", lambda index: (proofs.append(index.path.name), check(index)))
+
+    def searched():
+        proofs.clear()
+        BmpSearcher(plain).search(QUERIES[0])
+        return len(proofs)
+
+    time.sleep(2 * proof.TICK)                  # younger files are not trusted to keep their times
+    assert (searched(), searched()) == (1, 0)
+    moved = plain.with_name("moved")
+    plain.rename(moved)
+    moved.rename(plain)
+    assert searched() == 0
+    path = plain / "gaps.bin"
+    status, data = path.stat(), path.read_bytes()
+    path.write_bytes(data)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))          # time of modification as before
+    assert searched() == 1
+    time.sleep(2 * proof.TICK)
+    assert (searched(), searched()) == (1, 0)
+    monkeypatch.setenv("BMP_PLUGIN_VERIFY", "always")
+    assert searched() == 1
+    monkeypatch.setenv("BMP_PLUGIN_VERIFY", "sometimes")
+    with pytest.raises(ValueError, match="BMP_PLUGIN_VERIFY='sometimes' is not one of once, always, never"):
+        searched()
+    monkeypatch.setenv("BMP_PLUGIN_VERIFY", "never")
+    flip(path, 7)
+    assert searched() == 0
+    assert main(["verify", str(plain)]) == 1    # and what is known to be damaged is not known as sound
+    monkeypatch.delenv("BMP_PLUGIN_VERIFY")
+    with pytest.raises(DamagedIndexError, match=r"gaps.bin"):
+        searched()
+
+
+def test_what_is_built_here_is_known(tmp_path, monkeypatch):
+    monkeypatch.setattr(BmpIndex, "_prove", lambda index: pytest.fail("proved"))
+    monkeypatch.setattr(ShardedIndex, "_prove", lambda index: pytest.fail("proved"))
+    assert BmpSearcher(build("plain", tmp_path, 1)).search(QUERIES[0])
+    with ShardedSearcher(build("sharded", tmp_path, 1)) as searcher:
+        assert searcher.search(QUERIES[0])
+
+
+def test_memory_of_proofs_is_bounded(own_memory, plain, monkeypatch):
+    monkeypatch.setattr(proof, "MOST_KNOWN", 6)
+    for number in range(9):
+        (own_memory / f"{number}").touch()
+    proof.Identity(plain, ARRAYS).remember()
+    assert len(list(own_memory.iterdir())) == 7
+    monkeypatch.setattr(proof, "known_folder", lambda: plain / "manifest.json" / "x")          # cannot be written
+    proof.Identity(plain, ARRAYS).remember()
+    assert not proof.Identity(plain, ARRAYS).is_known
+
+
+def test_a_shard_of_other_numbers_is_refused(sharded):
+    shards = json.loads((sharded / "manifest.json").read_text())["shards"]
+    first, second = shards[0], shards[1]
+    edit(sharded, shards=[first | {"num_docs": first["num_docs"] - 1}, second | {"num_docs": second["num_docs"] + 1},
+                          shards[2]])
+    with pytest.raises(BmpError, match="has not the documents that the manifest says"):
+        ShardedSearcher(sharded)
+
+
+def test_a_table_of_a_sharded_index_is_proved(sharded):
+    flip(sharded / "term_df.bin", 0)
+    with pytest.raises(DamagedIndexError, match=r"term_df.bin: its content is not what was written"):
+        ShardedSearcher(sharded).search(QUERIES[0])
+
+
+def test_a_weight_beyond_floats_is_refused(specimens):
+    with pytest.raises(ValueError, match="token 't00' is not finite"):
+        BmpSearcher(specimens / "quantized").search({"t00": 1e308})
+
+
+def test_damage_beside_lucene_is_built_anew(lucene_index, tmp_path):
+    from bmp_plugin.adapters.beside import index_of
+
+    lucene = shutil.copytree(lucene_index("cranfield"), tmp_path / "lucene")
+    wanted = BmpSearcher(index_of(lucene, progress=False)).search({"flow": 3, "wing": 2})
+    flip(tmp_path / "lucene.bmp" / "gaps.bin", 77)
+    found = BmpSearcher(index_of(lucene, progress=False)).search({"flow": 3, "wing": 2})
+    assert [(hit.docid, hit.score) for hit in found] == [(hit.docid, hit.score) for hit in wanted]
+    assert found
+    assert main(["verify", str(tmp_path / "lucene.bmp")]) == 0
