@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import BmpError
 from .check import check_content, check_tables
 from .layout import DEFAULT_BLOCK_SIZE, Geometry
-from .store import open_arrays, read_manifest, verify_checksums
+from .store import manifest_mark, open_arrays, read_manifest, verify_checksums
 from .strings import decode, select
 from .terms import TermTable
 
@@ -100,8 +101,17 @@ class BmpIndex:
         Errors: ``FileNotFoundError``; :class:`bmp_plugin.BmpError` for a directory that is not an index or damaged.
         """
         path = Path(path)
-        manifest = read_manifest(path)
-        arrays = open_arrays(path, manifest)
+        while True:
+            mark = manifest_mark(path)
+            try:
+                manifest = read_manifest(path)
+                arrays = open_arrays(path, manifest)
+            except (BmpError, FileNotFoundError):
+                if manifest_mark(path) == mark:
+                    raise
+            else:
+                if manifest_mark(path) == mark:
+                    break                   # else it was replaced meanwhile, and the arrays may be of two indexes
         check_tables(path, arrays, Geometry(manifest["counts"]["num_docs"], manifest["block_size"]))
         return cls(path, manifest, arrays)
 
