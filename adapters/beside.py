@@ -163,9 +163,9 @@ def lucene_directory_of(index: BmpIndex | ShardedIndex, directory: Path | None =
 
 
 def _is_writable(folder: Path) -> bool:
-    """Whether a directory can be made in ``folder``; tried, because permissions do not tell of read-only mounts."""
+    """Whether something can be made in ``folder``; tried, because permissions do not tell of read-only mounts."""
     try:
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".bmp-"):
+        with tempfile.TemporaryFile(dir=folder):        # which has no name, so that nothing stays of it whatever happens
             return True
     except OSError:
         return False

@@ -3,8 +3,6 @@ from __future__ import annotations
 
 import contextlib
 import gzip
-import os
-import secrets
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +13,7 @@ from tqdm import tqdm
 
 from bmp_plugin import BmpIndex
 from bmp_plugin.errors import BuildError
+from bmp_plugin.whole import whole_file
 
 from .block_max import BlockMaxSource
 from .ciff_encoding import encode_lists, measure_lists
@@ -92,20 +91,13 @@ def _whole(output: Path) -> Iterator[BinaryIO]:
     """A file beside ``output`` that takes its place when the block ends well, and vanishes when it does not."""
     if output.is_dir():
         raise BuildError(f"{output}: a folder stands where the file shall be written; choose another output")
-    beside = output.with_name(f".{output.name}.{secrets.token_hex(6)}.tmp")
     try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with open(beside, "wb") as raw:
+        with whole_file(output) as beside, open(beside, "wb") as raw:
             if output.name.endswith(".gz"):
                 # neither time nor name in the header, so that the same index gives the same file
                 with gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as packed:
                     yield cast(BinaryIO, packed)
             else:
                 yield cast(BinaryIO, raw)
-            raw.flush()
-            os.fsync(raw.fileno())
-        os.replace(beside, output)
     except OSError as error:
-        raise BuildError(f"{output}: cannot be written ({error.strerror}); choose another output") from error
-    finally:
-        beside.unlink(missing_ok=True)
+        raise BuildError(f"{output}: cannot be written ({error.strerror or error}); choose another output") from error

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Literal, Protocol, TextIO
 
 from bmp_plugin.compressed import damage_named, open_maybe_gzip
 from bmp_plugin.errors import SourceError
+from bmp_plugin.whole import naming, whole_file
 
 RunFormat = Literal["trec", "msmarco"]
 RUN_FORMATS: tuple[RunFormat, ...] = ("trec", "msmarco")
@@ -59,25 +59,34 @@ class RunWriter:
             raise ValueError(f"run tag is {tag!r}: give one word")
         self._path = Path(path)
         self._is_file = becomes_whole(path)
-        if self._is_file:
-            self._path = Path(os.path.realpath(path))  # a link stays a link
         self._trec = run_format == "trec"
         self._tag = tag
+        self._open = contextlib.ExitStack()
         self._file: TextIO | None = None
-        self._beside: Path | None = None
 
     def __enter__(self) -> RunWriter:
         if self._path.is_dir():
             raise IsADirectoryError(f"{self._path}: a folder stands where the run shall be written")
-        target = self._path
-        if self._is_file:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target = self._beside = self._path.with_name(f".{self._path.name}.{os.getpid()}.tmp")
-        self._file = open(target, "w" if self._is_file else "a", encoding="utf-8", newline="\n")
+        with contextlib.ExitStack() as stack:
+            target = stack.enter_context(whole_file(self._path)) if self._is_file else self._path
+            self._file = stack.enter_context(self._writing(target))
+            self._open = stack.pop_all()
         return self
 
+    @contextlib.contextmanager
+    def _writing(self, target: Path) -> Iterator[TextIO]:
+        with naming(self._path):
+            file = open(target, "w" if self._is_file else "a", encoding="utf-8", newline="\n")  # noqa: SIM115
+        try:
+            yield file
+            with naming(self._path):
+                file.close()
+        finally:
+            with contextlib.suppress(OSError):      # of what a full disk did not take before
+                file.close()
+
     def write(self, qid: str, hits: Iterable[ScoredDocument]) -> None:
-        """Write one query's hits in their order, ranks from 1."""
+        """Write one query's hits in their order, ranks from 1. Errors: ``OSError`` naming the run."""
         assert self._file is not None
         ranked = enumerate(hits, 1)
         if self._trec:
@@ -85,24 +94,13 @@ class RunWriter:
             lines = [f"{qid} Q0 {hit.docid.strip()} {rank} {hit.score:.6f} {tag}\n" for rank, hit in ranked]
         else:
             lines = [f"{qid}\t{hit.docid.strip()}\t{rank}\n" for rank, hit in ranked]
-        self._file.write("".join(lines))
+        with naming(self._path):
+            self._file.write("".join(lines))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        assert self._file is not None
-        try:
-            self._file.flush()
-            if kind is None and self._beside is not None:
-                os.fsync(self._file.fileno())
-                self._file.close()
-                os.replace(self._beside, self._path)
-                self._beside = None
-        finally:
-            with contextlib.suppress(OSError):
-                self._file.close()
-            if self._beside is not None:
-                self._beside.unlink(missing_ok=True)
+        self._open.__exit__(kind, error, trace)
 
 
 @dataclass
@@ -139,7 +137,8 @@ class _Answers(Mapping[str, bytes]):
     def append(self, qid: bytes, lines: bytes) -> None:
         lines.decode()  # docids that are not UTF-8 are named now, not in the middle of a comparison
         self._places.setdefault(qid.decode(), []).append((self._file.tell(), len(lines)))
-        self._file.write(lines)
+        with naming(tempfile.gettempdir()):
+            self._file.write(lines)
 
     def __getitem__(self, qid: str) -> bytes:
         pieces = []

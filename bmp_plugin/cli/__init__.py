@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from bmp_plugin.errors import BmpError
+from bmp_plugin.whole import naming
 
 from . import compare, completion, conform, demo, export, fuse, index, info, interrupts, search, shards, verify, warmup
 
@@ -72,13 +73,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     interrupts.install()
     try:
         status: int = args.run(args)
-        sys.stdout.flush()
+        _flush_output()
         return status
     except BrokenPipeError:
-        # the reader of standard output left; Python would complain once more when it flushes at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _abandon_output()                       # its reader left
         return UNUSABLE
     except OSError as error:
+        _abandon_output()
         return _refuse(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error))
     except (BmpError, ValueError) as error:
         return _refuse(str(error))
@@ -87,6 +88,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("bmp-plugin: interrupted", file=sys.stderr)
         return INTERRUPTED
+
+
+def _flush_output() -> None:
+    if sys.stdout is not None:                  # as it is where a shell has closed it
+        with naming("standard output"):
+            sys.stdout.flush()
+
+
+def _abandon_output() -> None:
+    """Give up what standard output does not take: Python would complain once more when it flushes at exit."""
+    try:
+        _flush_output()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _refuse(message: str) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from ..errors import BmpError
 from .check import check_content, check_tables
 from .layout import ARRAYS, DEFAULT_BLOCK_SIZE, Geometry
 from .manifest import read_manifest
@@ -104,11 +105,19 @@ class BmpIndex:
         Errors: ``FileNotFoundError``; :class:`bmp_plugin.BmpError` for a directory that is not an index or damaged.
         """
         path = Path(path)
-        identity = Identity(path, ARRAYS)
-        manifest = read_manifest(path)
-        arrays = open_arrays(path, manifest)
+        while True:
+            identity = Identity(path, ARRAYS)
+            try:
+                manifest = read_manifest(path)
+                arrays = open_arrays(path, manifest)
+            except (BmpError, FileNotFoundError):
+                if identity.is_that(Identity(path, ARRAYS)):
+                    raise
+            else:
+                if identity.is_that(Identity(path, ARRAYS)):
+                    break                   # else it was replaced meanwhile, and the arrays may be of two indexes
         check_tables(path, arrays, Geometry(manifest["counts"]["num_docs"], manifest["block_size"]), manifest["num_postings"])
-        return cls(path, manifest, arrays, identity.if_still(Identity(path, ARRAYS)))
+        return cls(path, manifest, arrays, identity)
 
     @cached_property
     def arrays(self) -> dict[str, NDArray[Any]]:

@@ -68,9 +68,13 @@ class Identity:
             return
         self._file = known_folder() / digest.hexdigest()[:32]
 
+    def is_that(self, later: Identity) -> bool:
+        """Whether nothing of the index was replaced or written to until ``later`` was taken."""
+        return self._file == later._file
+
     def if_still(self, later: Identity) -> Identity:
-        """This one if it is the same later, when the files were opened; else one that is never known."""
-        if self._file != later._file:
+        """This one if it is that later, when the files were opened; else one that is never known."""
+        if not self.is_that(later):
             self._file = None
         return self
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import secrets
-import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BmpError, BuildError, DamagedIndexError
+from ..whole import whole_folder
 from .layout import ARRAYS, FORMAT, Geometry, dtype
 from .manifest import MANIFEST
 
-TEMPORARY = ".building-"
 BYTES_AT_ONCE = 2**24
 Arrays = dict[str, NDArray[Any]]
 
@@ -41,14 +39,13 @@ class ArrayWriter:
         self.length += len(data) // self.dtype.itemsize
 
     def close(self) -> dict[str, Any]:
-        """Close the file, on the disk for good; returns the array's entry of the manifest."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        """Close the file; returns the array's entry of the manifest."""
         self._file.close()
         return {"dtype": ARRAYS[self.name].dtype, "length": self.length, "sha256": self._hash.hexdigest()}
 
     def abandon(self) -> None:
-        self._file.close()
+        with contextlib.suppress(OSError):      # of what a full disk did not take before
+            self._file.close()
 
 
 @contextlib.contextmanager
@@ -61,58 +58,12 @@ def staging(output: Path) -> Iterator[Path]:
     if os.path.lexists(output) and not _is_index(output):
         raise BuildError(f"{output}: exists and is not a block-max index, so it is not replaced; choose another output")
     try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        _remove_abandoned(output)
-        folder, lock = _make_held(output)
+        with whole_folder(output) as folder:
+            yield folder
     except OSError as error:
-        raise BuildError(f"{output}: cannot be written ({error.strerror}); choose another output") from error
-    try:
-        yield folder
-        _replace(folder, output)
-    except OSError as error:
-        if isinstance(error, (FileNotFoundError, PermissionError)):
-            raise
-        raise BuildError(f"{output}: cannot be written ({error.strerror})") from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        if lock is not None:
-            os.close(lock)
-
-
-def _make_held(output: Path) -> tuple[Path, int | None]:
-    """A new folder beside ``output``, held unless the system cannot do that."""
-    while True:
-        folder = _make_beside(output)
-        lock = _hold(folder)
-        if folder.exists():             # else another process has just taken it for abandoned
-            return folder, lock
-
-
-def _hold(folder: Path) -> int | None:
-    """A lock on a folder, which ends with this process: a file descriptor, or None if somebody holds it or none can."""
-    try:
-        import fcntl
-
-        opened = os.open(folder, os.O_RDONLY)
-    except (ImportError, FileNotFoundError):
-        return None
-    try:
-        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(opened)
-        return None
-    return opened
-
-
-def _remove_abandoned(output: Path) -> None:
-    """Remove the temporary folders of processes that were killed while they built the same output."""
-    prefix = f".{output.name}{TEMPORARY}"
-    for folder in [path for path in output.parent.iterdir() if path.name.startswith(prefix) and path.is_dir()]:
-        lock = _hold(folder)
-        if lock is not None and not (folder / "old").exists():       # which is an index: see _replace
-            shutil.rmtree(folder, ignore_errors=True)
-        if lock is not None:
-            os.close(lock)
+        if isinstance(error, (FileNotFoundError, PermissionError)) and error.filename != str(output):
+            raise                               # of what is read
+        raise BuildError(f"{output}: cannot be written ({error.strerror or error}); choose another output") from error
 
 
 def _is_index(folder: Path) -> bool:
@@ -121,28 +72,6 @@ def _is_index(folder: Path) -> bool:
         return FORMAT in (folder / MANIFEST).read_text(encoding="utf-8", errors="replace")
     except OSError:
         return False
-
-
-def _make_beside(output: Path) -> Path:
-    """A new folder beside ``output``, with the permissions that any folder of the user's gets."""
-    folder = output.with_name(f".{output.name}{TEMPORARY}{secrets.token_hex(6)}")
-    folder.mkdir()
-    return folder
-
-
-def _replace(folder: Path, output: Path) -> None:
-    if not output.exists():
-        os.rename(folder, output)
-        return
-    old = _make_beside(output) / "old"
-    os.rename(output, old)
-    try:
-        os.rename(folder, output)
-    except OSError:
-        os.rename(old, output)
-        raise
-    finally:
-        shutil.rmtree(old.parent, ignore_errors=True)
 
 
 def open_arrays(folder: Path, manifest: dict[str, Any]) -> Arrays:

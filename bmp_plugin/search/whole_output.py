@@ -2,11 +2,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
+
+from bmp_plugin.run_file import becomes_whole
+from bmp_plugin.whole import naming, whole_file
 
 
 class _WholeOutput:
@@ -14,46 +15,33 @@ class _WholeOutput:
 
     def __init__(self, writer: Any) -> None:
         self._writer = writer
-        self._target: str | None = None
+        self._output = Path(writer.file_path)
+        self._open = contextlib.ExitStack()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._writer, name)
 
     def __enter__(self) -> _WholeOutput:
-        target = os.path.realpath(self._writer.file_path)
-        if not os.path.exists(target) or os.path.isfile(target):        # not for /dev/stdout and pipes
-            folder, name = os.path.split(target)
-            try:
-                os.makedirs(folder, exist_ok=True)
-                handle, temporary = tempfile.mkstemp(prefix=f".{name}.", dir=folder)
-            except OSError as error:
-                raise OSError(error.errno, error.strerror, self._writer.file_path) from error
-            os.close(handle)
-            if os.path.exists(target):
-                shutil.copymode(target, temporary)
-            else:
-                os.chmod(temporary, 0o666 & ~_umask())
-            self._target, self._writer.file_path = target, temporary
-        self._writer.__enter__()
+        with contextlib.ExitStack() as stack:
+            if becomes_whole(self._output):
+                self._writer.file_path = str(stack.enter_context(whole_file(self._output)))
+            with naming(self._output):
+                self._writer.__enter__()
+            stack.push(self._close)
+            self._open = stack.pop_all()
         return self
 
-    def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> Any:
-        temporary = self._writer.file_path
-        try:
-            result = self._writer.__exit__(exc_type, exc_value, traceback)
-            if self._target is not None and exc_type is None:
-                os.replace(temporary, self._target)
-        finally:
-            if self._target is not None:
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(temporary)
-        return result
+    def write(self, *arguments: Any) -> Any:
+        """As the writer's own. Errors: ``OSError`` naming the run."""
+        with naming(self._output):
+            return self._writer.write(*arguments)
 
+    def _close(self, *details: Any) -> Any:
+        with naming(self._output):
+            return self._writer.__exit__(*details)
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    def __exit__(self, *details: Any) -> Any:
+        return self._open.__exit__(*details)
 
 
 @contextlib.contextmanager

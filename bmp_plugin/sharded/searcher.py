@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from operator import methodcaller
@@ -25,6 +26,7 @@ from .waves import sample_size, waves
 QUERIES_A_QUESTION = 32          # few enough that shards take turns, enough that asking is cheap beside answering
 Prepared = Mapping[str, int]
 Result = TypeVar("Result")
+_open: weakref.WeakSet[ShardedSearcher] = weakref.WeakSet()
 
 
 class _Options(NamedTuple):
@@ -80,7 +82,6 @@ class ShardedSearcher:
         self._allow_partial = allow_partial
         self._kept: tuple[float, NDArray[np.bool_]] | None = None
         self._lost: dict[str, str] = {}
-        self._lock = threading.Lock()
         self._release: Callable[[], None] = lambda: None
         locations = [self.index.location(entry, shards_at) for entry in self.index.shards]
         entries = list(zip(self.index.shards, locations, strict=True))
@@ -89,7 +90,7 @@ class ShardedSearcher:
         if ray_address is None:
             self._in_flight = 0
             self._shards = [ShardServer(*entry) for entry in entries]
-            self._pool = ThreadPoolExecutor(min(num_shards, os.cpu_count() or 1), "shard")
+            self._workers = min(num_shards, os.cpu_count() or 1)
         else:
             from .ray_actors import RayShard, connect
 
@@ -97,14 +98,21 @@ class ShardedSearcher:
             ray, self._release = connect(ray_address)
             options = {"num_cpus": threads} | dict(actor_options or {})
             self._shards = [RayShard(ray, *entry, options, patience) for entry in entries]
-            self._pool = ThreadPoolExecutor(4 * num_shards, "shard")
+            self._workers = 4 * num_shards
         self._threads = threads
+        self._start_threads()
+        _open.add(self)
         try:
             list(self._pool.map(lambda shard: self._unless_lost(shard, shard.open), self._shards))
             self._demand_one()
         except BaseException:
             self.close()
             raise
+
+    def _start_threads(self) -> None:
+        """Also in a forked process, which has none of the threads of the one that it comes from."""
+        self._lock = threading.Lock()
+        self._pool = ThreadPoolExecutor(self._workers, "shard")
 
     def __enter__(self) -> ShardedSearcher:
         return self
@@ -114,6 +122,7 @@ class ShardedSearcher:
 
     def close(self) -> None:
         """Stop the actors, if there are any, and the threads; may be called twice."""
+        _open.discard(self)
         for shard in self._shards:
             shard.close()
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -262,3 +271,12 @@ class ShardedSearcher:
         if self._kept is None or self._kept[0] != self.min_idf:
             self._kept = (self.min_idf, kept_terms(self.index.arrays["term_df"], self._source_docs, self.min_idf))
         return self._kept[1]
+
+
+def _start_threads() -> None:
+    for searcher in list(_open):
+        searcher._start_threads()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_threads)

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import datetime
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from bmp_plugin.compare import Comparison
 from bmp_plugin.conformance import machine
 from bmp_plugin.differences import MEANINGS
 from bmp_plugin.run_file import Run
+from bmp_plugin.whole import whole_file
 
 from .detail import Explain, detail
 
@@ -65,6 +65,5 @@ def write(output: Path, found: Mapping[str, Any]) -> None:
 
     output.mkdir(parents=True, exist_ok=True)
     for name, text in (("report.json", json.dumps(found, indent=1, ensure_ascii=False) + "\n"), ("report.html", page(found))):
-        beside = output / f".{name}.{os.getpid()}.tmp"
-        beside.write_text(text, encoding="utf-8")
-        os.replace(beside, output / name)
+        with whole_file(output / name) as beside:
+            beside.write_text(text, encoding="utf-8")

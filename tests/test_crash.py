@@ -1,0 +1,328 @@
+"""Killed processes, full disks, folders that cannot be written, races and interruptions: the old serves, or the new is whole.
+
+``python -m bmp_plugin.conformance.crash`` does at length what the first test does for some calls of each stage.
+"""
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import large
+import pytest
+
+from bmp_plugin import BmpIndex
+from bmp_plugin.adapters.arrays import ArraySource
+from bmp_plugin.index import index as opening
+
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="mounts, and reads /proc")
+PATIENCE = 120.0
+
+
+def python(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *map(str, arguments)], capture_output=True, text=True, timeout=300, **options)
+
+
+def command(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
+    return python("-m", "bmp_plugin", *arguments, **options)
+
+
+def refused(done: subprocess.CompletedProcess[str], *said: object) -> None:
+    """One line, naming what it is about, and exit status 2."""
+    assert done.returncode == 2, done
+    lines = [line for line in done.stderr.splitlines() if "compiling" not in line]
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("bmp-plugin: error: ")
+    for text in said:
+        assert str(text) in lines[0]
+
+
+def small(documents: int = 400) -> ArraySource:
+    return ArraySource(*large.arrays(documents), large.VOCABULARY)
+
+
+# --- every stage ------------------------------------------------------------------------------------------------------
+
+
+def test_all_that_writes_is_whole_or_not_there(tmp_path: Path) -> None:
+    done = python("-m", "bmp_plugin.conformance.crash", "--step", 17, "--seconds", 3, "--work", tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.endswith("all is as promised\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+BROKEN = """
+import sys
+from bmp_plugin import whole
+from bmp_plugin.conformance.crash.__main__ import main
+{breaking}
+sys.exit(main(["--seconds", "0", "--stage", "run", "arrays over an index", "--kinds", *{kinds!r}, "--step", "{step}"]))
+"""
+
+
+@pytest.mark.parametrize(("breaking", "kinds", "step", "said"), [
+    ("whole._sync = lambda path: None", ["full"], 1000, "not on the disk"),
+    ("whole._sync_folder = lambda path: None", ["full"], 1000, "its name"),
+    ("whole._remove_abandoned = lambda output: None", ["kill"], 6, "the next run leaves"),
+    ("whole._remove = lambda path, output: None", ["full"], 6, "leaves"),
+    ("whole.whole_file.__code__ = (lambda output: _whole(output, output, lambda path: None, lambda a, b: None)).__code__",
+     ["kill"], 100, "")])
+def test_breaking_any_part_of_it_is_noticed(breaking: str, kinds: list[str], step: int, said: str) -> None:
+    done = python("-c", BROKEN.format(breaking=breaking, kinds=kinds, step=step))
+    assert done.returncode != 0
+    assert said in done.stdout
+
+
+NO_EXCHANGE = """
+import json, os, sys
+from pathlib import Path
+from bmp_plugin import whole
+from bmp_plugin.conformance.crash.faults import Child, Fault
+from bmp_plugin.conformance.crash.stages import left_in, stages, state_of
+
+whole._exchange = lambda one, other: False
+work = Path(sys.argv[1])
+stage = next(stage for stage in stages(work / "inputs") if stage.name == "join")
+stage = type(stage)(stage.name, stage.output, stage.act, work / "inputs" / "old.bmp")
+folder = work / "out"
+stage.prepare(folder)
+before = state_of(folder / stage.output)
+calls = Child(lambda: stage.act(folder), folder).wait().calls
+after = state_of(folder / stage.output)
+absent = 0
+for number in range(calls):
+    stage.prepare(folder)
+    assert Child(lambda: stage.act(folder), folder, Fault("kill", number)).wait().status == -9
+    assert (state := state_of(folder / stage.output)) in (before, after, None)
+    if state is None:                       # between two renames: any next run puts it back first, whatever then happens to it
+        absent += 1
+        assert Child(lambda: stage.act(folder), folder, Fault("full", 5)).wait().status == 1
+        assert state_of(folder / stage.output) == before
+    assert Child(lambda: stage.act(folder), folder).wait().status == 0
+    assert state_of(folder / stage.output) == after and not left_in(folder, stage)
+assert absent
+print(absent, "of", calls)
+"""
+
+
+def test_where_names_cannot_be_exchanged_the_old_is_put_back(tmp_path: Path) -> None:
+    done = python("-c", NO_EXCHANGE, tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+def test_an_index_that_is_replaced_while_it_is_opened_is_opened_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = BmpIndex.build(small(), tmp_path / "i.bmp", progress=False, block_size=8)
+    read, times = opening.read_manifest, []
+
+    def read_and_replace(folder: Path) -> dict[str, Any]:
+        manifest = read(folder)
+        if not times:                       # documents in another order: all arrays are as long as before
+            times.append(1)
+            BmpIndex.build(small(), tmp_path / "i.bmp", progress=False, block_size=8, reorder="leading")
+        return manifest
+
+    monkeypatch.setattr(opening, "read_manifest", read_and_replace)
+    found = BmpIndex.open(tmp_path / "i.bmp")
+    assert found.manifest["reorder"] == "leading"
+    assert found.manifest["counts"] != {} and one.num_docs == found.num_docs
+    found.verify()
+
+
+# --- no room, no permission -------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def mounted(folder: Path, size: str) -> Iterator[Path]:
+    folder.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], capture_output=True)
+    if done.returncode:
+        pytest.skip("this system does not let us mount")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Some 3 MB of JSON vectors, their index of 1 MB, topics, and a run of 2 MB."""
+    folder = tmp_path_factory.mktemp("inputs")
+    with open(folder / "docs.jsonl", "w") as file:
+        for number in range(6000):
+            vector = {f"t{(number * 31 + i * i * 7) % 997}": 1 + (number + i) % 300 for i in range(40)}
+            file.write(json.dumps({"id": f"d{number}", "contents": "", "vector": vector}) + "\n")
+    (folder / "topics.tsv").write_text("".join(f"{qid}\tt{qid % 997} t{qid % 89} t1\n" for qid in range(200)))
+    done = command("index", "--input", folder / "docs.jsonl", "--output", folder / "i.bmp")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def writers(inputs: Path, folder: Path) -> dict[str, list[object]]:
+    """Command lines that write a name into ``folder``."""
+    index: list[object] = ["index", "--input", inputs / "docs.jsonl", "--quiet", "--output"]
+    return {"i.bmp": [*index, folder / "i.bmp"], "s.bmps": [*index, folder / "s.bmps", "--shards", 2],
+            "r.bmp": [*index, folder / "r.bmp", "--reorder", "bp", "--threads", 2],
+            "e.ciff": ["export", inputs / "i.bmp", "--output", folder / "e.ciff"],
+            "run.txt": ["search", "--index", inputs / "i.bmp", "--topics", inputs / "topics.tsv", "--output", folder / "run.txt"]}
+
+
+@on_linux
+def test_a_full_disk_is_said_and_what_was_there_serves(inputs: Path, tmp_path: Path) -> None:
+    with mounted(tmp_path / "disk", "600k") as disk:
+        old = BmpIndex.build(small(30), disk / "i.bmp", progress=False)
+        digest = large.digest(old.path)
+        for name in ("s.bmps", "r.bmp"):
+            shutil.copytree(old.path, disk / name)
+        for name in ("e.ciff", "run.txt"):
+            (disk / name).write_text("old")
+        there = sorted(path.name for path in disk.iterdir())
+        for name, arguments in writers(inputs, disk).items():
+            refused(command(*arguments), disk / name, "No space left on device")
+            assert sorted(path.name for path in disk.iterdir()) == there, name
+            if (disk / name).is_dir():
+                assert large.digest(disk / name) == digest
+                BmpIndex.open(disk / name).verify()
+            else:
+                assert (disk / name).read_text() == "old"
+
+
+def obeying_permissions() -> None:
+    """In a child: what else root is spared. (Not setuid: others might not read the interpreter's own folder.)"""
+    drop, override, search = 24, 1, 2           # PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+    for capability in (override, search):
+        ctypes.CDLL(None).prctl(drop, capability, 0, 0, 0)
+
+
+@on_linux
+@pytest.mark.parametrize("why", ["Permission denied", "Read-only file system"])
+def test_folders_that_cannot_be_written(inputs: Path, tmp_path: Path, why: str) -> None:
+    with contextlib.ExitStack() as stack:
+        folder = tmp_path / "folder"
+        if why == "Read-only file system":
+            stack.enter_context(mounted(folder, "2m"))
+            subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
+        else:
+            folder.mkdir()
+            folder.chmod(0o500)
+        for name, arguments in writers(inputs, folder).items():
+            refused(command(*arguments, preexec_fn=obeying_permissions), folder / name, why)
+        assert list(folder.iterdir()) == []
+
+
+@on_linux
+def test_unreadable_input(inputs: Path, tmp_path: Path) -> None:
+    shutil.copy(inputs / "docs.jsonl", tmp_path)
+    shutil.copytree(inputs / "i.bmp", tmp_path / "i.bmp")
+    for path in (tmp_path / "docs.jsonl", tmp_path / "i.bmp" / "list_max.bin"):
+        path.chmod(0)
+    said = tmp_path / "docs.jsonl", "Permission denied"
+    refused(command("index", "--input", tmp_path / "docs.jsonl", "--output", tmp_path / "o.bmp",
+                    preexec_fn=obeying_permissions), *said)
+    refused(command("search", "--index", tmp_path / "i.bmp", "--topics", inputs / "topics.tsv", "--output", tmp_path / "run.txt",
+                    preexec_fn=obeying_permissions), tmp_path / "i.bmp" / "list_max.bin", "Permission denied")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["docs.jsonl", "i.bmp"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_standard_output_that_takes_nothing(inputs: Path) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-m", "bmp_plugin", "info", str(inputs / "i.bmp")], stdout=full,
+                              stderr=subprocess.PIPE, text=True)
+    refused(done, "standard output: No space left on device")
+    search = ["search", "--index", inputs / "i.bmp", "--topics", inputs / "topics.tsv", "--output", "/dev/full"]
+    refused(command(*search), "/dev/full: No space left on device")
+    shell = f"{sys.executable} -m bmp_plugin info {inputs / 'i.bmp'} >&-"
+    done = subprocess.run(["bash", "-c", shell], stderr=subprocess.PIPE, text=True)
+    assert "Traceback" not in done.stderr
+
+
+# --- interruptions ----------------------------------------------------------------------------------------------------
+
+
+def heeding_interrupts() -> None:
+    """Also where the tests run in the background of a shell, whose processes are told to ignore them."""
+    os.setsid()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+@on_linux
+@pytest.mark.parametrize("options", [["--threads", "2"], ["--reorder", "bp"], ["--reorder", "leading", "--shards", "3"]])
+def test_an_interrupted_build_ends_with_a_line(inputs: Path, tmp_path: Path, options: list[str]) -> None:
+    """Ctrl-C reaches all processes of a terminal, so it is sent to the group."""
+    documents = tmp_path / "in"
+    documents.mkdir()
+    for part in range(12):
+        (documents / f"{part}.jsonl").write_text((inputs / "docs.jsonl").read_text().replace('"id": "d', f'"id": "{part}d'))
+    out = tmp_path / "out"
+    out.mkdir()
+    child = subprocess.Popen([sys.executable, "-m", "bmp_plugin", "index", "--input", str(documents), "--output",
+                              str(out / "i.bmp"), *options], stderr=subprocess.PIPE, text=True, preexec_fn=heeding_interrupts)
+    wait_for(lambda: bool(list(out.iterdir())))
+    time.sleep(0.3)
+    os.killpg(child.pid, signal.SIGINT)
+    _, said = child.communicate(timeout=PATIENCE)
+    assert child.returncode == 130, said
+    assert [line for line in said.splitlines() if "compiling" not in line] == ["bmp-plugin: interrupted"]
+    assert list(out.iterdir()) == []
+    with pytest.raises(ProcessLookupError):
+        os.killpg(child.pid, 0)
+
+
+def wait_for(what: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not what():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+# --- races for the first use ------------------------------------------------------------------------------------------
+
+FIRST_USE = """
+import sys, time
+from bmp_plugin.adapters import beside, lucene
+
+if sys.argv[2] == "slowly":
+    documents = lucene.LuceneSource.documents
+    def slow(source):
+        print("building", flush=True)
+        time.sleep(600)
+    lucene.LuceneSource.documents = slow
+index = beside.index_of(sys.argv[1], progress=False)
+index.verify()
+print(index.num_docs, flush=True)
+"""
+
+
+@on_linux
+def test_the_second_of_two_first_uses_goes_on_when_the_first_is_killed(lucene_index: Callable[[str], Path],
+                                                                       tmp_path: Path) -> None:
+    lucene = Path(shutil.copytree(lucene_index("nasty"), tmp_path / "lucene"))
+    first = subprocess.Popen([sys.executable, "-c", FIRST_USE, str(lucene), "slowly"], stdout=subprocess.PIPE, text=True)
+    assert first.stdout is not None
+    assert first.stdout.readline() == "building\n"
+    children = Path(f"/proc/{first.pid}/task/{first.pid}/children").read_text().split()
+    second = subprocess.Popen([sys.executable, "-c", FIRST_USE, str(lucene), "now"], stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True)
+    assert second.stderr is not None
+    assert "Waiting for another process" in second.stderr.readline()
+    assert not (tmp_path / "lucene.bmp").exists()
+    first.kill()
+    first.communicate()
+    found, said = second.communicate(timeout=PATIENCE)
+    assert second.returncode == 0, said
+    assert found == "600\n"
+    # the lock file is empty and stays: its lock was the first process's, and ended with it
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lucene.bmp.lock", "lucene", "lucene.bmp"]
+    assert (tmp_path / ".lucene.bmp.lock").stat().st_size == 0
+    assert children
+    wait_for(lambda: not any(Path(f"/proc/{pid}/cmdline").exists() and Path(f"/proc/{pid}/cmdline").read_bytes()
+                             for pid in children))
