@@ -80,7 +80,7 @@ class PostingReader:
 
     def _fill(self, count: int) -> NDArray[np.uint8]:
         data = np.empty(count, dtype=np.uint8)
-        if self._frames.readinto(memoryview(data)) != count:        # type: ignore[attr-defined]
+        if self._frames.readinto(data) != count:        # type: ignore[attr-defined]
             raise SourceError(f"{self.path}: the Java reader ended early: {self._last_words()}")
         return data
 

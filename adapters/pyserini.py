@@ -34,10 +34,12 @@ from pyserini.encode import TokFreqQueryEncoder  # noqa: E402
 from pyserini.pyclass import autoclass  # noqa: E402
 from pyserini.search.lucene._impact_searcher import LuceneImpactSearcher  # noqa: E402
 
+__all__ = ["BmpImpactSearcher", "LuceneImpactSearcher", "replace_searcher"]
+
 _JAVA_WHITESPACE_ANALYZER = "org.apache.lucene.analysis.core.WhitespaceAnalyzer"
 
 
-class BmpImpactSearcher(LuceneImpactSearcher):
+class BmpImpactSearcher(LuceneImpactSearcher):  # type: ignore[misc] # Pyserini has no types
     """Drop-in for ``pyserini.search.lucene.LuceneImpactSearcher``: same arguments, methods and answers, sooner.
 
     Pyserini encodes the queries; the block-max index ranks. Lucene is opened when it is needed: for stored documents,
@@ -136,7 +138,9 @@ class BmpImpactSearcher(LuceneImpactSearcher):
     def from_prebuilt_index(cls, prebuilt_index_name: str, query_encoder: QueryEncoder | str | None,
                             min_idf: float = 0, encoder_type: str = "pytorch") -> BmpImpactSearcher | None:
         """Search a prebuilt index of Pyserini's, downloaded if necessary; None, with a message, for an unknown name."""
-        return super().from_prebuilt_index(prebuilt_index_name, query_encoder, min_idf, encoder_type)
+        found: BmpImpactSearcher | None = super().from_prebuilt_index(prebuilt_index_name, query_encoder, min_idf,
+                                                                      encoder_type)
+        return found
 
     def search(self, q: str, k: int = 10, fields: Mapping[str, float] = dict(), *,  # noqa: C408 - as in Pyserini
                alpha: float | None = None, beta: float | None = None, budget: int | None = None) -> list[Any]:
@@ -201,7 +205,7 @@ class BmpImpactSearcher(LuceneImpactSearcher):
 
     def encode(self, query: str) -> Any:
         """Token weights of a query, by the query encoder; as in Pyserini."""
-        encoder = self.query_encoder
+        encoder: Any = self.query_encoder
         if type(encoder) is TokFreqQueryEncoder and encoder.tokenizer is None and self.encoder_type == "pytorch":
             return count_tokens(query)               # the same, a tenth of the time for thousands of tokens
         return super().encode(query)

@@ -46,16 +46,17 @@ class BmpPluginIndex(pt.Artifact, pt.Indexer):
 
     def __init__(self, path: str | Path) -> None:
         super().__init__(str(path))
+        self._folder = Path(path)
         self._searcher: BmpSearcher | None = None
 
     def built(self) -> bool:
         """Whether there is an index."""
-        return (Path(self.path) / "manifest.json").is_file()
+        return (self._folder / "manifest.json").is_file()
 
     def searcher(self) -> BmpSearcher:
         """The index, opened for searching. Errors: those of :meth:`bmp_plugin.BmpIndex.open`."""
         if self._searcher is None:
-            self._searcher = BmpSearcher(self.path)
+            self._searcher = BmpSearcher(self._folder)
         return self._searcher
 
     def indexer(self, *, quantize: int | Quantization | None = None, reorder: str = "none",
@@ -63,7 +64,7 @@ class BmpPluginIndex(pt.Artifact, pt.Indexer):
         """What builds the index, see :class:`BmpPluginIndexer`."""
         return BmpPluginIndexer(self, quantize=quantize, reorder=reorder, block_size=block_size, progress=progress)
 
-    def index(self, inp: Iterable[Mapping[str, Any]]) -> BmpPluginIndex:
+    def index(self, inp: Iterable[Mapping[str, Any]]) -> BmpPluginIndex:  # type: ignore[override] # PyTerrier names it iter
         """Build the index of documents with ``docno`` and ``toks``, whose weights are whole numbers."""
         return self.indexer().index(inp)
 
@@ -98,13 +99,14 @@ class BmpPluginIndexer(pt.Indexer):
     def __init__(self, index: BmpPluginIndex, *, quantize: int | Quantization | None = None, reorder: str = "none",
                  block_size: int = DEFAULT_BLOCK_SIZE, progress: bool = False) -> None:
         self._index = index
-        self._options = {"quantize": quantize, "reorder": reorder, "block_size": block_size, "progress": progress}
+        self._options: dict[str, Any] = {"quantize": quantize, "reorder": reorder, "block_size": block_size,
+                                         "progress": progress}
 
-    def index(self, inp: Iterable[Mapping[str, Any]]) -> BmpPluginIndex:
+    def index(self, inp: Iterable[Mapping[str, Any]]) -> BmpPluginIndex:  # type: ignore[override] # PyTerrier names it iter
         """Build it. Errors: :class:`bmp_plugin.BmpError`, also where there is an index already; those of the documents."""
         if self._index.built():
             raise BmpError(f"{self._index.path}: there is an index already: remove it, or choose another path")
-        BmpIndex.build(((document["docno"], document["toks"]) for document in inp), self._index.path, **self._options)
+        BmpIndex.build(((document["docno"], document["toks"]) for document in inp), str(self._index.path), **self._options)
         return self._index
 
 
@@ -155,7 +157,8 @@ class BmpPluginRetriever(pt.Transformer):
 
     def _queries(self, inp: pd.DataFrame) -> list[Mapping[str, Any]]:
         if "query_toks" in inp.columns:
-            return inp["query_toks"].tolist()
+            vectors: list[Mapping[str, Any]] = inp["query_toks"].tolist()
+            return vectors
         if "query" in inp.columns:
             return [*map(self._encoder.encode if self._encoder is not None else count_tokens, inp["query"])]
         raise ValueError(f"topics have the columns {list(inp.columns)}: give query_toks, or query")

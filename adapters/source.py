@@ -75,7 +75,9 @@ class PostingSource(Protocol):
     ``FileNotFoundError`` for a path that is not there.
     """
 
-    info: SourceInfo
+    @property
+    def info(self) -> SourceInfo:
+        """Where the postings come from."""
 
     def documents(self) -> Documents:
         """All live documents. May be called before, between or after ``batches``."""

@@ -4,7 +4,7 @@ The names are loaded when they are first used, so that importing the package cos
 """
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .errors import BmpError
 
@@ -13,11 +13,13 @@ if TYPE_CHECKING:
     from .searcher import BmpSearcher
     from .sharded.searcher import ShardedSearcher
 
+    __version__: str
+
 __all__ = ["BmpError", "BmpIndex", "BmpSearcher", "ShardedSearcher", "__version__"]
 
 
-def __getattr__(name: str) -> Any:
-    found: Any
+def __getattr__(name: str) -> object:
+    found: object
     if name == "BmpIndex":
         from .index.index import BmpIndex
 

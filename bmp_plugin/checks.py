@@ -53,7 +53,7 @@ def java_int(token: str, weight: Any) -> int:
         raise ValueError(f"weight {weight!r} of query token {token!r} is not a number")
     if not math.isfinite(weight):
         raise ValueError(f"weight {weight!r} of query token {token!r} is not finite")
-    value = int(weight)  # type: ignore[call-overload]
+    value: int = int(weight)  # type: ignore[call-overload]
     if value < 0:
         raise ValueError(f"weight {weight!r} of query token {token!r} is negative; weights are at least 0")
     if value > LARGEST_WEIGHT:

@@ -7,6 +7,11 @@ that compile, so that code of another version is never run. The folder lies in t
 
 Numba also makes ready to compile, which takes four times as long as loading what is compiled, before it looks whether it
 has to. Here it looks first: see :class:`_Kept`.
+
+With ``NUMBA_BOUNDSCHECK=1`` in the environment kernels check every index into an array, and one that is out of range is an
+``IndexError`` instead of some other memory: for tests, since searches take several times as long. Two things are checked
+that numba leaves out: negative indices, which it takes from the end and kernels never mean, and the ranges that instructions
+of :mod:`.query.instructions` read and write at once. Checked code is kept in a folder of its own.
 """
 from __future__ import annotations
 
@@ -19,7 +24,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import llvmlite
 import llvmlite.binding
@@ -27,11 +32,11 @@ import numba
 import numba.core.config
 import numpy as np
 from numba.core import caching, event, sigutils
-from numba.core.runtime import rtsys
+from numba.core.runtime.nrt import rtsys
 from platformdirs import user_cache_path
 
 config: Any = numba.core.config          # its names are set when it is loaded, out of a type checker's sight
-Function = TypeVar("Function", bound=Callable[..., Any])
+Function = Callable[..., Any]            # of a kernel mypy knows no more: numba finds its types when it is called
 
 PATIENCE = 1.0
 """Seconds of compiling after which a word is said."""
@@ -65,7 +70,7 @@ def cache_folder() -> Path:
             digest.update(path.read_bytes())
     digest.update(Path(__file__).read_bytes())
     base = Path(config.CACHE_DIR) if config.CACHE_DIR else user_cache_path("bmp-plugin")
-    return base / f"kernels-{digest.hexdigest()[:16]}"
+    return base / f"kernels-{digest.hexdigest()[:16]}{'-checked' if config.BOUNDSCHECK else ''}"
 
 
 class _Place(caching._CacheLocator):
@@ -153,4 +158,17 @@ def _say() -> None:
     print("bmp-plugin: compiling kernels, which are kept for next time ...", file=sys.stderr, flush=True)
 
 
+def _refuse_negative_indices() -> None:
+    """Let numba check indices as they are, instead of what they are from the end."""
+    from numba.core import types
+    from numba.np import arrayobj
+
+    def as_it_is(context: Any, builder: Any, kind: Any, index: Any, size: Any) -> Any:
+        return context.cast(builder, index, kind, types.intp if kind.signed else types.uintp)
+
+    cast(Any, arrayobj).fix_integer_index = as_it_is
+
+
 event.register("numba:compile", _Word())
+if config.BOUNDSCHECK:
+    _refuse_negative_indices()

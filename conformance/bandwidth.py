@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -56,7 +56,7 @@ def _seconds(function, *arguments) -> float:  # type: ignore[no-untyped-def]
 
 
 @numba.njit         # not kept, as kernels of the package are
-def stream(words):
+def stream(words: Any) -> Any:
     """The sum of words uint64[n]."""
     total = np.uint64(0)
     for i in range(np.uint64(len(words))):
@@ -65,7 +65,7 @@ def stream(words):
 
 
 @numba.njit         # not kept, as kernels of the package are
-def gather(words, lines):
+def gather(words: Any, lines: Any) -> Any:
     """The sum of one word of each of the cache lines int64[m]."""
     total = np.uint64(0)
     for i in range(np.uint64(len(lines))):

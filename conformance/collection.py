@@ -205,4 +205,5 @@ def _narrowed(values: array[int]) -> NDArray[Any]:
 
 def _from_gaps(ptr: NDArray[np.int64], gaps: NDArray[Any]) -> NDArray[Any]:
     sums = np.concatenate([np.zeros(1, np.int64), np.cumsum(gaps, dtype=np.int64)])
-    return (sums[1:] - np.repeat(sums[ptr[:-1]], np.diff(ptr))).astype(gaps.dtype)
+    terms: NDArray[Any] = (sums[1:] - np.repeat(sums[ptr[:-1]], np.diff(ptr))).astype(gaps.dtype)
+    return terms

@@ -11,7 +11,7 @@ import platform
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numba
 import numpy as np
@@ -22,6 +22,7 @@ from numba.extending import intrinsic
 from bmp_plugin import kernels
 from bmp_plugin.errors import BmpError
 
+numba_names: Any = numba                             # of which it does not tell type checkers all
 LARGEST_NUMBER = 1000                                # kernels
 CELLS = np.zeros(1 + 3 * LARGEST_NUMBER, np.int64)   # time of kernels within the running one; calls, time, own time of each
 WRAPPER = """
@@ -41,9 +42,9 @@ def {name}({parameters}):
 
 
 class Measured(NamedTuple):
-    """Of one kernel: calls, seconds with all that it calls, seconds of its own."""
+    """Of one kernel, or means of it: calls, seconds with all that it calls, seconds of its own."""
 
-    calls: int
+    calls: float
     seconds: float
     own_seconds: float
 
@@ -82,7 +83,7 @@ class Profile:
         if len(self._names) > LARGEST_NUMBER:
             raise BmpError(f"more than {LARGEST_NUMBER} kernels to profile")
         scope: dict[str, Any] = {
-            "_carray": numba.carray, "_as_pointer": as_pointer, "_ticks": ticks, "_ADDRESS": CELLS.ctypes.data,
+            "_carray": numba_names.carray, "_as_pointer": as_pointer, "_ticks": ticks, "_ADDRESS": CELLS.ctypes.data,
             "_SIZE": CELLS.size, "_int64": np.int64, "_kernel": numba.njit(function, nogil=True)}
         exec(WRAPPER.format(name=name, parameters=", ".join(inspect.signature(function).parameters), at=at), scope)
         return numba.njit(scope[name], nogil=True)
@@ -128,7 +129,7 @@ def instrument(chosen: Collection[str] | None = None) -> Profile:
 
 @numba.njit
 def _now() -> Any:
-    return ticks()
+    return cast(Any, ticks)()
 
 
 def _ticks_a_second() -> float:

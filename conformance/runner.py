@@ -147,8 +147,8 @@ class _Run:
         """One round of everything that is timed."""
         order = np.random.default_rng(number).permutation(len(self._names))
         names = [self._names[i] for i in order]
-        tasks = [task for measure, task in (("latency", self._latency), ("batch", self._batch))
-                 if measure in self._plan.measures]
+        known: dict[str, Callable[[Row, int], None]] = {"latency": self._latency, "batch": self._batch}
+        tasks = [task for measure, task in known.items() if measure in self._plan.measures]
         for name, task, k in self._turns(names, tasks):
             for contestant in self._of(name):
                 task(self.rows[contestant], k)

@@ -63,8 +63,9 @@ class _Clocked:
 def python_share(path: Path, queries: Queries, k: int, rounds: int) -> dict[str, Share]:
     """Hot and cycled; medians over the rounds, means over the queries. Run in a process of its own, as all below."""
     from bmp_plugin import BmpSearcher
-    from bmp_plugin import searcher as module
+    from bmp_plugin import searcher as searcher_module
 
+    module: Any = searcher_module
     searcher = BmpSearcher(path)
     clocked: Any = _Clocked(module.search_many)
     module.search_many = clocked

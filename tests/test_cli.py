@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import os
 import re
@@ -9,30 +10,51 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from importlib import resources
 from pathlib import Path
 
 import pytest
 
 from bmp_plugin import BmpIndex
+from bmp_plugin.cli import interrupts, main
 
 DATA = Path(str(resources.files("bmp_plugin.data")))
 DOCS, QUERIES, QRELS = (DATA / f"cranfield_{name}" for name in ("docs.jsonl.gz", "queries.jsonl.gz", "qrels.txt"))
 COMMANDS = ("index", "shards", "search", "compare", "conform", "verify", "info", "fuse", "export", "demo", "warmup",
             "completion")
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
-def bmp(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+def bmp(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """The command in this process, which spares imports; what is said and returned is the same, see :func:`shell`."""
+    command = [str(argument) for argument in arguments]
+    out, error = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(error):
+        patch.setattr(interrupts, "install", lambda: None)             # pytest's own stay
+        try:
+            status = main(command)
+        except SystemExit as exit_:
+            status = int(exit_.code or 0)
+    return _without_compiling(subprocess.CompletedProcess(command, status, out.getvalue(), error.getvalue()))
+
+
+def shell(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """The same in a process of its own, as a user's shell starts it."""
     command = [sys.executable, "-m", "bmp_plugin", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, stdin=subprocess.DEVNULL, timeout=300)
-    # the first search on a machine says that it compiles
+    return _without_compiling(subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=300))
+
+
+def _without_compiling(done: subprocess.CompletedProcess[str]) -> subprocess.CompletedProcess[str]:
+    """The first search on a machine says that it compiles."""
     done.stderr = "".join(line for line in done.stderr.splitlines(keepends=True) if "compiling" not in line)
     return done
 
 
-def refused(*arguments: object, status: int = 2) -> str:
+def refused(*arguments: object, status: int = 2, run: Run = bmp) -> str:
     """Run what must be refused; returns the one line it says."""
-    done = bmp(*arguments)
+    done = run(*arguments)
     assert done.returncode == status, done
     assert done.stdout == ""
     assert done.stderr.count("\n") == 1, done.stderr
@@ -44,7 +66,7 @@ def refused(*arguments: object, status: int = 2) -> str:
 @pytest.fixture(scope="module")
 def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("index") / "cranfield.bmp"
-    done = bmp("index", "--input", DOCS, "--output", path)
+    done = shell("index", "--input", DOCS, "--output", path)
     assert done.returncode == 0, done.stderr
     assert "1,400 documents" in done.stderr
     assert done.stderr.count("\n") == 1, "no progress bar where nobody watches"
@@ -54,7 +76,7 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def run(index: Path) -> Path:
     path = index.parent / "run.txt"
-    done = bmp("search", "--index", index, "--topics", QUERIES, "--output", path)
+    done = shell("search", "--index", index, "--topics", QUERIES, "--output", path)
     assert done.returncode == 0, done.stderr
     assert "225 queries" in done.stderr
     assert "ms a query" in done.stderr
@@ -115,7 +137,7 @@ def test_search_options(index: Path, run: Path, tmp_path: Path) -> None:
 
 def test_search_to_standard_output(index: Path, tmp_path: Path) -> None:
     (tmp_path / "q.tsv").write_text("1\tflow\n")
-    done = bmp("search", "--index", index, "--topics", tmp_path / "q.tsv", "--output", "/dev/stdout", "--hits", 2)
+    done = shell("search", "--index", index, "--topics", tmp_path / "q.tsv", "--output", "/dev/stdout", "--hits", 2)
     assert done.returncode == 0
     assert len(done.stdout.splitlines()) == 2
 
@@ -166,10 +188,10 @@ def test_compare(run: Path, tmp_path: Path) -> None:
 
 
 def test_verify(index: Path, damaged: Path) -> None:
-    done = bmp("verify", index)
+    done = shell("verify", index)
     assert (done.returncode, done.stderr) == (0, "")
     assert "sound" in done.stdout
-    said = refused("verify", damaged, status=1)
+    said = refused("verify", damaged, status=1, run=shell)
     assert "damaged" in said
     assert str(damaged) in said
 
@@ -192,7 +214,7 @@ def test_exit_statuses_are_in_the_help() -> None:
 
 
 def test_shells_complete_it(tmp_path: Path) -> None:
-    script = bmp("completion", "bash")
+    script = shell("completion", "bash")
     assert script.returncode == 0
     (tmp_path / "complete.sh").write_text(script.stdout)
     asked = "source complete.sh; COMP_WORDS=(bmp-plugin export --); COMP_CWORD=2; _shtab_bmp_plugin; echo ${COMPREPLY[@]}"
@@ -217,7 +239,7 @@ def test_block_size_of_the_help_is_that_of_the_build(index: Path) -> None:
 def test_version_and_console_command() -> None:
     from importlib.metadata import version
 
-    done = bmp("--version")
+    done = shell("--version")
     assert done.stdout == f"bmp-plugin {version('bmp-plugin')}\n"
     console = Path(sys.executable).with_name("bmp-plugin")
     if console.exists():
@@ -285,11 +307,11 @@ def test_refused_in_one_line(index: Path, run: Path, tmp_path: Path, arguments: 
 def test_bad_input_keeps_the_good_output(index: Path, run: Path, tmp_path: Path) -> None:
     (tmp_path / "run.txt").write_bytes(run.read_bytes())
     (tmp_path / "bad.tsv").write_text("1\ta\nno tab\n")
-    refused("search", "--index", index, "--topics", tmp_path / "bad.tsv", "--output", tmp_path / "run.txt")
+    refused("search", "--index", index, "--topics", tmp_path / "bad.tsv", "--output", tmp_path / "run.txt", run=shell)
     assert (tmp_path / "run.txt").read_bytes() == run.read_bytes()
     (tmp_path / "bad.jsonl").write_text('{"id": "1", "vector": {"a": -1}}\n')
     assert bmp("index", "--input", DOCS, "--output", tmp_path / "good.bmp").returncode == 0
-    refused("index", "--input", tmp_path / "bad.jsonl", "--output", tmp_path / "good.bmp")
+    refused("index", "--input", tmp_path / "bad.jsonl", "--output", tmp_path / "good.bmp", run=shell)
     assert bmp("verify", tmp_path / "good.bmp").returncode == 0
     assert sorted(os.listdir(tmp_path)) == ["bad.jsonl", "bad.tsv", "good.bmp", "run.txt"]
 
@@ -354,7 +376,7 @@ def test_same_run_as_pyserinis_command_line(java: Path, tmp_path_factory: pytest
     if not folder.exists():
         folder.mkdir()
         _index_with_lucene(folder, DOCS)
-        done = bmp("index", "--input", lucene, "--output", block_max)
+        done = shell("index", "--input", lucene, "--output", block_max)
         assert done.returncode == 0, done.stderr
         with gzip.open(QUERIES, "rt") as file:
             vectors = [json.loads(line)["vector"] for line in file][:12]
@@ -366,7 +388,7 @@ def test_same_run_as_pyserinis_command_line(java: Path, tmp_path_factory: pytest
             "--output", str(folder / "host.txt"), "--hits", str(hits)]
     environment = {**os.environ, "JAVA_HOME": str(java.parent.parent)}
     subprocess.run(host, env=environment, check=True, capture_output=True)
-    done = bmp("search", "--index", block_max, "--topics", topics, "--output", folder / "ours.txt", "--hits", hits)
+    done = shell("search", "--index", block_max, "--topics", topics, "--output", folder / "ours.txt", "--hits", hits)
     assert done.returncode == 0, done.stderr
     assert (folder / "ours.txt").read_bytes() == (folder / "host.txt").read_bytes()
     assert bmp("compare", folder / "ours.txt", folder / "host.txt").returncode == 0

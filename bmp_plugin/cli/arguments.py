@@ -10,13 +10,14 @@ def add_command(
     commands: Any, name: str, summary: str, example: str, details: str = ""
 ) -> argparse.ArgumentParser:
     """Add a command whose help shows defaults and ends with an example."""
-    return commands.add_parser(
+    parser: argparse.ArgumentParser = commands.add_parser(
         name,
         help=summary,
         description=f"{summary[0].upper()}{summary[1:]}.{' ' if details else ''}{details}",
         epilog=f"example: {example}",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
+    return parser
 
 
 def positive(text: str) -> int:

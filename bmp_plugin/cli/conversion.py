@@ -52,7 +52,7 @@ def pruning_of(args: argparse.Namespace) -> Pruning | None:
 
     options = {"document_share": "keep_document_share", "term_share": "keep_term_share",
                "quality_share": "keep_quality_share"}
-    given = {name: getattr(args, options.get(name, name), default) for name, default in _PRUNING.items()}
+    given: dict[str, Any] = {name: getattr(args, options.get(name, name), default) for name, default in _PRUNING.items()}
     return Pruning(**given) or None
 
 

@@ -149,5 +149,6 @@ def _with_excess(starts: NDArray[np.int64], docs: NDArray[np.int32], impacts: ND
 
 def offsets(sizes: NDArray[Any]) -> NDArray[np.int64]:
     """Where each part begins when parts of these sizes follow one another."""
-    ends = np.cumsum(sizes, dtype=np.int64)
-    return ends - sizes
+    ends: NDArray[np.int64] = np.cumsum(sizes, dtype=np.int64)
+    starts: NDArray[np.int64] = ends - sizes
+    return starts

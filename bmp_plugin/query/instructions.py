@@ -1,4 +1,7 @@
-"""Instructions that numba has no words for."""
+"""Instructions that numba has no words for.
+
+Those that read or write arrays do so without a look at their bounds, but for ``NUMBA_BOUNDSCHECK=1``; see :mod:`..kernels`.
+"""
 from __future__ import annotations
 
 from typing import Any
@@ -44,9 +47,14 @@ def add_product(typing_context: Any, total: Any, a: Any, b: Any) -> Any:
 
 def _vector(context: Any, builder: Any, signature: Any, arguments: Any, which: int, bits: int, lanes: int) -> Any:
     """A pointer to ``lanes`` elements of ``bits`` bits: argument ``which`` is the array, the one after it where they begin."""
-    data = context.make_array(signature.args[which])(context, builder, arguments[which]).data
+    array = context.make_array(signature.args[which])(context, builder, arguments[which])
+    first = arguments[which + 1]
+    if context.enable_boundscheck:
+        [size] = cgutils.unpack_tuple(builder, array.shape, 1)
+        for index in (first, builder.add(first, ir.Constant(first.type, lanes - 1))):
+            cgutils.do_boundscheck(context, builder, index, size)
     kind = ir.VectorType(ir.IntType(bits), lanes)
-    return builder.bitcast(builder.gep(data, [arguments[which + 1]]), kind.as_pointer())
+    return builder.bitcast(builder.gep(array.data, [first]), kind.as_pointer())
 
 
 def _everywhere(builder: Any, value: Any, lanes: int) -> Any:

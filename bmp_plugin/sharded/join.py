@@ -56,7 +56,8 @@ def join(paths: Sequence[str | Path], output: Path, *, check_docids: bool = True
 def _numbers(index: BmpIndex) -> int:
     """How many numbers the source gave to documents, deleted ones included."""
     numbers = index.arrays["doc_number"]
-    return max(index.manifest["source"]["details"].get("max_doc", 0), int(numbers.max()) + 1 if len(numbers) else 0)
+    stated: int = index.manifest["source"]["details"].get("max_doc", 0)
+    return max(stated, int(numbers.max()) + 1 if len(numbers) else 0)
 
 
 def _check_alike(indexes: list[BmpIndex]) -> None:

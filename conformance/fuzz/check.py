@@ -41,20 +41,21 @@ def _searchers(case: Case, folder: Path) -> Iterator[tuple[Any, Any]]:
     from pyserini.search.lucene._impact_searcher import LuceneImpactSearcher
 
     from bmp_plugin import BmpIndex
-    from bmp_plugin.adapters import lucene as adapter
+    from bmp_plugin.adapters import lucene
     from bmp_plugin.adapters.pyserini import BmpImpactSearcher
     from bmp_plugin.conformance.fuzz.lucene import ReaderHere, build
 
     index = build(case, folder)
+    adapter: Any = lucene
     original = adapter.PostingReader
-    adapter.PostingReader = ReaderHere  # type: ignore[misc]
+    adapter.PostingReader = ReaderHere
     try:
         with adapter.LuceneSource(index) as source:
             BmpIndex.build(source, folder / "ours.bmp", block_size=case.block_size, reorder=case.reorder, progress=False)
     finally:
-        adapter.PostingReader = original  # type: ignore[misc]
+        adapter.PostingReader = original
     theirs = LuceneImpactSearcher(str(index), _Encoded())
-    ours = BmpImpactSearcher(str(folder / "ours.bmp"), _Encoded())  # type: ignore[arg-type]
+    ours = BmpImpactSearcher(str(folder / "ours.bmp"), _Encoded())
     try:
         yield ours, theirs
     finally:

@@ -98,4 +98,4 @@ class DropIn(Lucene):
     def open(self, work: Path) -> Engine:
         from bmp_plugin.adapters.pyserini import BmpImpactSearcher
 
-        return SearcherEngine(BmpImpactSearcher(str(work / "lucene"), Encoded(), progress=False))  # type: ignore[arg-type]
+        return SearcherEngine(BmpImpactSearcher(str(work / "lucene"), Encoded(), progress=False))

@@ -44,13 +44,14 @@ class Ours(Peer):
     def kernel_seconds(self, work: Path, queries: Sequence[Query], k: int, log: Path) -> float | None:
         """Time within :func:`bmp_plugin.query.batch.search_many`, called as the searcher calls it, one query a call."""
         from bmp_plugin import BmpSearcher
-        from bmp_plugin import searcher as module
+        from bmp_plugin import searcher as searcher_module
 
+        module: Any = searcher_module
         searcher = BmpSearcher(self.index(work))
         for query in queries:
             searcher.search(query, k)
         timed = _Timed(module.search_many)
-        module.search_many = timed  # type: ignore[assignment]
+        module.search_many = timed
         try:
             for query in queries:
                 searcher.search(query, k)
