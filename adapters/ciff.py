@@ -22,6 +22,10 @@ _WINDOW = 1 << 24
 
 _MAX_FRAMES = 1 << 16
 _MAX_HEADER = 1 << 16
+_MAX_LIST = 2**31 - 1
+_MAX_RECORD = 1 << 24
+"""Bytes of a message; protobuf knows none of more than _MAX_LIST. A longer one is not waited for."""
+
 _AFTER_VERSION = (0x10, 0x18, 0x42)
 """Tags that may follow the header's version: lists, documents of an index without lists, the description of an empty one."""
 
@@ -64,9 +68,7 @@ class CiffSource:
         )
 
     def _read_header(self, window: _Window) -> Any:
-        for _, start, end in window.messages(1, "header"):
-            if end - start > _MAX_HEADER:
-                break
+        for _, start, end in window.messages(1, "header", _MAX_HEADER):
             try:
                 header = self._messages.Header.FromString(window.data[start:end].tobytes())
             except self._messages.DecodeError:
@@ -99,7 +101,7 @@ class CiffSource:
     def _read_documents(self, window: _Window) -> Documents:
         num_docs, numbers, docids = self._header.num_docs, array("q"), Docids()
         parse = self._messages.DocRecord.FromString
-        for index, start, end in window.messages(num_docs, "documents"):
+        for index, start, end in window.messages(num_docs, "documents", _MAX_RECORD):
             try:
                 record = parse(window.data[start:end].tobytes())
             except self._messages.DecodeError:
@@ -125,7 +127,7 @@ class CiffSource:
 
     def batches(self) -> Iterator[PostingBatch]:
         """Every posting list once, in the order of the file."""
-        from .ciff_decoding import FINE, decode_lists
+        from .ciff_decoding import FINE, POSTING_BYTES, decode_lists
 
         seen = array("q")
         with _Window(self._path) as window:
@@ -133,7 +135,7 @@ class CiffSource:
             for starts, ends in window.many(self._header.num_postings_lists, "posting lists"):
                 count = starts.size
                 spans, dfs = np.empty((count, 2), np.int64), np.empty(count, np.int64)
-                capacity = int((ends - starts).sum()) // 2 + 1
+                capacity = int((ends - starts).sum()) // POSTING_BYTES + count
                 docs, impacts = np.empty(capacity, np.int32), np.empty(capacity, np.int32)
                 outcome, wrong, written = decode_lists(
                     window.data, starts, ends, count, self.info.num_docs, spans, dfs, docs, impacts
@@ -195,20 +197,28 @@ class _Window:
     def _more(self) -> bool:
         """Drop what was taken and read on, by at least as much as is left; False at the end of the file."""
         assert self._file is not None
-        rest = self.data[self._at :].tobytes()
+        rest = self.data[self._at :]
+        data = np.empty(rest.size + max(_WINDOW, rest.size), np.uint8)
+        data[: rest.size] = rest
         with damage_named(self._path):
-            piece = self._file.read(max(_WINDOW, len(rest)))
-        self.data, self._at = np.frombuffer(rest + piece, np.uint8), 0
-        return bool(piece)
+            read = self._file.readinto(data[rest.size :])          # type: ignore[attr-defined]
+        self.data, self._at = data[: rest.size + read], 0
+        self.data.flags.writeable = False                          # what kernels are compiled for
+        return bool(read)
 
-    def many(self, count: int, what: str) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-        """Yield (starts, ends) in ``data`` of the next ``count`` messages, as many at a time as the window holds."""
+    def many(self, count: int, what: str,
+             largest: int = _MAX_LIST) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        """Yield (starts, ends) in ``data`` of the next ``count`` messages, as many at a time as the window holds.
+
+        Errors: SourceError for what is no message of at most ``largest`` bytes, or where the file ends too early.
+        """
         from .ciff_decoding import frames
 
         taken = 0
         while taken < count:
             starts, ends = np.empty(_MAX_FRAMES, np.int64), np.empty(_MAX_FRAMES, np.int64)
-            found, at, malformed = frames(self.data, self._at, min(count - taken, _MAX_FRAMES), starts, ends)
+            found, at, malformed = frames(self.data, self._at, min(count - taken, _MAX_FRAMES), largest, starts,
+                                          ends)
             if found:
                 self._at = at
                 taken += found
@@ -218,10 +228,10 @@ class _Window:
             elif not self._more():
                 raise SourceError(f"{self._path}: ends after {taken} of {count} {what}: get the whole file")
 
-    def messages(self, count: int, what: str) -> Iterator[tuple[int, int, int]]:
+    def messages(self, count: int, what: str, largest: int) -> Iterator[tuple[int, int, int]]:
         """Yield (index, start, end) of the next ``count`` messages, one by one."""
         index = 0
-        for starts, ends in self.many(count, what):
+        for starts, ends in self.many(count, what, largest):
             for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
                 yield index, start, end
                 index += 1

@@ -14,6 +14,9 @@ FINE, MALFORMED, NOT_ASCENDING, OUT_OF_RANGE, BAD_IMPACT, WRONG_DF = range(6)
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _TERM, _DF, _CF, _POSTINGS = 1, 2, 3, 4
 _DOCID, _TF = 1, 2
+POSTING_BYTES = 6
+"""At least: tag and length, tag and gap, tag and impact. Only a list's first posting may lack the gap, being 0."""
+_LARGEST_FIELD = 2**29 - 1
 _MAX_INT32 = 2**31 - 1
 
 
@@ -42,7 +45,7 @@ def _after_field(data, at, end, tag, known):
     Fields up to ``known`` are of interest, hence come here only with a wire type that is not theirs.
     """
     wire_type = tag & 7
-    if tag >> 3 <= known:
+    if tag >> 3 <= known or tag >> 3 > _LARGEST_FIELD:
         return np.int64(-1)
     if wire_type == _VARINT:
         _, at = _varint(data, at, end)
@@ -55,17 +58,17 @@ def _after_field(data, at, end, tag, known):
 
 
 @kernel
-def frames(data, at, max_frames, starts, ends):
+def frames(data, at, max_frames, largest, starts, ends):
     """Find whole messages from ``at`` on: fill int64 ``starts`` and ``ends``.
 
-    Returns (messages found, position after them, whether a length is malformed).
+    Returns (messages found, position after them, whether a length is malformed, or above ``largest``).
     """
     found = 0
     while found < max_frames:
         length, begin = _varint(data, at, data.size)
         if begin < 0:
             return found, at, data.size - at >= 10
-        if length < 0:
+        if length < 0 or length > largest:
             return found, at, True
         if length > data.size - begin:
             break
@@ -116,7 +119,7 @@ def _posting(data, at, end):
         if tag == (_DOCID << 3 | _VARINT):
             gap, at = _varint(data, at, end)
             if gap < 0:
-                gap = np.int64(2**40)  # a negative int32; reported as out of range
+                gap = np.int64(2**62)  # a negative int32; reported as out of range
         elif tag == (_TF << 3 | _VARINT):
             impact, at = _varint(data, at, end)
         else:
@@ -131,7 +134,7 @@ def decode_lists(data, starts, ends, count, num_docs, terms, dfs, docs, impacts)
     """Decode ``count`` posting lists.
 
     Fills int64[count, 2] ``terms`` (start and end of each term in ``data``), int64 ``dfs``, and int32 ``docs`` and
-    ``impacts``, which must hold a posting for every two bytes of ``data``. Returns (FINE or what is wrong, the list it
+    ``impacts``, which must hold a posting a list and one for every POSTING_BYTES of the lists' bytes. Returns (FINE or what is wrong, the list it
     is wrong with, postings written).
     """
     written = 0
@@ -155,6 +158,8 @@ def decode_lists(data, starts, ends, count, num_docs, terms, dfs, docs, impacts)
                     return MALFORMED, i, written
                 if written > first and gap == 0:
                     return NOT_ASCENDING, i, written
+                if gap >= num_docs:                          # added, it might be beyond int64
+                    return OUT_OF_RANGE, i, written
                 doc = gap if written == first else doc + gap
                 if doc >= num_docs:
                     return OUT_OF_RANGE, i, written

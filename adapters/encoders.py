@@ -6,16 +6,17 @@ here have the one method of Pyserini's query encoders, ``encode``, and so go int
 """
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from bmp_plugin.compressed import damage_named, open_maybe_gzip
+from bmp_plugin.compressed import damage_named, lines_of, open_maybe_gzip
 from bmp_plugin.errors import MissingDependencyError, SourceError
+from bmp_plugin.topics import check_vector, json_of
 
 DEFAULT_SCALE = 100.0
+LARGEST_WEIGHT = 2**31 - 1
 _TABLES = ("idf.json", "query_token_weights.txt", "model.safetensors")
 
 
@@ -70,7 +71,11 @@ class TokenWeightEncoder:
     @classmethod
     def _of_files(cls, tokens: Path, table: Path, scale: float) -> TokenWeightEncoder:
         tokenizer = _tokenizer(tokens)
-        return cls(lambda text: tokenizer.encode(text, add_special_tokens=False).tokens, _table(table, tokenizer), scale)
+        weights = _table(table, tokenizer)
+        try:
+            return cls(lambda text: tokenizer.encode(text, add_special_tokens=False).tokens, weights, scale)
+        except SourceError as error:
+            raise SourceError(f"{table}: {error}") from None
 
     def encode(self, text: str, **_: Any) -> dict[str, int]:
         """Token to weight."""
@@ -98,14 +103,19 @@ class CachedEncoder:
         """
         vectors: dict[str, Mapping[str, float]] = {}
         with damage_named(path), open_maybe_gzip(path) as file:
-            for number, line in enumerate(file, 1):
+            for number, line in lines_of(path, file):
                 try:
-                    topic = json.loads(line)
+                    topic = json_of(line.decode())
                     text, vector = topic["contents"], topic["vector"]
-                except (ValueError, KeyError, TypeError):
-                    text = vector = None
-                if not isinstance(text, str) or not isinstance(vector, dict):
-                    raise SourceError(f'{path}, line {number}: not {{"contents": text, "vector": {{token: weight}}}}')
+                    if not isinstance(text, str) or not isinstance(vector, dict):
+                        raise TypeError
+                    check_vector(vector, "it")
+                except (KeyError, TypeError):
+                    raise SourceError(f'{path}, line {number}: not {{"contents": text, "vector": {{token: weight}}}}') from None
+                except UnicodeDecodeError:
+                    raise
+                except ValueError as error:
+                    raise SourceError(f"{path}, line {number}: {error}") from None
                 vectors[text.strip()] = vector
         return cls(vectors)
 
@@ -126,8 +136,9 @@ def open_encoder(path: str | Path, scale: float = DEFAULT_SCALE) -> Encoder:
 
 
 def _rounded(token: str, weight: Any, scale: float) -> int:
-    if not isinstance(weight, int | float) or isinstance(weight, bool) or not math.isfinite(weight) or weight < 0:
-        raise SourceError(f"weight {weight!r} of token {token!r} is not a number of at least 0: correct the table")
+    if not isinstance(weight, int | float) or isinstance(weight, bool) or not 0 <= weight <= LARGEST_WEIGHT / scale:
+        raise SourceError(f"weight {weight!r} of token {token!r} is not a number of at least 0 that is at most"
+                          f" {LARGEST_WEIGHT} times {scale:g}: correct the table")
     return round(weight * scale)
 
 
@@ -150,14 +161,15 @@ def _tokenizer(path: Path) -> Any:
 def _table(path: Path, tokenizer: Any) -> dict[str, float]:
     if path.suffix == ".safetensors":
         return _weights_by_number(path, tokenizer)
-    text = path.read_text(encoding="utf-8")
+    with damage_named(path):
+        text = path.read_text(encoding="utf-8")
     try:
         if path.suffix == ".json":
-            table = json.loads(text)
+            table = json_of(text)
             if not isinstance(table, dict):
                 raise ValueError("not an object of tokens and weights")
             return table
-        return {token: float(weight) for token, weight in (line.split("\t") for line in text.splitlines() if line)}
+        return {token: float(weight) for token, weight in (line.split("\t") for line in text.split("\n") if line)}
     except ValueError as error:
         raise SourceError(f"{path}: not a table of token weights ({error}): get the file again") from None
 
@@ -174,7 +186,7 @@ def _weights_by_number(path: Path, tokenizer: Any) -> dict[str, float]:
             weights = file.get_tensor(name)
         if weights.ndim != 1:
             raise ValueError(f"its shape is {weights.shape}")
-    except (SafetensorError, ValueError) as error:
+    except (SafetensorError, ValueError, TypeError) as error:      # TypeError: numbers that numpy does not have
         raise SourceError(f"{path}: not one weight a token ({error}): get the file again") from None
     tokens = (tokenizer.id_to_token(number) for number in range(len(weights)))
     return {token: weight for token, weight in zip(tokens, weights.tolist(), strict=True) if token is not None}

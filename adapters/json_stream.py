@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 
 import orjson
 
-from bmp_plugin.compressed import open_maybe_gzip
+from bmp_plugin.compressed import lines_of, open_maybe_gzip
 from bmp_plugin.errors import SourceError
 
 SUFFIXES = (".json", ".jsonl", ".gz")
@@ -23,6 +23,8 @@ SUFFIXES = (".json", ".jsonl", ".gz")
 _BLANK = b" \t\r\n"
 _CHUNK = 1 << 22
 _VALUES = 1000
+_LARGEST = 1 << 30
+"""Bytes of a line, or of a value that spans lines: such are held in memory whole."""
 
 
 def json_files(path: Path) -> list[Path]:
@@ -136,10 +138,9 @@ def json_objects(path: Path) -> Iterator[tuple[int, Any]]:
 
 def _blocks(path: Path, file: BinaryIO) -> Iterator[Block]:
     head, line = b"", 1
-    for head in file:                                  # the first that is not blank says how the file is written
+    for line, head in lines_of(path, file, _LARGEST):  # the first that is not blank says how the file is written
         if head.strip(_BLANK):
             break
-        line += 1
     try:
         orjson.loads(head)
     except orjson.JSONDecodeError:
@@ -151,20 +152,28 @@ def _blocks(path: Path, file: BinaryIO) -> Iterator[Block]:
         text = head + file.read(_CHUNK)
         while (end := text.rfind(b"\n") + 1) == 0 and (more := file.read(len(text))):
             text += more
+            if len(text) > _LARGEST and text.rfind(b"\n", 0, _LARGEST) < 0:
+                raise _too_large(path, line)
         text, head = (text[:end], text[end:]) if end else (text, b"")
         yield Lines(path, line, text)
         line += text.count(b"\n")
         head = head or file.read(1)
 
 
+def _too_large(path: Path, line: int) -> SourceError:
+    return SourceError(f"{path}, after line {line}: a value of more than {_LARGEST >> 20} MiB: write one document a line")
+
+
 def _by_value(path: Path, head: bytes, file: BinaryIO, line: int) -> Iterator[tuple[int, Any]]:
     """Values one after the other, wherever lines end; the way for pretty-printed files."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     parser = json.JSONDecoder()
-    text, at, ended, in_array, wanted = "", 0, False, False, 0
+    text, at, ended, in_array, follows, wanted = "", 0, False, False, "", 0
 
     def more() -> None:
         nonlocal text, at, ended, head, line
+        if len(text) - at > _LARGEST:
+            raise _too_large(path, line)
         piece = head or file.read(max(_CHUNK, len(text) - at))
         head = b""
         line += text.count("\n", 0, at)
@@ -183,14 +192,16 @@ def _by_value(path: Path, head: bytes, file: BinaryIO, line: int) -> Iterator[tu
             more()
             continue
         if text[at] == "[" and not in_array and wanted == 0:
-            in_array, at = True, at + 1
+            in_array, follows, at = True, "[", at + 1
             continue
-        if in_array and text[at] in ",]":
-            in_array, at = text[at] == ",", at + 1
+        if in_array and ((text[at] == "]" and follows != ",") or (text[at] == "," and follows == "}")):
+            in_array, follows, at = text[at] == ",", ",", at + 1
             continue
+        if in_array and follows == "}":
+            where = line + text.count("\n", 0, at)
+            raise SourceError(f"{path}, line {where}: broken JSON (no comma between elements of the array): mend the file")
         try:
             _, end = parser.raw_decode(text, at)
-            value = orjson.loads(text[at:end])  # refuses what the standard library takes: lone surrogates, NaN
         except RecursionError:
             raise SourceError(f"{path}, after line {line}: nested too deeply: give documents with vectors") from None
         except json.JSONDecodeError as error:
@@ -199,8 +210,15 @@ def _by_value(path: Path, head: bytes, file: BinaryIO, line: int) -> Iterator[tu
                 continue
             where = line + text.count("\n", 0, error.pos)
             raise SourceError(f"{path}, line {where}: broken JSON ({error.msg}): mend the file") from None
-        yield line + text.count("\n", 0, at), value
-        at, wanted = end, wanted + 1
+        except ValueError:                      # Python's own limit
+            raise SourceError(f"{path}, after line {line}: a number of thousands of digits: mend the file") from None
+        where = line + text.count("\n", 0, at)
+        try:
+            value = orjson.loads(text[at:end])  # refuses what the standard library takes: lone surrogates, NaN
+        except orjson.JSONDecodeError as error:
+            raise SourceError(f"{path}, line {where}: broken JSON ({error.msg}): mend the file") from None
+        yield where, value
+        at, follows, wanted = end, "}", wanted + 1
     if in_array:
         line += text.count("\n")
         raise SourceError(f"{path}, line {line}: broken JSON (the array does not end): mend the file")

@@ -44,7 +44,11 @@ class MatrixSource(ArraySource):
             raise ValueError(f"docids: there are {len(names)} for {rows} rows: give each row one")
         if len(set(names)) != rows:
             raise ValueError("docids: one comes twice: give each row its own")
-        csr = matrix.tocsr(copy=True)
+        csr = _csr(matrix)
+        if csr.dtype.kind in "iu" and not csr.has_canonical_format:
+            if csr.data.size and not -LARGEST_IMPACT <= int(csr.data.min()) <= int(csr.data.max()) <= LARGEST_IMPACT:
+                raise SourceError(f"matrix: has entries beyond {LARGEST_IMPACT}: leave them out or scale them")
+            csr.data = csr.data.astype(np.int64)               # in which sums are right
         csr.sum_duplicates()
         csr.eliminate_zeros()
         weights: NDArray[Any] = csr.data
@@ -77,9 +81,21 @@ class MatrixSource(ArraySource):
         return Documents(b"".join(docids), np.cumsum([len(docid) for docid in docids], dtype=np.int64), self._present)
 
 
+def _csr(matrix: Any) -> Any:
+    """A copy by rows. SciPy's conversions trust pointers and indices, which a file may state as it likes: checked before."""
+    try:
+        if matrix.format in ("csr", "csc", "bsr"):
+            matrix.check_format(full_check=True)
+        elif matrix.format == "coo":
+            type(matrix)((matrix.data, (matrix.row, matrix.col)), matrix.shape)
+        return matrix.tocsr(copy=True)
+    except (ValueError, IndexError) as error:
+        raise ValueError(f"matrix: is not a sparse matrix that is whole ({error}): get it again") from None
+
+
 def _terms(vocabulary: Sequence[str] | Mapping[str, int], columns: int) -> list[str]:
     if isinstance(vocabulary, Mapping):
-        if sorted(vocabulary.values()) != list(range(columns)):
+        if len(vocabulary) != columns or set(vocabulary.values()) != set(range(columns)):
             raise ValueError(f"vocabulary: is not a mapping to the columns 0 to {columns - 1}")
         return sorted(map(str, vocabulary), key=vocabulary.__getitem__)
     terms = [str(term) for term in vocabulary]

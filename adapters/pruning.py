@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bmp_plugin.compressed import damage_named, open_maybe_gzip
+from bmp_plugin.compressed import damage_named, lines_of, open_maybe_gzip
 from bmp_plugin.errors import SourceError
 from bmp_plugin.kernels import kernel
 
@@ -214,7 +214,7 @@ def _listed(value: str | Path | Collection[str]) -> set[str]:
     if not isinstance(value, str | Path):
         return set(value)
     with damage_named(value), open_maybe_gzip(value) as file:
-        return {line.strip() for line in file.read().decode().splitlines()} - {""}
+        return {line.strip().decode() for _, line in lines_of(value, file)} - {""}
 
 
 def _scores(value: str | Path | Mapping[str, float]) -> Mapping[str, float]:
@@ -222,15 +222,21 @@ def _scores(value: str | Path | Mapping[str, float]) -> Mapping[str, float]:
         return value
     scores: dict[str, float] = {}
     with damage_named(value), open_maybe_gzip(value) as file:
-        for number, line in enumerate(file, 1):
-            parts = line.decode().split()
+        for number, line in lines_of(value, file):
+            parts = line.split()
             if not parts:
                 continue
             try:
                 docid, score = parts
-                scores[docid] = float(score)
+                known = scores.setdefault(docid.decode(), float(score))
+                if b"_" in score or not math.isfinite(known):
+                    raise ValueError("a number that only Python takes, or no finite one")
+            except UnicodeDecodeError:
+                raise
             except ValueError:
                 raise SourceError(f"{value}, line {number}: not `docid score`: write a docid, a space and a number") from None
+            if known != float(score):
+                raise SourceError(f"{value}, line {number}: document {docid.decode()!r} had another score before: give it one")
     return scores
 
 

@@ -106,7 +106,7 @@ class VectorSource:
         weights: list[Any] = []
         counts: list[int] = []
         for number, document in enumerate(tqdm(documents, "reading vectors", unit=" documents", disable=not progress)):
-            docid, vector = _docid_and_vector(number, document)
+            docid, vector = _docid_and_vector(self._origin, number, document)
             try:
                 if not set(map(type, vector.values())) <= {int, float}:
                     _demand_numbers(vector)
@@ -200,7 +200,7 @@ def _demand_numbers(vector: Mapping[str, Any]) -> None:
             raise TypeError(f"weight {weight!r} of token {token!r} is not a number")
 
 
-def _docid_and_vector(number: int, document: Document) -> tuple[str, Mapping[str, Any]]:
+def _docid_and_vector(origin: str, number: int, document: Document) -> tuple[str, Mapping[str, Any]]:
     docid: Any
     vector: Any
     if isinstance(document, Mapping):
@@ -210,14 +210,14 @@ def _docid_and_vector(number: int, document: Document) -> tuple[str, Mapping[str
         try:
             docid, vector = document
         except (TypeError, ValueError):
-            raise SourceError(f"document {number}: {type(document).__name__} is neither (docid, vector) nor a mapping with"
+            raise SourceError(f"{origin}: document {number}: {type(document).__name__} is neither (docid, vector) nor a mapping with"
                               " docno and toks") from None
     if isinstance(docid, int) and not isinstance(docid, bool):
         docid = str(docid)
     if not isinstance(docid, str) or not docid or docid.split() != [docid]:
-        raise SourceError(f"document {number}: its id is {docid!r}: give one word")
+        raise SourceError(f"{origin}: document {number}: its id is {docid!r}: give one word")
     if not isinstance(vector, Mapping):
-        raise SourceError(f"document {docid!r}: its vector is {type(vector).__name__}: give a mapping of token to weight")
+        raise SourceError(f"{origin}: document {docid!r}: its vector is {type(vector).__name__}: give a mapping of token to weight")
     return docid, vector
 
 

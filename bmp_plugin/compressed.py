@@ -5,10 +5,14 @@ import gzip
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, AnyStr, BinaryIO
 
 from bmp_plugin.errors import SourceError
+
+LONGEST_LINE = 1 << 28
+"""Bytes or characters: what is longer is not a line of any of our formats, and would fill the memory."""
 
 
 def open_maybe_gzip(path: str | Path) -> BinaryIO:
@@ -30,6 +34,14 @@ def open_maybe_gzip(path: str | Path) -> BinaryIO:
         file.close()
         raise SourceError(f"{path}: named .gz but not gzipped: rename it, or get it again")
     return file
+
+
+def lines_of(path: str | Path, file: IO[AnyStr], longest: int = LONGEST_LINE) -> Iterator[tuple[int, AnyStr]]:
+    """Yield (number, line) from 1 on, line ends included. Errors: SourceError naming a line that is too long."""
+    for number, line in enumerate(iter(partial(file.readline, longest), file.read(0)), 1):
+        if len(line) == longest and line[-1:] not in ("\n", b"\n"):
+            raise SourceError(f"{path}, line {number}: longer than {longest >> 20} Mi: divide it, or get the file again")
+        yield number, line
 
 
 @contextmanager

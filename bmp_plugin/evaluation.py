@@ -9,11 +9,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bmp_plugin.compressed import damage_named, open_maybe_gzip
+from bmp_plugin.compressed import damage_named, lines_of, open_maybe_gzip
 from bmp_plugin.errors import SourceError
 from bmp_plugin.run_file import Run
 
 MEASURES = ("nDCG@10", "RR@10", "R@1000", "AP")
+LARGEST_GRADE = 1_000         # trec_eval has a counter for every relevance up to the largest
 QUERIES_AT_ONCE = 500         # bounds what is held of a run as objects
 
 Values = dict[str, dict[str, float]]        # measure to query id to value
@@ -28,15 +29,21 @@ def read_qrels(path: str | Path) -> list[Any]:
 
     path, judged = Path(path), []
     with damage_named(path), open_maybe_gzip(path) as file:
-        for number, line in enumerate(file, 1):
-            parts = line.decode().split()
+        for number, line in lines_of(path, file):
+            parts = line.split()
             if not parts:
                 continue
             try:
                 qid, iteration, docid, relevance = parts
-                judged.append(ir_measures.Qrel(qid, docid, int(relevance), iteration))
+                grade = int(relevance)
+                if b"_" in relevance or abs(grade) > LARGEST_GRADE:
+                    raise ValueError("a number that only Python takes, or too large")
+                judged.append(ir_measures.Qrel(qid.decode(), docid.decode(), grade, iteration.decode()))
+            except UnicodeDecodeError:
+                raise
             except ValueError:
-                raise SourceError(f"{path}, line {number}: not TREC qrels (qid 0 docid relevance)") from None
+                raise SourceError(f"{path}, line {number}: not TREC qrels (qid 0 docid relevance, which is a whole number of"
+                                  f" {-LARGEST_GRADE} to {LARGEST_GRADE})") from None
     if not judged:
         raise SourceError(f"{path}: no judgements: give TREC qrels (qid 0 docid relevance)")
     return judged

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Protocol, TextIO
 
-from bmp_plugin.compressed import damage_named, open_maybe_gzip
+from bmp_plugin.compressed import damage_named, lines_of, open_maybe_gzip
 from bmp_plugin.errors import SourceError
 from bmp_plugin.whole import naming, whole_file
 
@@ -34,7 +34,8 @@ class ScoredDocument(Protocol):
 def becomes_whole(path: str | Path) -> bool:
     """Whether a run at ``path`` is written beside it first: not a pipe or device, even where ``/dev/stdout`` is a file."""
     path = Path(path)
-    return path.parts[:2] != ("/", "dev") and (not path.exists() or path.is_file())
+    is_device = path.parts[:2] == ("/", "dev") and path.parts[2:3] != ("shm",)          # a folder like any other
+    return not is_device and (not path.exists() or path.is_file())
 
 
 class RunWriter:
@@ -169,7 +170,7 @@ def read_run(path: str | Path) -> Run:
     current, lines = b"", bytearray()
     columns = 0
     with damage_named(path), open_maybe_gzip(path) as file:
-        for number, line in enumerate(file, 1):
+        for number, line in lines_of(path, file):
             parts = line.split()
             if not parts:
                 continue
@@ -186,6 +187,8 @@ def read_run(path: str | Path) -> Run:
                     qid, docid, rank_text = parts
                     entry, finite = docid + b"\n", True
                 rank = int(rank_text)
+                if b"_" in rank_text or (columns == 6 and b"_" in score):
+                    raise ValueError("numbers that only Python takes")
             except ValueError:
                 raise SourceError(f"{path}, line {number}: rank or score is not a number: not a run file?") from None
             if not finite:

@@ -10,12 +10,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
-from bmp_plugin.compressed import damage_named, open_maybe_gzip
+from bmp_plugin.compressed import damage_named, lines_of, open_maybe_gzip
 from bmp_plugin.errors import SourceError
 
 Query = dict[str, int] | dict[str, float]
 Encode = Callable[[str], Any]
 Parser = Callable[[str], tuple[str, Query]]
+
+LONGEST_QID = 1000
+"""Characters; Python turns numbers of so many digits into text and back."""
 
 _JAVA_TRIMMED = "".join(map(chr, range(0x21)))
 _TOKEN = re.compile(r"\S+")
@@ -58,7 +61,7 @@ def read_topics(path: str | Path, encode: Encode | None = None) -> list[tuple[st
 
 def _rows(path: Path, text: TextIO, tsv_row: Parser) -> Iterator[tuple[int, tuple[Parser, str, Query]]]:
     parse = None
-    for number, line in enumerate(text, 1):
+    for number, line in lines_of(path, text):
         line = line.strip(_JAVA_TRIMMED)
         if not line:
             continue
@@ -68,6 +71,8 @@ def _rows(path: Path, text: TextIO, tsv_row: Parser) -> Iterator[tuple[int, tupl
             parse = _json_row if line.startswith("{") else tsv_row
         try:
             qid, query = parse(line)
+            if len(qid) > LONGEST_QID:
+                raise ValueError(f"a query id of {len(qid)} characters: give one of at most {LONGEST_QID}")
         except ValueError as error:
             raise SourceError(f"{path}, line {number}: {error}") from None
         yield number, (parse, qid, query)
@@ -116,24 +121,51 @@ def count_tokens(text: str) -> dict[str, int]:
 
 
 def _json_row(line: str) -> tuple[str, Query]:
-    try:
-        topic = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"broken JSON ({error.msg}): write one object a line") from None
+    topic = json_of(line)
     if not isinstance(topic, dict):
         raise ValueError("not a JSON object with qid and vector")
     qid = topic.get("qid", topic.get("id"))
     if not isinstance(qid, str | int) or isinstance(qid, bool) or not str(qid).strip():
         raise ValueError('no "qid", or not a string: each topic needs "qid" and "vector"')
+    qid = str(qid)
+    if qid.split() != [qid] or not _is_utf8(qid):              # it is a column of the run
+        raise ValueError(f"query id {ascii(qid)} is not one word: give one without white space")
     vector = topic.get("vector")
     if not isinstance(vector, dict):
         raise ValueError(f'"vector" of query {qid} is missing or not an object of tokens and weights')
+    check_vector(vector, f"query {qid}")
+    return qid, vector
+
+
+def json_of(line: str | bytes) -> Any:
+    """The JSON value of a line. Errors: ``ValueError`` in a few words."""
+    try:
+        return json.loads(line)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"broken JSON ({error.msg}): write one object a line") from None
+    except UnicodeDecodeError:
+        raise ValueError("not UTF-8: convert the file") from None
+    except RecursionError:
+        raise ValueError("JSON nested too deeply: write one object a line") from None
+    except ValueError:                                          # Python's own limit
+        raise ValueError("a number of thousands of digits: write one object a line") from None
+
+
+def check_vector(vector: dict[str, Any], whose: str) -> None:
+    """Raise ``ValueError`` for a weight that is no number from 0 to 2^31 - 1."""
     for token, weight in vector.items():
         if not isinstance(weight, int | float) or isinstance(weight, bool) or weight != weight:
-            raise ValueError(f"weight {weight!r} of token {token!r} in query {qid} is not a number")
+            raise ValueError(f"weight {weight!r} of token {token!r} in {whose} is not a number")
         if weight < 0 or weight >= 2**31:
-            raise ValueError(f"weight {weight!r} of token {token!r} in query {qid} is not between 0 and {2**31 - 1}")
-    return str(qid), vector
+            raise ValueError(f"weight {weight!r} of token {token!r} in {whose} is not between 0 and {2**31 - 1}")
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:                                  # half of a surrogate pair
+        return False
+    return True
 
 
 def _as_pyserini_reads_ids(rows: list[tuple[int, str, Query]]) -> dict[str, Query]:

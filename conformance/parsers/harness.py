@@ -1,0 +1,90 @@
+"""What a harness is, and what every parser owes: the right data, or one line that names the file."""
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module, resources
+from pathlib import Path
+from typing import Any, TypeVar
+
+from bmp_plugin.errors import BmpError
+
+Data = TypeVar("Data")
+
+NAMES = {
+    "ciff": "ciff", "json-vectors": "json_vectors", "topics": "topics", "runs": "runs", "qrels": "runs",
+    "docid-lists": "lists", "quality-scores": "lists", "idf-json": "tables", "token-weights-txt": "tables",
+    "safetensors": "tables", "cached-queries": "tables", "matrix": "matrix", "toks": "toks",
+}
+"""Every harness, and the module that it stands in."""
+
+
+class WrongError(AssertionError):
+    """A parser that took what is not right, or refused it in a way that helps nobody."""
+
+
+@dataclass(frozen=True)
+class Harness:
+    """How one kind of file is tried.
+
+    Attributes
+    ----------
+    name : str
+    check : callable of path to anything
+        Reads the file, compares with the independent reading, and returns what was read, None if it was refused. Raises
+        :class:`WrongError`; any other exception is a parser's crash.
+    file_name : str
+        What the file is called: some readers look at it.
+    gzips : bool
+        Whether the file may be gzipped too, to the same effect.
+    """
+
+    name: str
+    check: Callable[[Path], Any]
+    file_name: str
+    gzips: bool = True
+
+    def examine(self, data: bytes, folder: Path) -> Any:
+        """Try ``data`` as a file in ``folder``, and gzipped as well; returns what was read of it, None if refused."""
+        path = folder / self.file_name
+        path.write_bytes(data)
+        found = self.check(path)
+        if self.gzips and data[:2] != b"\x1f\x8b":
+            zipped = folder / (self.file_name + ".gz")
+            zipped.write_bytes(gzip.compress(data, 1, mtime=0))
+            if self.check(zipped) != found:
+                raise WrongError(f"{self.name}: gzipped, it is read otherwise")
+        return found
+
+
+@cache
+def harness(name: str) -> Harness:
+    """The harness of a name. Errors: ``ValueError`` for a name that there is not."""
+    if name not in NAMES:
+        raise ValueError(f"no parser is called {name}: give one of {', '.join(NAMES)}")
+    return import_module(f"{__package__}.{NAMES[name]}").HARNESSES[name]  # type: ignore[no-any-return]
+
+
+def seeds(name: str) -> dict[str, bytes]:
+    """The files to begin with, by their names."""
+    folder = resources.files(__package__) / "seeds" / name
+    return {file.name: file.read_bytes() for file in sorted(folder.iterdir(), key=lambda file: file.name)}
+
+
+def unless_refused(read: Callable[[], Data], names: str | Path) -> Data | None:
+    """What ``read`` returns, or None for a refusal as it has to be: the right class, one line, with ``names`` in it."""
+    try:
+        return read()
+    except (BmpError, ValueError, FileNotFoundError) as error:
+        text = str(error)
+        if str(names) not in text or len(text.splitlines()) != 1:
+            raise WrongError(f"a refusal that is no line naming {names}: {type(error).__name__}: {text!r}") from error
+        return None
+
+
+def compare(found: Any, expected: Any, what: str) -> None:
+    """Raise :class:`WrongError` unless two readings are equal; None is a refusal."""
+    if found != expected:
+        raise WrongError(f"{what}: read as {str(found)[:500]}, which is {str(expected)[:500]}")

@@ -1,0 +1,51 @@
+"""Hostile files: every seed of the fuzzers, and changed ones, are read rightly or refused in a line that names the file."""
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import pytest
+
+from bmp_plugin.conformance.parsers.harness import NAMES, WrongError, harness, seeds
+from bmp_plugin.conformance.parsers.mutations import mutations
+
+CHANGED = {"safetensors": 60, "matrix": 100}
+USUALLY = 150
+
+KERNELS_CHECKED = """
+import sys, tempfile, pathlib
+from bmp_plugin.conformance.parsers.harness import harness, seeds
+from bmp_plugin.conformance.parsers.mutations import mutations
+files = list(seeds("ciff").values())
+with tempfile.TemporaryDirectory() as folder:
+    for data in [*files, *mutations(files, 300, 7)]:
+        harness("ciff").examine(data, pathlib.Path(folder))
+"""
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_seeds_are_read_rightly_or_refused(name: str, tmp_path: Path) -> None:
+    found = {file: harness(name).examine(data, tmp_path) for file, data in seeds(name).items()}
+    assert any(content is not None for content in found.values())
+    assert any(content is None for content in found.values())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_changed_seeds_are_read_rightly_or_refused(name: str, tmp_path: Path) -> None:
+    files = list(seeds(name).values())
+    for number, data in enumerate(mutations(files, CHANGED.get(name, USUALLY), zlib.crc32(name.encode()))):
+        try:
+            harness(name).examine(data, tmp_path)
+        except Exception as error:
+            kept = tmp_path / f"found-{name}-{number}"
+            kept.write_bytes(data)
+            raise AssertionError(f"python -m bmp_plugin.conformance.parsers {name} --file {kept}") from error
+
+
+def test_decoding_kernels_stay_within_bounds(tmp_path: Path) -> None:
+    environment = os.environ | {"NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", KERNELS_CHECKED], env=environment, check=True)
