@@ -49,7 +49,9 @@ def say(args: argparse.Namespace, message: str) -> None:
         print(message, file=sys.stderr)
 
 
-def add_json(parser: argparse.ArgumentParser, help_text: str = "print one JSON object on standard output in place of words") -> None:
+def add_json(
+    parser: argparse.ArgumentParser, help_text: str = "print one JSON object on standard output in place of words"
+) -> None:
     """``--json``."""
     parser.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=help_text)
 
