@@ -98,6 +98,17 @@ class TestIdentical:
                 assert len(found["ms"]) == len(QUERIES)
                 assert 0 < found["median"] <= found["p99"]
 
+    def test_verdict_as_json(self, given: Path, capfd: pytest.CaptureFixture[str]) -> None:
+        capfd.readouterr()
+        assert conform(given, "verdict", "--engines", "--json") == 0
+        found, report = json.loads(capfd.readouterr().out), read(given, "verdict")
+        assert found["same"]
+        assert found["output"] == str(given / "verdict")
+        assert [one["k"] for one in found["comparisons"]] == [5, 30]
+        for one, whole in zip(found["comparisons"], report["comparisons"], strict=True):
+            assert one == {name: whole[name] for name in one}
+            assert one["byte_identical"]
+
     def test_effectiveness_is_that_of_ir_measures(self, proved: Path) -> None:
         import ir_measures
         from ir_measures import AP, RR, R, nDCG

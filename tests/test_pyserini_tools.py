@@ -1,8 +1,11 @@
 """What is built on Pyserini's searchers and run files works with ours unchanged: servers, and two-click reproductions."""
 from __future__ import annotations
 
+import gzip
 import json
-import shlex
+import os
+import re
+import shutil
 import subprocess
 import sys
 from importlib import resources
@@ -11,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tiny_bert import write_masked_language_model
 
 DATA = Path(str(resources.files("bmp_plugin.data")))
 
@@ -67,37 +71,63 @@ def test_servers(code: str, host: Any, lucene_index: Any, cranfield_queries: Any
     assert answers[0] == answers[1]
 
 
-def test_two_click_reproduction(host: Any, java: Path, lucene_index: Any, cranfield_queries: Any, tmp_path: Path,
-                                monkeypatch: pytest.MonkeyPatch) -> None:
-    """The command that it shows, with the module's name replaced and, as nothing can be downloaded, index and topics."""
-    shown = subprocess.run([sys.executable, "-m", "pyserini.2cr.beir", "--condition", "splade-pp-ed", "--dataset", "scifact",
-                            "--dry-run", "--display-commands"], capture_output=True, text=True, check=True, cwd=tmp_path).stdout
-    shown = shown.replace("\\\n", " ")
-    command = next(line for line in shown.splitlines() if "pyserini.search.lucene" in line)
-    words = shlex.split(command[command.index("python"):])
-    (tmp_path / "topics.tsv").write_text("".join(
-        f"{qid}\t{' '.join(' '.join([token] * weight) for token, weight in query.items())}\n"
-        for qid, query in list(cranfield_queries.items())[:10]))
-    runs = []
-    for module in ("pyserini.search.lucene", "bmp_plugin.search.lucene"):
-        run = tmp_path / f"{module}.txt"
-        given = {"--index": str(lucene_index("cranfield")), "--topics": str(tmp_path / "topics.tsv"), "--output": str(run)}
-        mine = [given.get(before, word) for before, word in zip(["", *words], words, strict=False)]
-        mine = _without(mine, ("--encoder", "--onnx-encoder"))
-        mine[:3] = [sys.executable, "-m", module]
-        subprocess.run(mine, check=True, capture_output=True, cwd=tmp_path)
-        runs.append(run.read_bytes())
+@pytest.fixture
+def prebuilt(host: Any, java: Path, lucene_index: Any, cranfield_queries: Any, tmp_path: Path) -> dict[str, str]:
+    """The environment of one for whom SciFact's prebuilt index, topics, qrels and encoder are downloaded: Cranfield's and a
+    tiny encoder stand where they are kept, so that every name in a command of a reproduction is found."""
+    from pyserini.prebuilt_index_info import IMPACT_INDEX_INFO
+    from pyserini.search import _base as known
+
+    cache = tmp_path / ".cache" / "pyserini"
+    index = IMPACT_INDEX_INFO["beir-v1.0.0-scifact.splade-pp-ed"]
+    name = (index.get("filename") or index["urls"][0].rpartition("/")[2]).partition(".tar.gz")[0]
+    shutil.copytree(lucene_index("cranfield"), cache / "indexes" / f"{name}.{index['md5']}")
+
+    def put(path: str, content: bytes) -> None:
+        target = cache / "topics-and-qrels" / Path(path).name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(gzip.compress(content) if target.suffix == ".gz" else content)
+
+    encoded = "beir-v1.0.0-scifact.test.splade-pp-ed"               # what 1.6 searches for; 2.x encodes by itself
+    queries = list(cranfield_queries.items())[:10]
+    if encoded in known.topics_mapping:
+        put(known.topics_mapping[encoded].path, "".join(
+            f"{qid}\t{' '.join(' '.join([token] * weight) for token, weight in vector.items())}\n"
+            for qid, vector in queries).encode())
+    else:
+        put(known.topics_mapping["beir-v1.0.0-scifact-test"].path, "".join(
+            f"{qid}\tthe heat of {'supersonic flow ' * (number % 3)}\n" for number, (qid, _) in enumerate(queries)).encode())
+        write_masked_language_model(tmp_path / "naver" / "splade-cocondenser-ensembledistil")
+    put(known.qrels_mapping["beir-v1.0.0-scifact-test"].path, (DATA / "cranfield_qrels.txt").read_bytes())
+    path = os.pathsep.join([str(Path(sys.executable).parent), str(java.parent), os.environ["PATH"]])
+    return os.environ | {"PATH": path, "JAVA_HOME": str(java.parent.parent), "PYSERINI_CACHE": str(cache),
+                         "JAVA_TOOL_OPTIONS": f"-Duser.home={tmp_path}", "HF_HUB_OFFLINE": "1"}
+
+
+def test_two_click_reproduction(prebuilt: dict[str, str], tmp_path: Path) -> None:
+    """By the host, whole; then the command that it shows, with nothing but the module's name replaced, and its evaluation of
+    the run that this makes."""
+    def reproduce(directory: str, *more: str) -> str:
+        return run(sys.executable, "-m", "pyserini.2cr.beir", "--condition", "splade-pp-ed", "--dataset", "scifact",
+                   "--directory", directory, *more)
+
+    def run(*command: str) -> str:
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=prebuilt)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    reproduce("host", "--skip-eval")
+    shown = reproduce("ours", "--dry-run", "--display-commands")
+    command = shown.partition("```bash\n")[2].partition("\n```")[0]
+    assert command.count("pyserini.search.lucene") == 1
+    run("bash", "-c", command.replace("pyserini.search.lucene", "bmp_plugin.search.lucene"))
+    runs = [(tmp_path / directory / "run.beir.splade-pp-ed.scifact.txt").read_bytes() for directory in ("host", "ours")]
     assert runs[0] == runs[1]
     assert len(runs[0].splitlines()) > 1000
-    from pyserini.eval.trec_eval import trec_eval
-
-    monkeypatch.setenv("PATH", f"{java.parent}:/usr/bin:/bin")
-    assert trec_eval(["trec_eval", "-c", "-m", "ndcg_cut.10", str(DATA / "cranfield_qrels.txt"), str(run)]) > 0
-
-
-def _without(words: list[str], options: tuple[str, ...]) -> list[str]:
-    """Without these options and their values: the models would be downloaded."""
-    return [word for before, word in zip(["", *words], words, strict=False) if word not in options and before not in options]
+    assert len(list((tmp_path / ".cache" / "pyserini" / "indexes").glob("*.bmp"))) == 1            # it was ours that searched
+    measured = dict(re.findall(r"(\S+) *: (\d\.\d{4}) ", reproduce("ours")))
+    assert measured.keys() == {"nDCG@10", "R@100", "R@1000"}
+    assert float(measured["R@1000"]) > 0
 
 
 def test_swap_refuses(capsys: pytest.CaptureFixture[str]) -> None:

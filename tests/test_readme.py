@@ -59,6 +59,8 @@ def folder(lucene_index: Any, cranfield_documents: Any, tmp_path_factory: pytest
     for name, part in (("part1", "a"), ("part2", "b")):                     # built elsewhere
         BmpIndex.build([(part, {"flow": 2})], folder / f"{name}.bmp", progress=False)
     (folder / "spam.txt").write_text("1\n2\n")
+    (folder / "quality.tsv").write_text("".join(
+        f"{docid}\t{len(docid)}\n" for docid in [*(document["id"] for document in cranfield_documents[:300]), "a", "b"]))
     shutil.copy(DATA / "cranfield_qrels.txt", folder / "qrels.txt")
     with gzip.open(DATA / "cranfield_queries.jsonl.gz", "rt", encoding="utf-8") as queries:
         topics = [json.loads(line) for line in islice(queries, 20)]
@@ -93,7 +95,8 @@ def test_all_blocks_are_known() -> None:
     assert len(blocks()) > 12
     sections = {block.section for block in blocks()}
     assert set(ELSEWHERE) <= sections
-    assert {"Swap it in", "From the shell", "From Python", "Other formats", "Approximate search"} <= sections
+    assert {"Swap it in", "From the shell", "From Python", "Other formats", "Approximate search", "Sharded",
+            "When results differ"} <= sections
 
 
 def test_ci_runs_the_second_command() -> None:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from typing import Any
 
@@ -47,3 +48,20 @@ def say(args: argparse.Namespace, message: str) -> None:
     """A line of summary on standard error, unless ``--quiet``."""
     if not is_quiet(args):
         print(message, file=sys.stderr)
+
+
+def add_json(
+    parser: argparse.ArgumentParser, help_text: str = "print one JSON object on standard output in place of words"
+) -> None:
+    """``--json``."""
+    parser.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=help_text)
+
+
+def wants_json(args: argparse.Namespace) -> bool:
+    """Whether ``--json`` was given."""
+    return getattr(args, "json", False)
+
+
+def print_json(value: Any) -> None:
+    """What a script reads: one JSON value on standard output. Progress and words go to standard error."""
+    print(json.dumps(value, indent=1, ensure_ascii=False))

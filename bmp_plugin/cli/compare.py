@@ -2,11 +2,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .arguments import add_command, positive
+from .arguments import add_command, add_json, positive, print_json, wants_json
 
 if TYPE_CHECKING:
     from bmp_plugin.compare import Comparison
@@ -37,7 +36,7 @@ def add_parser(commands: Any) -> None:
                         help="ranks for overlap")
     parser.add_argument("--output", metavar="DIR", type=Path, default=argparse.SUPPRESS,
                         help="write report.json and a page, report.html, too")
-    parser.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON")
+    add_json(parser)
     parser.set_defaults(run=run)
 
 
@@ -65,8 +64,8 @@ def run(args: argparse.Namespace) -> int:
         from bmp_plugin.conformance.conform import report
 
         report.write(output, report.of_two_runs(comparison, *runs, machine.command("bmp_plugin", args.given)))
-    if getattr(args, "json", False):
-        print(json.dumps(comparison.as_dict(), indent=1, ensure_ascii=False))
+    if wants_json(args):
+        print_json(comparison.as_dict())
     else:
         print("\n".join(_lines(comparison)))
     return 0 if comparison.same else 1

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .arguments import add_command, add_quiet, positive, say, shows_progress
+from .arguments import add_command, add_json, add_quiet, positive, print_json, say, shows_progress, wants_json
 
 DIFFERENT = 1
 MODULE = "bmp_plugin"
+VERDICT = ("b_label", "k", "settings", "safe", "byte_identical", "queries", "identical", "equivalent", "kinds", "overlap")
+"""What `--json` says of a comparison; names as in report.json."""
 
 
 def add_parser(commands: Any) -> None:
@@ -43,6 +45,7 @@ def add_parser(commands: Any) -> None:
                         help="of ir-measures")
     parser.add_argument("--download", action="store_true", default=hide,
                         help="let Pyserini, ir_datasets and the Hugging Face hub fetch what was named and is not here")
+    add_json(parser, "print one JSON object on standard output in place of words: the verdicts; all else is in report.json")
     add_quiet(parser)
     parser.set_defaults(run=run)
 
@@ -60,6 +63,10 @@ def run(args: argparse.Namespace) -> int:
         approximate=[_settings(text) for text in getattr(args, "approximate", [])], engines=getattr(args, "engines", None),
         measures=args.measures, download=getattr(args, "download", False), progress=shows_progress(args),
         command=machine.command(MODULE, args.given)))
+    if wants_json(args):
+        print_json({"output": str(args.output), "same": report["same"],
+                    "comparisons": [{name: one[name] for name in VERDICT} for one in report["comparisons"]]})
+        return 0 if report["same"] else DIFFERENT
     for one in report["comparisons"]:
         state = "byte-identical" if one["byte_identical"] else f"{one['identical']:,} of {one['queries']:,} queries identical"
         kinds = ", ".join(f"{kind} {count:,}" for kind, count in one["kinds"].items())

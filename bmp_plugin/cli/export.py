@@ -2,11 +2,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from typing import Any
 
-from .arguments import add_command, add_quiet, say, shows_progress
+from .arguments import add_command, add_json, add_quiet, print_json, say, shows_progress, wants_json
 
 FORMATS = ("ciff",)
 
@@ -29,7 +28,7 @@ def add_parser(commands: Any) -> None:
         "--output", required=True, metavar="FILE", default=argparse.SUPPRESS, help="file to write; gzipped if named .gz"
     )
     parser.add_argument("--description", metavar="TEXT", default=argparse.SUPPRESS, help="what the file's header says of it")
-    parser.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print the summary as JSON")
+    add_json(parser)
     add_quiet(parser)
     parser.set_defaults(run=run)
 
@@ -43,9 +42,9 @@ def run(args: argparse.Namespace) -> int:
     index = BmpIndex.open(args.index)
     size = write_ciff(index, args.output, description=getattr(args, "description", None), progress=shows_progress(args))
     seconds = time.perf_counter() - started
-    if getattr(args, "json", False):
-        print(json.dumps({"output": args.output, "format": args.to, "num_docs": index.num_docs, "num_terms": index.num_terms,
-                          "num_postings": index.num_postings, "size_bytes": size, "seconds": round(seconds, 3)}))
+    if wants_json(args):
+        print_json({"output": args.output, "format": args.to, "num_docs": index.num_docs, "num_terms": index.num_terms,
+                    "num_postings": index.num_postings, "size_bytes": size, "seconds": round(seconds, 3)})
         return 0
     say(args, f"{args.output}: {index.num_docs:,} documents, {index.num_postings:,} postings, {size / 1e6:,.1f} MB,"
               f" written in {seconds:.1f} s")

@@ -2,9 +2,11 @@
 from __future__ import annotations
 
 import argparse
+import time
 from typing import Any
 
-from .arguments import add_command, add_quiet, positive, say
+from .arguments import add_command, add_quiet, positive, print_json, say, wants_json
+from .ranking_output import add_ranking_json, open_output, writes_hit_lines
 
 
 def add_parser(commands: Any) -> None:
@@ -26,6 +28,7 @@ def add_parser(commands: Any) -> None:
                         help="least score that there can be in each run, or `min` for the least that there is (default: min)")
     parser.add_argument("--hits", type=positive, default=1000, metavar="K", help="hits a query")
     parser.add_argument("--tag", default="fused", help="last column of the run")
+    add_ranking_json(parser)
     add_quiet(parser)
     parser.set_defaults(run=run)
 
@@ -33,14 +36,18 @@ def add_parser(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Fuse; returns the exit status."""
     from bmp_plugin.fusion import fuse_runs
-    from bmp_plugin.run_file import RunWriter
 
+    started = time.perf_counter()
     minima = getattr(args, "minima", None)
     fused = fuse_runs(args.runs, getattr(args, "weights", None),
                       None if minima is None else [_minimum(text) for text in minima], args.hits)
-    with RunWriter(args.output, "trec", args.tag) as writer:
+    with open_output(args, "trec", args.tag) as writer:
         for qid, hits in fused.items():
             writer.write(qid, hits)
+    if wants_json(args) and not writes_hit_lines(args):
+        print_json({"output": args.output, "tag": args.tag, "runs": args.runs, "queries": len(fused), "hits": args.hits,
+                    "seconds": round(time.perf_counter() - started, 3)})
+        return 0
     say(args, f"{args.output}: {len(args.runs)} runs, {len(fused):,} queries")
     return 0
 

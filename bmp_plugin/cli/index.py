@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from . import conversion
-from .arguments import add_command, add_quiet, positive, say, shows_progress
+from .arguments import add_command, add_json, add_quiet, positive, print_json, say, shows_progress, wants_json
+from .info import described
 
 
 class _DefaultBlockSize:
@@ -66,6 +67,7 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("--threads", type=positive, default=1, metavar="N", help="threads to build with")
     conversion.add_arguments(parser)
+    add_json(parser, "print one JSON object on standard output in place of words: what `info --json` says, and seconds")
     add_quiet(parser)
     parser.set_defaults(run=run)
 
@@ -94,6 +96,9 @@ def run(args: argparse.Namespace) -> int:
         else:
             index = BmpIndex.build(source, args.output, **options)
     seconds = time.perf_counter() - started
+    if wants_json(args):
+        print_json(described(index) | {"seconds": round(seconds, 3)})
+        return 0
     per_posting = index.size_bytes / max(index.num_postings, 1)
     say(
         args,

@@ -2,10 +2,13 @@
 from __future__ import annotations
 
 import argparse
-import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .arguments import add_command
+from .arguments import add_command, add_json, print_json, wants_json
+
+if TYPE_CHECKING:
+    from bmp_plugin import BmpIndex
+    from bmp_plugin.sharded.index import ShardedIndex
 
 
 def add_parser(commands: Any) -> None:
@@ -14,16 +17,27 @@ def add_parser(commands: Any) -> None:
         commands, "info", "show what a block-max index holds and where it came from", "bmp-plugin info passages.bmp"
     )
     parser.add_argument("index", metavar="INDEX", help="block-max index, or sharded index")
-    parser.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON")
+    add_json(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print; returns the exit status."""
-    from bmp_plugin import BmpIndex
     from bmp_plugin.sharded.index import open_either
 
-    index = open_either(args.index)
+    known = described(open_either(args.index))
+    if wants_json(args):
+        print_json(known)
+        return 0
+    for name, value in _rows(known).items():
+        print(f"{name:<18}{value}")
+    return 0
+
+
+def described(index: BmpIndex | ShardedIndex) -> dict[str, Any]:
+    """What ``--json`` says of an index, here and where one is made."""
+    from bmp_plugin import BmpIndex
+
     manifest = index.manifest
     known: dict[str, Any] = {
         "path": str(index.path),
@@ -38,12 +52,7 @@ def run(args: argparse.Namespace) -> int:
         known |= {"block_size": manifest["block_size"], "reorder": manifest["reorder"]}
     else:
         known |= {"order": manifest["order"], "shards": manifest["shards"]}
-    if getattr(args, "json", False):
-        print(json.dumps(known, indent=1, ensure_ascii=False))
-        return 0
-    for name, value in _rows(known).items():
-        print(f"{name:<18}{value}")
-    return 0
+    return known
 
 
 def _rows(known: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from typing import Any
 from bmp_plugin.run_file import DEFAULT_TAG, RUN_FORMATS
 
 from . import interrupts
-from .arguments import add_command, add_quiet, positive, say, shows_progress
+from .arguments import add_command, add_quiet, positive, print_json, say, shows_progress, wants_json
+from .ranking_output import add_ranking_json, open_output, writes_hit_lines
 
 PARTIAL = "-partial"
 _SHARDED = ("ray_address", "shards_at", "allow_partial", "patience")
@@ -75,6 +76,7 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("--tag", default=DEFAULT_TAG, help="last column of a TREC run")
     parser.add_argument("--format", choices=RUN_FORMATS, default="trec", help="format of the run")
+    add_ranking_json(parser)
     add_quiet(parser)
     sharded = parser.add_argument_group("sharded indexes")
     sharded.add_argument(
@@ -120,6 +122,10 @@ def run(args: argparse.Namespace) -> int:
                 tag += PARTIAL
                 print(f"bmp-plugin: partial: the run lacks {'; '.join(missing)}", file=sys.stderr)
             seconds = _write_run(args, searcher, topics, tag, missing)
+    if wants_json(args) and not writes_hit_lines(args):
+        print_json({"output": args.output, "format": args.format, "tag": tag, "queries": len(topics), "hits": args.hits,
+                    "seconds": round(seconds, 6), "missing": missing or []})
+        return 0
     say(args, f"{args.output}: {len(topics):,} queries, {1000 * seconds / len(topics):.2f} ms a query")
     return 0
 
@@ -130,13 +136,11 @@ def _write_run(
     """Write the run, or as much of it as the shards but for ``missing`` answer; returns the seconds searched."""
     from tqdm import tqdm
 
-    from bmp_plugin.run_file import RunWriter
-
     seconds = 0.0
     size = _SLICE * args.threads * len(getattr(searcher.index, "shards", [None]))
     with (
         contextlib.suppress(_Abandoned),
-        RunWriter(args.output, args.format, tag) as writer,
+        open_output(args, args.format, tag) as writer,
         tqdm(total=len(topics), desc="searching", unit="query", disable=not shows_progress(args)) as bar,
     ):
         for first in range(0, len(topics), size):

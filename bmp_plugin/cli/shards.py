@@ -2,10 +2,12 @@
 from __future__ import annotations
 
 import argparse
+import time
 from pathlib import Path
 from typing import Any
 
-from .arguments import add_command, add_quiet, say, shows_progress
+from .arguments import add_command, add_json, add_quiet, print_json, say, shows_progress, wants_json
+from .info import described
 
 
 def add_parser(commands: Any) -> None:
@@ -36,6 +38,7 @@ def add_parser(commands: Any) -> None:
         default=argparse.SUPPRESS,
         help="do not look for docids that are in two parts",
     )
+    add_json(create, "print one JSON object on standard output in place of words: what `info --json` says, and seconds")
     add_quiet(create)
     create.set_defaults(run=run)
 
@@ -44,12 +47,16 @@ def run(args: argparse.Namespace) -> int:
     """Join; returns the exit status."""
     from bmp_plugin.sharded.join import join
 
+    started = time.perf_counter()
     index = join(
         args.indexes,
         Path(args.output),
         check_docids=not getattr(args, "no_docid_check", False),
         progress=shows_progress(args),
     )
+    if wants_json(args):
+        print_json(described(index) | {"seconds": round(time.perf_counter() - started, 3)})
+        return 0
     say(
         args,
         f"{args.output}: {len(index.shards)} shards, {index.num_docs:,} documents, {index.num_terms:,} terms,"

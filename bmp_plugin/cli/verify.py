@@ -5,7 +5,7 @@ import argparse
 import sys
 from typing import Any
 
-from .arguments import add_command
+from .arguments import add_command, add_json, print_json, wants_json
 
 DAMAGED = 1
 
@@ -17,9 +17,10 @@ def add_parser(commands: Any) -> None:
         "verify",
         "check every byte of a block-max index",
         "bmp-plugin verify passages.bmp",
-        "Exit status: 0 sound, 1 damaged, 2 unusable input.",
+        "Exit status: 0 sound, 1 damaged, 2 unusable input. --json says which of the first two, and what the damage is.",
     )
     parser.add_argument("index", metavar="INDEX", help="block-max index, or sharded index")
+    add_json(parser)
     parser.set_defaults(run=run)
 
 
@@ -32,7 +33,14 @@ def run(args: argparse.Namespace) -> int:
         index = open_either(args.index)
         index.verify()
     except DamagedIndexError as error:
-        print(f"bmp-plugin: damaged: {' '.join(str(error).split())}", file=sys.stderr)
+        said = " ".join(str(error).split())
+        print(f"bmp-plugin: damaged: {said}", file=sys.stderr)
+        if wants_json(args):
+            print_json({"path": args.index, "sound": False, "num_docs": None, "num_postings": None, "damage": said})
         return DAMAGED
+    if wants_json(args):
+        print_json({"path": args.index, "sound": True, "num_docs": index.num_docs, "num_postings": index.num_postings,
+                    "damage": None})
+        return 0
     print(f"{args.index}: sound ({index.num_docs:,} documents, {index.num_postings:,} postings)")
     return 0
