@@ -151,7 +151,8 @@ class VectorSource:
         first = len(self._docids) - len(counts)
         self._digest.update(b"\0".join(self._docids[at] for at in range(first, len(self._docids))))
         self._inverter.add(columns, docs, stored)
-        return np.asarray(np.maximum.reduceat(values, np.cumsum(counts) - counts), np.float32)
+        starts = np.cumsum(counts) - counts
+        return np.asarray(np.maximum.reduceat(values, starts), np.float32)     # type: ignore[arg-type]  # its stub lacks floats
 
     def _bad_weight(self, at: int, counts: list[int], weights: list[Any]) -> SourceError:
         place = int(np.searchsorted(np.cumsum(counts), at, "right"))

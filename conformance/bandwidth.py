@@ -74,7 +74,7 @@ def gather(words: Any, lines: Any) -> Any:
 
 
 @numba.njit(nogil=True)         # not kept, as kernels of the package are
-def wander(words, steps):
+def wander(words: Any, steps: Any) -> Any:
     """The sum of words uint64[2**n] met on a walk at random (xorshift64)."""
     at, total, last = np.uint64(88172645463325252), np.uint64(0), np.uint64(len(words) - 1)
     for _ in range(steps):

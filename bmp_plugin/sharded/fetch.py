@@ -11,7 +11,8 @@ from filelock import FileLock
 
 from ..errors import BmpError, MissingDependencyError
 from ..index.layout import ARRAYS
-from ..index.store import MANIFEST, staging, verify_checksums
+from ..index.manifest import MANIFEST
+from ..index.store import staging, verify_checksums
 
 
 def is_url(location: str) -> bool:
