@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from bmp_plugin.errors import SourceError
+from bmp_plugin.progress import tqdm
 from bmp_plugin.quantize import Quantization
 
 from .inversion import DEFAULT_BUDGET, Inverter

@@ -79,8 +79,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         _abandon_output()                       # its reader left
         return UNUSABLE
     except OSError as error:
-        _abandon_output()
-        return _refuse(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error))
+        filename = error.filename or ("standard output" if _abandon_output() else None)
+        return _refuse(f"{filename}: {error.strerror}" if filename and error.strerror else str(error))
     except (BmpError, ValueError) as error:
         return _refuse(str(error))
     except MemoryError:
@@ -96,12 +96,14 @@ def _flush_output() -> None:
             sys.stdout.flush()
 
 
-def _abandon_output() -> None:
+def _abandon_output() -> bool:
     """Give up what standard output does not take: Python would complain once more when it flushes at exit."""
     try:
         _flush_output()
+        return False
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
 
 
 def _refuse(message: str) -> int:

@@ -128,8 +128,7 @@ def _write_run(
     args: argparse.Namespace, searcher: Any, topics: list[tuple[str, Any]], tag: str, missing: list[str]
 ) -> float:
     """Write the run, or as much of it as the shards but for ``missing`` answer; returns the seconds searched."""
-    from tqdm import tqdm
-
+    from bmp_plugin.progress import tqdm
     from bmp_plugin.run_file import RunWriter
 
     seconds = 0.0
