@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -79,7 +80,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         _abandon_output()                       # its reader left
         return UNUSABLE
     except OSError as error:
-        filename = error.filename or ("standard output" if _abandon_output() else None)
+        # what is written to a file names it; Python has no name for standard output
+        printed = _abandon_output() or error.errno == errno.ENOSPC
+        filename = error.filename or ("standard output" if printed else None)
         return _refuse(f"{filename}: {error.strerror}" if filename and error.strerror else str(error))
     except (BmpError, ValueError) as error:
         return _refuse(str(error))
