@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from bmp_plugin.parallel import in_order
+from bmp_plugin.progress import tqdm
 
 from .inversion import DEFAULT_BUDGET, Inverter
 from .runs import RUN_DOCUMENTS, RUN_POSTINGS, Run, make_run

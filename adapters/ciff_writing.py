@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import numpy as np
-from tqdm import tqdm
 
 from bmp_plugin import BmpIndex
 from bmp_plugin.errors import BuildError
+from bmp_plugin.progress import tqdm
 from bmp_plugin.whole import whole_file
 
 from .block_max import BlockMaxSource

@@ -10,7 +10,6 @@ import contextlib
 import os
 import pickle
 import queue
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -56,7 +55,7 @@ class _Process:
     def __init__(self) -> None:
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         self._process = subprocess.Popen([sys.executable, "-m", MODULE], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                         env=environment)
+                                         env=environment, process_group=0)         # so that Ctrl-C does not reach it
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._blocks, self._answers = self._process.stdin, self._process.stdout
@@ -88,7 +87,6 @@ class _Process:
 
 def main() -> None:
     """Answer blocks until there are no more."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)        # who started this process ends it
     blocks = sys.stdin.buffer
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())

@@ -18,10 +18,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from bmp_plugin.errors import SourceError
 from bmp_plugin.parallel import in_order
+from bmp_plugin.progress import tqdm
 
 from .docids import Docids
 from .inversion import DEFAULT_BUDGET, Inverter

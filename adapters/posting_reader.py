@@ -65,7 +65,8 @@ class PostingReader:
         java, classpath = find_jdk() / "bin" / "java", os.pathsep.join([str(_CLASSES), str(jar)])
         self._process = subprocess.Popen(
             [str(java), *_JVM_OPTIONS, "-cp", classpath, "PostingReader", str(path), field],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors)
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors,
+            process_group=0)                            # so that Ctrl-C reaches only this process, which ends that one
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._commands, self._frames = self._process.stdin, self._process.stdout

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from bmp_plugin.errors import SourceError
 from bmp_plugin.index.strings import gather
+from bmp_plugin.progress import tqdm
 from bmp_plugin.quantize import Quantization
 
 from .docids import Docids

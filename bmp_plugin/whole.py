@@ -170,7 +170,9 @@ def _exchange(one: Path, other: Path) -> bool:
     """Exchange two names in one step: Linux 3.15 and macOS can, on most file systems. False if this one cannot."""
     import ctypes  # which costs more than the rest, and only replacing needs it
 
-    system: Any = ctypes.CDLL(None, use_errno=True) if os.name == "posix" else None
+    if os.name != "posix":
+        return False
+    system: Any = ctypes.CDLL(None, use_errno=True)
     names = os.fsencode(one), os.fsencode(other)
     if sys.platform == "linux" and hasattr(system, "renameat2"):
         here, exchange = -100, 2                # AT_FDCWD, RENAME_EXCHANGE

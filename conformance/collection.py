@@ -19,9 +19,9 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple, cast
 import numpy as np
 import orjson
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from bmp_plugin.errors import SourceError
+from bmp_plugin.progress import tqdm
 
 from .mapped import mapped_npz
 

@@ -192,8 +192,7 @@ def work(asker: Asker, expected: dict[Question, bytes], options: argparse.Namesp
         mine.stop.set()
         for thread in running:
             thread.join(FORK_PATIENCE + 10)
-    with mine.lock:
-        report(Report(os.getpid(), time.monotonic() - started, dict(mine.answers), mine.wrong[:5], memory_bytes(), handles(), 0))
+    report(Report(os.getpid(), time.monotonic() - started, dict(mine.answers), mine.wrong[:5], memory_bytes(), handles(), 0))
 
 
 def handles() -> int:
@@ -283,8 +282,8 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> int:
 
 def _line(report: Report) -> str:
     memory = ", ".join(f"{name.removesuffix('_bytes')} {size / 2**20:.1f} MiB" for name, size in report.memory.items())
-    return (f"{report.seconds:7.1f} s  process {report.pid}: {sum(report.answers.values()):,} answers, {len(report.wrong)} wrong,"
-            f" {memory}, {report.handles} handles, {report.threads} threads")
+    return (f"{report.seconds:7.1f} s  process {report.pid}: {sum(report.answers.values()):,} answers,"
+            f" {len(report.wrong)} wrong, {memory}, {report.handles} handles, {report.threads} threads")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -292,7 +291,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser("python -m bmp_plugin.conformance.load", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("index", help="block-max index, sharded or not")
-    parser.add_argument("--queries", type=Path, required=True, metavar="TOPICS", help="TSV or JSONL, as `bmp-plugin search` takes")
+    parser.add_argument("--queries", type=Path, required=True, metavar="TOPICS",
+                        help="TSV or JSONL, as `bmp-plugin search` takes")
     parser.add_argument("--minutes", type=float, default=30, help="default: %(default)s")
     parser.add_argument("--threads", type=int, default=8, help="threads of each process (default: %(default)s)")
     parser.add_argument("--processes", type=int, default=2, help="default: %(default)s")

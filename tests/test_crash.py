@@ -54,32 +54,36 @@ def small(documents: int = 400) -> ArraySource:
 
 
 def test_all_that_writes_is_whole_or_not_there(tmp_path: Path) -> None:
-    done = python("-m", "bmp_plugin.conformance.crash", "--step", 17, "--seconds", 3, "--work", tmp_path)
+    done = python("-m", "bmp_plugin.conformance.crash", "--step", 41, "--seconds", 2, "--work", tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.endswith("all is as promised\n")
     assert list(tmp_path.iterdir()) == []
 
 
 BROKEN = """
-import sys
 from bmp_plugin import whole
 from bmp_plugin.conformance.crash.__main__ import main
-{breaking}
-sys.exit(main(["--seconds", "0", "--stage", "run", "arrays over an index", "--kinds", *{kinds!r}, "--step", "{step}"]))
+
+def nothing(*_):
+    pass
+
+for name, kind, step in (("_sync", "full", 1000), ("_sync_folder", "full", 1000), ("_remove_abandoned", "kill", 6),
+                         ("_remove", "full", 6)):
+    sound = getattr(whole, name)
+    setattr(whole, name, nothing)
+    print(name, main(["--seconds", "0", "--stage", "run", "arrays over an index", "--kinds", kind, "--step", str(step)]))
+    setattr(whole, name, sound)
 """
 
 
-@pytest.mark.parametrize(("breaking", "kinds", "step", "said"), [
-    ("whole._sync = lambda path: None", ["full"], 1000, "not on the disk"),
-    ("whole._sync_folder = lambda path: None", ["full"], 1000, "its name"),
-    ("whole._remove_abandoned = lambda output: None", ["kill"], 6, "the next run leaves"),
-    ("whole._remove = lambda path, output: None", ["full"], 6, "leaves"),
-    ("whole.whole_file.__code__ = (lambda output: _whole(output, output, lambda path: None, lambda a, b: None)).__code__",
-     ["kill"], 100, "")])
-def test_breaking_any_part_of_it_is_noticed(breaking: str, kinds: list[str], step: int, said: str) -> None:
-    done = python("-c", BROKEN.format(breaking=breaking, kinds=kinds, step=step))
-    assert done.returncode != 0
-    assert said in done.stdout
+def test_breaking_any_part_of_it_is_noticed() -> None:
+    done = python("-c", BROKEN)
+    assert done.returncode == 0, done.stderr
+    found = done.stdout
+    for name, said in (("_sync", "not on the disk"), ("_sync_folder", "its name"), ("_remove_abandoned", "the next run leaves"),
+                       ("_remove", "leaves")):
+        part, found = found.split(f"{name} 1\n", 1)
+        assert said in part
 
 
 NO_EXCHANGE = """
@@ -133,7 +137,7 @@ def test_an_index_that_is_replaced_while_it_is_opened_is_opened_whole(tmp_path: 
     monkeypatch.setattr(opening, "read_manifest", read_and_replace)
     found = BmpIndex.open(tmp_path / "i.bmp")
     assert found.manifest["reorder"] == "leading"
-    assert found.manifest["counts"] != {} and one.num_docs == found.num_docs
+    assert found.num_docs == one.num_docs
     found.verify()
 
 
@@ -172,18 +176,23 @@ def writers(inputs: Path, folder: Path) -> dict[str, list[object]]:
     return {"i.bmp": [*index, folder / "i.bmp"], "s.bmps": [*index, folder / "s.bmps", "--shards", 2],
             "r.bmp": [*index, folder / "r.bmp", "--reorder", "bp", "--threads", 2],
             "e.ciff": ["export", inputs / "i.bmp", "--output", folder / "e.ciff"],
-            "run.txt": ["search", "--index", inputs / "i.bmp", "--topics", inputs / "topics.tsv", "--output", folder / "run.txt"]}
+            "run.txt": ["search", "--index", inputs / "i.bmp", "--topics", inputs / "topics.tsv", "--output",
+                        folder / "run.txt"]}
 
 
 @on_linux
 def test_a_full_disk_is_said_and_what_was_there_serves(inputs: Path, tmp_path: Path) -> None:
-    with mounted(tmp_path / "disk", "600k") as disk:
+    with mounted(tmp_path / "disk", "16m") as disk:
         old = BmpIndex.build(small(30), disk / "i.bmp", progress=False)
         digest = large.digest(old.path)
         for name in ("s.bmps", "r.bmp"):
             shutil.copytree(old.path, disk / name)
         for name in ("e.ciff", "run.txt"):
             (disk / name).write_text("old")
+        with contextlib.suppress(OSError), open(disk / "filler", "wb", buffering=0) as filler:
+            while True:
+                filler.write(bytes(1 << 16))
+        os.truncate(disk / "filler", (disk / "filler").stat().st_size - 50_000)
         there = sorted(path.name for path in disk.iterdir())
         for name, arguments in writers(inputs, disk).items():
             refused(command(*arguments), disk / name, "No space left on device")
@@ -227,8 +236,9 @@ def test_unreadable_input(inputs: Path, tmp_path: Path) -> None:
     said = tmp_path / "docs.jsonl", "Permission denied"
     refused(command("index", "--input", tmp_path / "docs.jsonl", "--output", tmp_path / "o.bmp",
                     preexec_fn=obeying_permissions), *said)
-    refused(command("search", "--index", tmp_path / "i.bmp", "--topics", inputs / "topics.tsv", "--output", tmp_path / "run.txt",
-                    preexec_fn=obeying_permissions), tmp_path / "i.bmp" / "list_max.bin", "Permission denied")
+    refused(command("search", "--index", tmp_path / "i.bmp", "--topics", inputs / "topics.tsv", "--output",
+                    tmp_path / "run.txt", preexec_fn=obeying_permissions),
+            tmp_path / "i.bmp" / "list_max.bin", "Permission denied")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["docs.jsonl", "i.bmp"]
 
 

@@ -36,8 +36,8 @@ def indexes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def test_the_same_answers_under_load(indexes: dict[str, Path], kind: str) -> None:
     """A forked and a fresh process of four threads each, asyncio and forking ones among them."""
     with resources.as_file(DATA / "cranfield_queries.jsonl.gz") as queries:
-        done = subprocess.run([sys.executable, "-m", "bmp_plugin.conformance.load", str(indexes[kind]), "--queries", str(queries),
-                               "--minutes", "0.07", "--threads", "4", "--sample", "40", "--fork-seconds", "0.2"],
+        done = subprocess.run([sys.executable, "-m", "bmp_plugin.conformance.load", str(indexes[kind]), "--queries",
+                               str(queries), "--minutes", "0.07", "--threads", "4", "--sample", "40", "--fork-seconds", "0.2"],
                               capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     for kind_of_asking in ("thread search", "thread batch", "thread score", "asyncio search", "fork search"):

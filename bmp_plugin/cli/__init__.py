@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -79,8 +80,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         _abandon_output()                       # its reader left
         return UNUSABLE
     except OSError as error:
-        _abandon_output()
-        return _refuse(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error))
+        # what is written to a file names it; Python has no name for standard output
+        printed = _abandon_output() or error.errno == errno.ENOSPC
+        filename = error.filename or ("standard output" if printed else None)
+        return _refuse(f"{filename}: {error.strerror}" if filename and error.strerror else str(error))
     except (BmpError, ValueError) as error:
         return _refuse(str(error))
     except MemoryError:
@@ -96,12 +99,14 @@ def _flush_output() -> None:
             sys.stdout.flush()
 
 
-def _abandon_output() -> None:
+def _abandon_output() -> bool:
     """Give up what standard output does not take: Python would complain once more when it flushes at exit."""
     try:
         _flush_output()
+        return False
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
 
 
 def _refuse(message: str) -> int:

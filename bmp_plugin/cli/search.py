@@ -134,7 +134,7 @@ def _write_run(
     args: argparse.Namespace, searcher: Any, topics: list[tuple[str, Any]], tag: str, missing: list[str]
 ) -> float:
     """Write the run, or as much of it as the shards but for ``missing`` answer; returns the seconds searched."""
-    from tqdm import tqdm
+    from bmp_plugin.progress import tqdm
 
     seconds = 0.0
     size = _SLICE * args.threads * len(getattr(searcher.index, "shards", [None]))

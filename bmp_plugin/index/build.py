@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from ..errors import SourceError
 from ..parallel import in_order
+from ..progress import tqdm
 from .batches import IMPACTS, EncodedBatch, Numbering, encode_postings
 from .docid_order import docid_ranks
 from .layout import ARRAYS, DENSE, FORMAT, FREQUENT, GAPS, RARE, VERSION, Geometry, check_block_size

@@ -18,14 +18,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from ..errors import SourceError
 from ..kernels import kernel
+from ..progress import tqdm
 
 if TYPE_CHECKING:
     from bmp_plugin.adapters.source import Documents, PostingSource
@@ -61,7 +61,7 @@ class Forward:
 
 @contextmanager
 def forward_index(source: PostingSource, documents: Documents, folder: Path, pool: Executor, threads: int,
-                  progress: tqdm[Any]) -> Iterator[Forward]:
+                  progress: tqdm) -> Iterator[Forward]:
     """Read the source three times; the files are in ``folder`` without a name, so they vanish whatever happens.
 
     Postings of documents out of range are left out: the build, which comes to them, says what is wrong.
@@ -121,7 +121,7 @@ class _Chosen(NamedTuple):
     min_df: int              # of the terms
 
 
-def _choose(source: PostingSource, num_docs: int, progress: tqdm[Any]) -> _Chosen:
+def _choose(source: PostingSource, num_docs: int, progress: tqdm) -> _Chosen:
     """Which postings to keep, from a first pass over the source."""
     impacts = np.zeros(LARGEST_CLASS + 1, np.int64)
     by_df = np.zeros(num_docs + 1, np.int64)
@@ -158,7 +158,7 @@ class _Batch(NamedTuple):
     weights: NDArray[np.float64]         # what each term's impacts are multiplied by, 0 if the term is left out
 
 
-def _batches(source: PostingSource, chosen: _Chosen, num_docs: int, progress: tqdm[Any]) -> Iterator[_Batch]:
+def _batches(source: PostingSource, chosen: _Chosen, num_docs: int, progress: tqdm) -> Iterator[_Batch]:
     for batch in source.batches():
         counts = np.asarray(batch.counts, np.int64)
         useful = _is_useful(counts, num_docs) & (counts >= chosen.min_df)

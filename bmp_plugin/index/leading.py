@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from ..kernels import kernel
+from ..progress import tqdm
 from .forward import first_at_least
 
 if TYPE_CHECKING:

@@ -17,12 +17,12 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
+from ..progress import tqdm
 from . import bisection
 from .forward import Forward, forward_index
 
@@ -89,7 +89,7 @@ class _Bisection:
     """One run: large parts that all threads split together, then smaller ones that each thread finishes alone."""
 
     def __init__(self, forward: Forward, pool: ThreadPoolExecutor, threads: int, stop: NDArray[np.uint8],
-                 bar: tqdm[Any]) -> None:
+                 bar: tqdm) -> None:
         self._forward = forward
         self._num_docs = len(forward.lengths)
         self._order = np.arange(self._num_docs, dtype=np.int32)

@@ -57,9 +57,12 @@ def staging(output: Path) -> Iterator[Path]:
     """
     if os.path.lexists(output) and not _is_index(output):
         raise BuildError(f"{output}: exists and is not a block-max index, so it is not replaced; choose another output")
+    folder = output
     try:
         with whole_folder(output) as folder:
             yield folder
+    except BuildError as error:                 # of an index inside, which is to be a part of this one
+        raise BuildError(str(error).replace(str(folder), str(output))) from error
     except OSError as error:
         if isinstance(error, (FileNotFoundError, PermissionError)) and error.filename != str(output):
             raise                               # of what is read

@@ -1,6 +1,7 @@
 """Indexes in object stores: copied once to this machine, by their identity, since they are searched memory-mapped."""
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 from pathlib import Path
@@ -13,6 +14,8 @@ from ..errors import BmpError, MissingDependencyError
 from ..index.layout import ARRAYS
 from ..index.manifest import MANIFEST
 from ..index.store import staging, verify_checksums
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 def is_url(location: str) -> bool:
@@ -81,6 +84,8 @@ def _copy(files: Any, root: str, text: bytes, target: Path, location: str) -> No
         try:
             files.get([f"{root}/{name}" for name in names], [str(folder / name) for name in names])
         except Exception as error:
+            if isinstance(error, OSError) and error.errno in _NO_ROOM:
+                raise                               # here, not there
             raise _unreadable(location, error) from error
         verify_checksums(folder, manifest)
         (folder / MANIFEST).write_bytes(text)

@@ -9,11 +9,10 @@ from itertools import groupby, pairwise
 from operator import itemgetter
 from pathlib import Path
 
-from tqdm import tqdm
-
 from ..errors import BmpError
 from ..index.index import BmpIndex
 from ..index.store import staging
+from ..progress import tqdm
 from ..quantize import scale_of
 from .index import ShardedIndex, entry_of, write_sharded
 from .manifest import Source, identity_of

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from bmp_plugin.conformance.peers.ours import check_settings
+from bmp_plugin.progress import tqdm
 from bmp_plugin.run_file import DEFAULT_TAG, RunWriter
 
 HOST = "LuceneImpactSearcher"

@@ -102,10 +102,10 @@ def stages(inputs: Path, lucene: Path | None = None) -> list[Stage]:
         finally:
             given.close()
 
-    def shards(folder: Path) -> None:
+    def shards(folder: Path, seed: int = 0) -> None:
         from bmp_plugin.sharded.build import build_shards
 
-        build_shards(source(), folder / "i.bmp", 2, progress=False)
+        build_shards(source(seed), folder / "i.bmp", 2, progress=False)
 
     def join(folder: Path) -> None:
         from bmp_plugin.sharded.join import join
@@ -143,7 +143,7 @@ def stages(inputs: Path, lucene: Path | None = None) -> list[Stage]:
         Stage("export", "i.ciff.gz", export, inputs / "old.txt"),
         Stage("run", "run.txt", search, inputs / "old.txt"),
     ]
-    shards(inputs)
+    shards(inputs, 1)
     shutil.move(inputs / "i.bmp", inputs / "sharded.bmp")
     found.append(Stage("shards over shards", "i.bmp", shards, inputs / "sharded.bmp"))
     return found + ([] if lucene is None else _lucene_stages(inputs, lucene))
