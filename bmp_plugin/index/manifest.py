@@ -4,8 +4,9 @@ The last entry of a manifest is a seal: the SHA-256 of all of the file's bytes, 
 keep out somebody who means harm, who can seal anew; it finds every other change. Manifests of earlier versions have none and
 are taken as they are, but for entries that are not of such a manifest: a damaged seal does not make an unsealed one.
 
-Whoever wrote it, a manifest is read only if it is a file of at most :data:`LARGEST` bytes, so that neither a device nor
-nonsense of a gigabyte is read, and every entry is of the type and in the range that its readers rely on.
+Whoever wrote it, a manifest is read only if it is a file of at most :data:`LARGEST` bytes, or :data:`LARGEST_SHARDED`, so
+that neither a device nor nonsense of a gigabyte is read, and every entry is of the type and in the range that its readers
+rely on.
 """
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ from ..errors import BmpError, DamagedIndexError
 from .layout import ARRAYS, BLOCK_SIZES, FORMAT, VERSION, Geometry
 
 MANIFEST = "manifest.json"
-LARGEST = 2**24              # bytes: some 50,000 shards
+LARGEST = 2**20              # bytes; ordinary ones have 5,000
+LARGEST_SHARDED = 2**24      # some 50,000 shards
 LARGEST_COUNT = 2**62
 SEAL = "sha256"
 BLANK = "0" * 64
@@ -42,7 +44,7 @@ def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
         os.fsync(file.fileno())
 
 
-def read_bytes(folder: Path) -> bytes:
+def read_bytes(folder: Path, largest: int = LARGEST_SHARDED) -> bytes:
     """The manifest's bytes. Errors: ``FileNotFoundError`` without the folder, :class:`BmpError` without a readable file."""
     path = folder / MANIFEST
     if not folder.exists():
@@ -51,11 +53,11 @@ def read_bytes(folder: Path) -> bytes:
         raise BmpError(f"{folder}: is not a block-max index (it has no {MANIFEST}); build one with `bmp-plugin index`")
     try:
         with open(path, "rb") as file:
-            data = file.read(LARGEST + 1)
+            data = file.read(largest + 1)
     except OSError as error:
         raise BmpError(f"{path}: cannot be read ({error.strerror})") from error
-    if len(data) > LARGEST:
-        raise BmpError(f"{path}: is larger than {LARGEST:,} bytes, which no manifest is; build the index again")
+    if len(data) > largest:
+        raise BmpError(f"{path}: is larger than {largest:,} bytes, which no manifest is; build the index again")
     return data
 
 
@@ -92,7 +94,7 @@ def details_are_usable(details: object) -> bool:
 
 def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest, its form checked. Errors: ``FileNotFoundError``, :class:`DamagedIndexError`, :class:`BmpError`."""
-    path, data = folder / MANIFEST, read_bytes(folder)
+    path, data = folder / MANIFEST, read_bytes(folder, LARGEST)
     try:
         manifest = json.loads(data.decode("utf-8"), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
