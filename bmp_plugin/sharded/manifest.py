@@ -15,10 +15,11 @@ import msgspec
 from ..errors import BmpError, DamagedIndexError
 from ..index.layout import ARRAYS
 from ..index.layout import FORMAT as INDEX_FORMAT
-from ..index.manifest import LARGEST_COUNT, MANIFEST, SEAL, check_seal, details_are_usable, read_bytes
+from ..index.manifest import LARGEST_COUNT, MANIFEST, check_seal, details_are_usable, read_bytes
 
 FORMAT = f"{INDEX_FORMAT}, sharded"          # contains the other: what staging may replace
-VERSION = 1
+VERSION = 2
+UNSEALED = 1              # the same without a seal
 TABLES = ("term_bytes", "term_end", "term_df")
 
 Digest = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
@@ -109,6 +110,7 @@ class _Head(msgspec.Struct, frozen=True):
 
     format: Any = None
     version: Any = None
+    sha256: Any = None
 
 
 def is_sharded(path: str | Path) -> bool:
@@ -127,8 +129,9 @@ def read_manifest(folder: Path) -> Manifest:
     if not is_sharded(folder):
         raise BmpError(f"{folder}: is not a sharded index; make one with `bmp-plugin index --shards N` or `bmp-plugin shards`")
     data = read_bytes(folder)
-    version = msgspec.json.decode(data, type=_Head).version
-    if version != VERSION:
+    head = msgspec.json.decode(data, type=_Head)
+    version = head.version
+    if version not in (UNSEALED, VERSION):
         raise BmpError(f"{path}: has version {version!r:.40} of the sharded layout and this bmp-plugin reads version "
                        f"{VERSION}; build the index again")
     try:
@@ -136,9 +139,8 @@ def read_manifest(folder: Path) -> Manifest:
     except (ValueError, RecursionError) as error:
         raise DamagedIndexError(f"{path}: {error}; build the index again") from error
     _check(path, manifest)
-    entries = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
-    seal = {SEAL: msgspec.json.decode(entries[SEAL])} if SEAL in entries else {}
-    check_seal(path, data, dict.fromkeys(entries) | seal, [field.name for field in msgspec.structs.fields(Manifest)])
+    if version != UNSEALED or head.sha256 is not None:
+        check_seal(path, data, head.sha256)
     return manifest
 
 
