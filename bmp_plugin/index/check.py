@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DamagedIndexError
-from ..kernels import kernel
+from ..kernels import kernel, leaf
 from .layout import DENSE, FILLER_SHARE, FREQUENT, GAPS, RARE, SUPERBLOCK, WINDOW, Geometry
 
 Arrays = dict[str, NDArray[Any]]
@@ -183,9 +183,9 @@ def check_postings(begin, end, kind, count, width, first_doc, first_impact, entr
 
 @kernel
 def _check_dense(count, row, dense_impacts, num_docs):
-    found = 0
+    found = np.int64(0)
     for doc in range(num_docs):
-        found += dense_impacts[row, doc] > 0
+        found += np.int64(dense_impacts[row, doc] > 0)
     for doc in range(num_docs, dense_impacts.shape[1]):            # which are no documents
         if dense_impacts[row, doc] > 0:
             return False
@@ -195,7 +195,7 @@ def _check_dense(count, row, dense_impacts, num_docs):
 @kernel
 def _check_listed(kind, count, first_doc, first_impact, entry, entries, entry_window, entry_start, rare_docs, gaps, impacts8,
                   num_docs):
-    found, length = 0, np.int64(entry_start[entry + entries])
+    found, length = np.int64(0), np.int64(entry_start[entry + entries])
     if entry_start[entry] != 0 or entry_window[entry + entries] != 0xFFFF:
         return False
     for at in range(entry, entry + entries):
@@ -203,18 +203,45 @@ def _check_listed(kind, count, first_doc, first_impact, entry, entries, entry_wi
         base = np.int64(entry_window[at]) * WINDOW
         if start >= end or end > length or (at > entry and entry_window[at] <= entry_window[at - 1]):
             return False
-        last = np.int64(-1)
-        for j in range(start, end):
-            if kind == RARE:
-                doc = np.int64(rare_docs[first_doc + j])
-                found += 1
-            else:
-                doc = last + np.int64(gaps[first_doc + j])
-                found += impacts8[first_impact + j] > 0
-            if doc <= last or doc >= WINDOW or base + doc >= num_docs:
+        if kind == RARE:
+            last = np.int64(rare_docs[first_doc + end - 1])
+            found += end - start
+            if not _ascend(rare_docs, first_doc + start, first_doc + end):
                 return False
-            last = doc
+        else:
+            last = _add_up(gaps, first_doc + start, first_doc + end) - 1
+            found += _count(impacts8, first_impact + start, first_impact + end)
+        if last < 0 or last >= WINDOW or base + last >= num_docs:
+            return False
     return found == count
+
+
+@leaf
+def _ascend(docs, first, end):
+    """Whether docs[first:end] ascend. Without an early end and by unsigned indices, as the compiler can vectorize it."""
+    wrong = 0
+    for j in range(np.uint64(first), np.uint64(end - 1)):
+        wrong |= docs[j] >= docs[j + np.uint64(1)]
+    return wrong == 0
+
+
+@leaf
+def _add_up(gaps, first, end):
+    """The sum of gaps[first:end], or 0 if one of them is 0."""
+    total, lowest = np.uint64(0), np.uint8(255)
+    for j in range(np.uint64(first), np.uint64(end)):
+        total += np.uint64(gaps[j])
+        lowest = min(lowest, gaps[j])
+    return np.int64(total) if lowest > 0 else np.int64(0)
+
+
+@leaf
+def _count(impacts, first, end):
+    """How many of impacts[first:end] are not 0."""
+    found = np.uint64(0)
+    for j in range(np.uint64(first), np.uint64(end)):
+        found += np.uint64(impacts[j] > 0)
+    return np.int64(found)
 
 
 @kernel
@@ -230,11 +257,9 @@ def _check_frequent(count, width, first_doc, row, window_start, superblock_start
             end = np.int64(window_start[row, s >> 8]) + np.int64(superblock_start[row, s + 1])
         if (s & 255 == 0 and superblock_start[row, s] != 0) or begin > end or end > count:
             return False
-        last = np.int64(-1)
+        if begin == end:
+            continue
         at = first_doc + begin * (1 + np.int64(width))
-        for j in range(at, at + end - begin):
-            doc = np.int64(frequent[j])
-            if doc <= last or s * SUPERBLOCK + doc >= num_docs:
-                return False
-            last = doc
+        if not _ascend(frequent, at, at + end - begin) or s * SUPERBLOCK + frequent[at + end - begin - 1] >= num_docs:
+            return False
     return True

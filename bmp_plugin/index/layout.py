@@ -34,7 +34,8 @@ from dataclasses import dataclass
 import numpy as np
 
 FORMAT = "bmp-plugin block-max index"
-VERSION = 3
+VERSION = 4               # 3 has the same arrays, and a manifest without a seal
+UNSEALED = 3
 
 SUPERBLOCK = 256
 WINDOW = 65_536

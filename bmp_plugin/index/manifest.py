@@ -1,11 +1,11 @@
 """``manifest.json``: what an index says of itself, read as a stranger's text, and sealed against damage.
 
 The last entry of a manifest is a seal: the SHA-256 of all of the file's bytes, with zeros where the seal stands. It does not
-keep out somebody who means harm, who can seal anew; it finds every other change. Manifests of earlier versions have none and
-are taken as they are, but for entries that are not of such a manifest: a damaged seal does not make an unsealed one.
+keep out somebody who means harm, who can seal anew; it finds every other change. Manifests of the version before have none.
 
-Whoever wrote it, a manifest is read only if it is a file of at most :data:`LARGEST` bytes, so that neither a device nor
-nonsense of a gigabyte is read, and every entry is of the type and in the range that its readers rely on.
+Whoever wrote it, a manifest is read only if it is a file of at most :data:`LARGEST` bytes, or :data:`LARGEST_SHARDED`, so
+that neither a device nor nonsense of a gigabyte is read, and every entry is of the type and in the range that its readers
+rely on.
 """
 from __future__ import annotations
 
@@ -13,20 +13,19 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn, TypeGuard
 
 from ..errors import BmpError, DamagedIndexError
-from .layout import ARRAYS, BLOCK_SIZES, FORMAT, VERSION, Geometry
+from .layout import ARRAYS, BLOCK_SIZES, FORMAT, UNSEALED, VERSION, Geometry
 
 MANIFEST = "manifest.json"
-LARGEST = 2**24              # bytes: some 50,000 shards
+LARGEST = 2**20              # bytes; ordinary ones have 5,000
+LARGEST_SHARDED = 2**24      # some 50,000 shards
 LARGEST_COUNT = 2**62
 SEAL = "sha256"
 BLANK = "0" * 64
-_ENTRIES = frozenset({"format", "version", "num_docs", "num_terms", "num_postings", "block_size", "counts", "arrays", "reorder",
-                      "source", "created_with"})
 _COUNTS = frozenset(name for spec in ARRAYS.values() for name in spec.shape) - (set(Geometry(1, 8).counts()) - {"num_docs"})
 
 
@@ -42,7 +41,7 @@ def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
         os.fsync(file.fileno())
 
 
-def read_bytes(folder: Path) -> bytes:
+def read_bytes(folder: Path, largest: int = LARGEST_SHARDED) -> bytes:
     """The manifest's bytes. Errors: ``FileNotFoundError`` without the folder, :class:`BmpError` without a readable file."""
     path = folder / MANIFEST
     if not folder.exists():
@@ -51,19 +50,16 @@ def read_bytes(folder: Path) -> bytes:
         raise BmpError(f"{folder}: is not a block-max index (it has no {MANIFEST}); build one with `bmp-plugin index`")
     try:
         with open(path, "rb") as file:
-            data = file.read(LARGEST + 1)
+            data = file.read(largest + 1)
     except OSError as error:
         raise BmpError(f"{path}: cannot be read ({error.strerror})") from error
-    if len(data) > LARGEST:
-        raise BmpError(f"{path}: is larger than {LARGEST:,} bytes, which no manifest is; build the index again")
+    if len(data) > largest:
+        raise BmpError(f"{path}: is larger than {largest:,} bytes, which no manifest is; build the index again")
     return data
 
 
-def check_seal(path: Path, data: bytes, manifest: Mapping[str, Any], unsealed: Collection[str]) -> None:
-    """Raise :class:`DamagedIndexError` unless the bytes are those that were sealed, or the entries those of an unsealed one."""
-    seal = manifest.get(SEAL)
-    if seal is None and set(manifest) <= set(unsealed):
-        return
+def check_seal(path: Path, data: bytes, seal: object) -> None:
+    """Raise :class:`DamagedIndexError` unless the bytes are those that were sealed."""
     stated = seal.encode() if is_digest(seal) else b""
     if not stated or data.count(stated) != 1 \
             or hashlib.sha256(data.replace(stated, BLANK.encode())).hexdigest().encode() != stated:
@@ -92,7 +88,7 @@ def details_are_usable(details: object) -> bool:
 
 def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest, its form checked. Errors: ``FileNotFoundError``, :class:`DamagedIndexError`, :class:`BmpError`."""
-    path, data = folder / MANIFEST, read_bytes(folder)
+    path, data = folder / MANIFEST, read_bytes(folder, LARGEST)
     try:
         manifest = json.loads(data.decode("utf-8"), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
@@ -102,11 +98,12 @@ def read_manifest(folder: Path) -> dict[str, Any]:
                        "bmp_plugin.ShardedSearcher, or one of its shards")
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise BmpError(f"{path}: does not describe a block-max index; build one with `bmp-plugin index`")
-    if manifest.get("version") != VERSION:
+    if manifest.get("version") not in (UNSEALED, VERSION):
         raise BmpError(f"{path}: has version {manifest.get('version')!r:.40} of the layout and this bmp-plugin reads "
                        f"version {VERSION}; build the index again")
     _check_form(path, manifest)
-    check_seal(path, data, manifest, _ENTRIES)
+    if manifest["version"] != UNSEALED or SEAL in manifest:
+        check_seal(path, data, manifest.get(SEAL))
     return manifest
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..errors import BmpError, BuildError, DamagedIndexError
 from ..whole import whole_folder
 from .layout import ARRAYS, FORMAT, Geometry, dtype
-from .manifest import MANIFEST
+from .manifest import MANIFEST, read_bytes
 
 BYTES_AT_ONCE = 2**24
 Arrays = dict[str, NDArray[Any]]
@@ -72,8 +72,8 @@ def staging(output: Path) -> Iterator[Path]:
 def _is_index(folder: Path) -> bool:
     """Whether a folder is an index of any version, be it damaged: what may be replaced by a new one."""
     try:
-        return FORMAT in (folder / MANIFEST).read_text(encoding="utf-8", errors="replace")
-    except OSError:
+        return FORMAT.encode() in read_bytes(folder)
+    except (OSError, BmpError):
         return False
 
 

@@ -18,7 +18,8 @@ from ..index.layout import FORMAT as INDEX_FORMAT
 from ..index.manifest import LARGEST_COUNT, MANIFEST, check_seal, details_are_usable, read_bytes
 
 FORMAT = f"{INDEX_FORMAT}, sharded"          # contains the other: what staging may replace
-VERSION = 1
+VERSION = 2
+UNSEALED = 1              # the same without a seal
 TABLES = ("term_bytes", "term_end", "term_df")
 
 Digest = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
@@ -104,18 +105,20 @@ def identity_of(folder: Path) -> str:
     return hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()
 
 
+class _Head(msgspec.Struct, frozen=True):
+    """What is looked at first: reading it skips the rest without making anything of it."""
+
+    format: Any = None
+    version: Any = None
+    sha256: Any = None
+
+
 def is_sharded(path: str | Path) -> bool:
     """Whether a folder holds a sharded index rather than anything else."""
     try:
-        return _decoded(read_bytes(Path(path))).get("format") == FORMAT
+        return bool(msgspec.json.decode(read_bytes(Path(path)), type=_Head).format == FORMAT)
     except (OSError, BmpError, ValueError, RecursionError):          # of which msgspec's errors are, and those of UTF-8
         return False
-
-
-def _decoded(data: bytes) -> dict[str, Any]:
-    """A manifest as a dict, an empty one if it is something else. Errors: ``ValueError``, ``RecursionError``."""
-    decoded = msgspec.json.decode(data)
-    return decoded if isinstance(decoded, dict) else {}
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -126,17 +129,18 @@ def read_manifest(folder: Path) -> Manifest:
     if not is_sharded(folder):
         raise BmpError(f"{folder}: is not a sharded index; make one with `bmp-plugin index --shards N` or `bmp-plugin shards`")
     data = read_bytes(folder)
-    entries = _decoded(data)
-    version = entries.get("version")
-    if version != VERSION:
+    head = msgspec.json.decode(data, type=_Head)
+    version = head.version
+    if version not in (UNSEALED, VERSION):
         raise BmpError(f"{path}: has version {version!r:.40} of the sharded layout and this bmp-plugin reads version "
                        f"{VERSION}; build the index again")
     try:
         manifest = msgspec.json.decode(data, type=Manifest)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DamagedIndexError(f"{path}: {error}; build the index again") from error
     _check(path, manifest)
-    check_seal(path, data, entries, [field.name for field in msgspec.structs.fields(Manifest)])
+    if version != UNSEALED or head.sha256 is not None:
+        check_seal(path, data, head.sha256)
     return manifest
 
 

@@ -1,6 +1,7 @@
 """Everything that can be asked of an index directory, and what comes back: an answer, or the words of a refusal."""
 from __future__ import annotations
 
+import argparse
 import contextlib
 import hashlib
 import io
@@ -15,7 +16,7 @@ import numpy as np
 
 from bmp_plugin import BmpIndex, BmpSearcher
 from bmp_plugin.adapters.block_max import BlockMaxSource
-from bmp_plugin.cli import main
+from bmp_plugin.cli import info, verify
 from bmp_plugin.errors import BmpError
 from bmp_plugin.sharded.index import ShardedIndex, open_either
 from bmp_plugin.sharded.searcher import ShardedSearcher
@@ -30,7 +31,7 @@ Replies = dict[str, Reply]
 
 def ask_all(folder: Path) -> Replies:
     """What the directory says to every question: (ANSWER, a digest), (REFUSAL, its line) or (FAILURE, a traceback)."""
-    replies = {"info": _reply(lambda: _info(folder)), "verify": _reply(lambda: _command("verify", folder)[0])}
+    replies = {"info": _reply(lambda: _info(folder)), "verify": _reply(lambda: _command(verify.run, folder)[0])}
     opened: list[BmpIndex | ShardedIndex] = []
     replies["open"] = _reply(lambda: opened.append(open_either(folder)))
     if not opened:
@@ -85,17 +86,17 @@ def _documents(index: BmpIndex) -> list[Any]:
     return [docids, [index.lucene_docid_of(docid) for docid in docids[:5]], index.arrays["doc_number"].tolist()]
 
 
-def _command(name: str, folder: Path, *arguments: str) -> tuple[int, str]:
+def _command(command: Callable[[argparse.Namespace], int], folder: Path, **arguments: bool) -> tuple[int, str]:
     """The exit status of a command and what it prints. Errors: :class:`BmpError` with what it refuses in."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        status = main([name, str(folder), *arguments])
+        status = command(argparse.Namespace(index=str(folder), **arguments))
     if status:
         raise BmpError(err.getvalue().strip())
     return status, out.getvalue()
 
 
 def _info(folder: Path) -> dict[str, Any]:
-    shown: dict[str, Any] = json.loads(_command("info", folder, "--json")[1])
-    _command("info", folder)
+    shown: dict[str, Any] = json.loads(_command(info.run, folder, json=True)[1])
+    _command(info.run, folder)
     return {name: value for name, value in shown.items() if name not in ("path", "size_bytes")}

@@ -17,7 +17,8 @@ from bmp_plugin.errors import BmpError
 from .specimens import KINDS, build
 from .worker import Verdict, serve
 
-PATIENCE = 30.0              # seconds for a case
+PATIENCE = 30.0              # seconds of the processor for a case
+LONGEST = 600.0              # seconds by the clock, during which others may have had the processor
 STARTING = 300.0             # and for a process to start, which may compile kernels
 _context = multiprocessing.get_context("spawn")
 
@@ -53,10 +54,13 @@ class Watched:
         self._connection.send(number)
         done, verdict = "", None
         try:
+            started, began = time.monotonic(), self._processor_seconds()
             while verdict is None:
-                if not self._connection.poll(PATIENCE):
-                    self.close()
-                    return Verdict(done, "hung", f"hangs: no answer within {PATIENCE:.0f} seconds")
+                if not self._connection.poll(1.0):
+                    if self._processor_seconds() - began > PATIENCE or time.monotonic() - started > LONGEST:
+                        self.close()
+                        return Verdict(done, "hung", "hangs: no answer")
+                    continue
                 message = self._connection.recv()
                 done, verdict = (message, None) if isinstance(message, str) else (message.done, message)
             return verdict
@@ -86,6 +90,14 @@ class Watched:
         if failed:
             self.close()
             raise BmpError(f"the process that tries cases fails on sound indexes: {failed}")
+
+    def _processor_seconds(self) -> float:
+        assert self._process is not None
+        try:
+            fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:                          # ended: there is nothing to wait for
+            return 0.0
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def _ended(self) -> str:
         assert self._process is not None
