@@ -243,6 +243,8 @@ class _Collector:
                 f"{block.path}, line {block.lines[place]}: weights of document {block.docids[place]!r} add up to"
                 f" more than {MAX_IMPACT}: use smaller weights"
             )
+        kept = present[keys >> 32]              # else the document is not indexed, nor are its control characters
+        keys, sums = keys[kept], sums[kept]
         return (keys & 0xFFFFFFFF).astype(np.int32), sums.astype(np.int32), (keys >> 32).astype(np.int32), present
 
     def finish(self) -> Documents:

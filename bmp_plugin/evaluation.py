@@ -14,7 +14,7 @@ from bmp_plugin.errors import SourceError
 from bmp_plugin.run_file import Run
 
 MEASURES = ("nDCG@10", "RR@10", "R@1000", "AP")
-LARGEST_GRADE = 1_000         # trec_eval has a counter for every relevance up to the largest
+LARGEST_GRADE = 1_000_000         # trec_eval has a counter for every relevance up to the largest
 QUERIES_AT_ONCE = 500         # bounds what is held of a run as objects
 
 Values = dict[str, dict[str, float]]        # measure to query id to value
@@ -33,6 +33,8 @@ def read_qrels(path: str | Path) -> list[Any]:
             parts = line.split()
             if not parts:
                 continue
+            if b"\0" in line:                     # trec_eval's code would end the name there, and the process at two alike
+                raise SourceError(f"{path}, line {number}: has a zero byte: not TREC qrels, or damaged ones")
             try:
                 qid, iteration, docid, relevance = parts
                 grade = int(relevance)

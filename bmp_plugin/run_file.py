@@ -174,6 +174,8 @@ def read_run(path: str | Path) -> Run:
             parts = line.split()
             if not parts:
                 continue
+            if b"\0" in line:                     # would end the name for evaluation tools, which stop at two of one name
+                raise SourceError(f"{path}, line {number}: has a zero byte: not a run file, or a damaged one")
             if len(parts) != columns:
                 if columns or len(parts) not in (3, 6):
                     raise SourceError(_wrong_columns(path, number, len(parts), columns))

@@ -23,6 +23,8 @@ from .harness import NAMES, harness, seeds
 CHECKED = "NUMBA_BOUNDSCHECK"
 INSTRUMENTED = ["bmp_plugin.adapters", "bmp_plugin.topics", "bmp_plugin.run_file", "bmp_plugin.evaluation",
                 "bmp_plugin.compressed", "bmp_plugin.compare", "bmp_plugin.differences", "json"]
+COMPILED = ["bmp_plugin.adapters.ciff_decoding", "bmp_plugin.adapters.pruning", "bmp_plugin.adapters.runs"]
+"""By numba, which cannot compile what atheris puts into functions."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -77,7 +79,7 @@ def _child(name: str, options: argparse.Namespace) -> int:
 def _fuzz(options: argparse.Namespace) -> None:
     import atheris
 
-    with atheris.instrument_imports(include=INSTRUMENTED):
+    with atheris.instrument_imports(include=INSTRUMENTED, exclude=COMPILED):
         found = harness(options.name)
     with tempfile.TemporaryDirectory(prefix="parsers-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as folder:
         start, work = Path(folder, "seeds"), Path(folder, "work")

@@ -27,6 +27,8 @@ def _plain(path: Path) -> bytes:
 def plain_run(data: bytes) -> dict[str, list[tuple[str, str | None]]]:
     """Each query's (docid, score as written). Errors: ``ValueError``."""
     rows = [row for line in data.split(b"\n") if (row := line.split())]
+    if any(b"\0" in part for row in rows for part in row):
+        raise ValueError("a zero byte")
     answers: dict[str, list[tuple[str, str | None]]] = {}
     ranks: dict[str, int] = {}
     for row in rows:
@@ -103,7 +105,7 @@ def check_qrels(path: Path) -> Any:
 
 def _plain_qrels(data: bytes) -> list[tuple[str, str, str, int]]:
     rows = [row for line in data.split(b"\n") if (row := line.split())]
-    if not rows or not all(len(row) == 4 and _WHOLE.fullmatch(row[3]) and abs(int(row[3])) <= LARGEST_GRADE for row in rows):
+    if not rows or any(b"\0" in part for row in rows for part in row) or not all(len(row) == 4 and _WHOLE.fullmatch(row[3]) and abs(int(row[3])) <= LARGEST_GRADE for row in rows):
         raise ValueError("not four columns of which the last is a number, or none")
     return [(qid.decode(), iteration.decode(), docid.decode(), int(grade)) for qid, iteration, docid, grade in rows]
 

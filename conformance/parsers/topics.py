@@ -68,7 +68,7 @@ def _of_tsv(lines: list[str]) -> dict[str, Any]:
     topics: dict[str, Any] = {}
     for row in rows:
         qid = str(int(row[0])) if all_int else row[0]
-        topics[str(int(qid)) if qid.isdecimal() else qid] = dict(Counter(row[1].split()))
+        topics[str(int(qid)) if qid.isdecimal() else qid] = dict(Counter(row[1].strip(_TRIMMED).split()))
     return topics
 
 

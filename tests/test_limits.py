@@ -1,0 +1,343 @@
+"""The ends of the ranges: each answer is the oracle's (Lucene's too, where it can), or a refusal in one line."""
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bmp_plugin import BmpIndex, BmpSearcher
+from bmp_plugin.adapters.arrays import ArraySource
+from bmp_plugin.adapters.source import Documents, PostingBatch, SourceInfo
+from bmp_plugin.adapters.vectors import VectorSource
+from bmp_plugin.conformance.oracle import adjust_ties, rank
+from bmp_plugin.errors import BmpError
+from bmp_plugin.index.layout import ARRAYS, DENSE, FREQUENT, GAPS, RARE
+from bmp_plugin.sharded.build import build_shards
+from bmp_plugin.sharded.searcher import ShardedSearcher
+from conftest import index_with_anserini
+
+LARGEST = 2**31 - 1
+Vector = Mapping[str, int]
+
+
+def build(folder: Path, documents: Mapping[str, Vector], **options: Any) -> BmpIndex:
+    return BmpIndex.build(list(documents.items()), folder / "i.bmp", progress=False, **options)
+
+
+def answer(searcher: BmpSearcher, query: Vector, k: int) -> list[tuple[str, float]]:
+    return [(hit.docid, hit.score) for hit in searcher.search(query, k)]
+
+
+def expected(documents: Mapping[str, Vector], query: Vector, k: int, min_idf: float = 0) -> list[tuple[str, float]]:
+    ranked = rank(list(documents), list(documents.values()), query, k, min_idf)
+    return [(docid, float(score)) for docid, score in ranked]
+
+
+# --- k ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def many() -> dict[str, Vector]:
+    """700 documents: more than two superblocks, with ties everywhere, also at each cut."""
+    return {f"{'é' if i % 3 else 'Z'}{i}": {"tie": 5, f"mod{i % 7}": 3, "half": 1 + i * 31 % 400} if i % 2 else {"tie": 5}
+            for i in range(699)} | {"other": {"rare": 1}}
+
+
+def test_k_from_one_to_far_above_the_collection(tmp_path: Path, many: dict[str, Vector]) -> None:
+    searcher = BmpSearcher(build(tmp_path, many))
+    queries = [{"tie": 2}, {"tie": 3, "half": 1, "mod3": 7}, {"rare": 1}]
+    for query in queries:
+        whole = expected(many, query, len(many))
+        for k in [*range(1, len(many) + 2, 23), 698, 699, 700, 701, 10**6, LARGEST, 2**31, 2**40, 2**63 - 1, 2**63, 10**30]:
+            assert answer(searcher, query, k) == whole[:k], k
+        for k in range(1, 40):
+            assert searcher.batch_search([query], ["q"], k)["q"] == searcher.search(query, k)
+            assert answer(searcher, query, k) == whole[:k]
+
+
+def test_k_as_lucene_has_it(java: Path, host: Any, tmp_path: Path, many: dict[str, Vector]) -> None:
+    lucene = index_with_anserini(java, [{"id": docid, "contents": "", "vector": vector} for docid, vector in many.items()],
+                                 tmp_path / "many")
+    from bmp_plugin.adapters.pyserini import BmpImpactSearcher
+    from pyserini.encode import TokFreqQueryEncoder
+
+    theirs = host.LuceneImpactSearcher(str(lucene), TokFreqQueryEncoder())
+    ours = BmpImpactSearcher(str(lucene), TokFreqQueryEncoder())
+    for query in ("tie tie", "tie tie tie half mod3 mod3", "rare", "nowhere"):
+        for k in (1, 2, 7, 349, 698, 699, 700, 701, 5000, 10**6):
+            assert [(hit.docid, hit.score) for hit in ours.search(query, k)] \
+                == [(hit.docid, hit.score) for hit in theirs.search(query, k)]
+
+
+@pytest.mark.parametrize("k", [0, -1, -2**70, 1.5, "10", None])
+def test_k_that_is_none_is_refused(tmp_path: Path, k: Any) -> None:
+    searcher = BmpSearcher(build(tmp_path, {"a": {"t": 1}}))
+    with pytest.raises(ValueError, match="k="):
+        searcher.search({"t": 1}, k)
+
+
+# --- queries ----------------------------------------------------------------------------------------------------------
+
+
+def test_queries_of_100_000_tokens(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    num_docs, num_terms, each = 600, 100_000, 400
+    terms = np.concatenate([rng.choice(num_terms, each, replace=False) for _ in range(num_docs)])
+    impacts = rng.integers(1, 300, num_docs * each)
+    docids = [f"d{i}" for i in range(num_docs)]
+    source = ArraySource(np.arange(num_docs + 1) * each, terms, impacts, docids, [f"t{i}" for i in range(num_terms)])
+    searcher = BmpSearcher(BmpIndex.build(source, tmp_path / "i.bmp", progress=False))
+    weights = rng.integers(1, 50, num_terms)
+    query = {f"t{i}": weight for i, weight in enumerate(weights.tolist())} | {f"unknown{i}": 1 for i in range(1000)}
+    assert len(query) > 100_000
+    sums = (impacts * weights[terms]).reshape(num_docs, each).sum(1)
+    order = sorted(range(num_docs), key=lambda i: (-sums[i], docids[i].encode()))
+    for k in (1, 10, 1000):
+        ranked = adjust_ties([(docids[i], np.float32(sums[i])) for i in order[:k]])
+        assert answer(searcher, query, k) == [(docid, float(score)) for docid, score in ranked]
+    only_unknown = {f"u{i}": 1 for i in range(100_000)}
+    assert answer(searcher, only_unknown, 10) == []
+
+
+# --- small collections ------------------------------------------------------------------------------------------------
+
+TINY = {"one posting": {"a": {"t": 3}}, "one document": {"a": {"t": 3, "u": 2, "v": LARGEST}},
+        "one posting each": {"b": {"t": 3}, "a": {"u": 3}}, "two alike": {"b": {"t": 1}, "a": {"t": 1}}}
+
+
+@pytest.mark.parametrize("reorder", ["none", "bp", "leading"])
+@pytest.mark.parametrize("name", TINY)
+def test_tiny_collections(tmp_path: Path, name: str, reorder: str) -> None:
+    index = build(tmp_path, TINY[name], reorder=reorder)
+    index.verify()
+    for min_idf in (0, -1):
+        searcher = BmpSearcher(index, min_idf=min_idf)
+        for query in ({"t": 1}, {"u": 2, "t": 5, "v": 1}, {"t": 0}, {"w": 1}, {}):
+            for k in (1, 2, 1000):
+                assert answer(searcher, query, k) == expected(TINY[name], query, k, min_idf)
+
+
+@pytest.mark.parametrize("name", ["one posting", "two alike", "one posting each"])
+def test_tiny_collections_as_lucene_has_them(java: Path, host: Any, tmp_path: Path, name: str) -> None:
+    from bmp_plugin.adapters.pyserini import BmpImpactSearcher
+    from pyserini.encode import TokFreqQueryEncoder
+
+    documents = [{"id": docid, "contents": "", "vector": vector} for docid, vector in TINY[name].items()]
+    lucene = str(index_with_anserini(java, documents, tmp_path / "tiny"))
+    for min_idf in (0, -1):
+        theirs = host.LuceneImpactSearcher(lucene, TokFreqQueryEncoder(), min_idf=min_idf)
+        ours = BmpImpactSearcher(lucene, TokFreqQueryEncoder(), min_idf=min_idf)
+        for query in ("t", "t u u", "w"):
+            assert [(hit.docid, hit.score) for hit in ours.search(query, 10)] \
+                == [(hit.docid, hit.score) for hit in theirs.search(query, 10)]
+
+
+@pytest.mark.parametrize("reorder", ["none", "bp", "leading"])
+def test_no_documents(tmp_path: Path, reorder: str) -> None:
+    index = build(tmp_path, {}, reorder=reorder)
+    index.verify()
+    assert (index.num_docs, index.num_terms, index.num_postings) == (0, 0, 0)
+    for min_idf in (0, -1):
+        searcher = BmpSearcher(index, min_idf=min_idf)
+        assert searcher.search({"t": 1, "u": 0}, 10) == []
+        assert searcher.batch_search([{"t": 1}, {}], ["a", "b"], 1000, threads=2) == {"a": [], "b": []}
+        assert np.isnan(searcher.score({"t": 1}, ["a"])).all()
+
+
+# --- impacts and sums -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("others", [0, 300])
+def test_largest_impacts_and_weights(tmp_path: Path, others: int) -> None:
+    """Products up to 2^62, sums far beyond what float32 tells apart: equality and ties are those of the float32 result."""
+    documents: dict[str, Vector] = {
+        "a": {"t": LARGEST, "u": LARGEST, "v": LARGEST}, "b": {"t": LARGEST, "u": LARGEST - 1, "v": LARGEST},
+        "c": {"t": LARGEST}, "d": {"t": LARGEST - 1}, "e": {"t": 2**24 + 1}, "f": {"t": 2**24}, "g": {"w": 1},
+        "h": {"t": 1, "u": 1, "v": 1}} | {f"o{i}": {"t": 1 + i, "z": LARGEST - i % 3} for i in range(others)}
+    searcher = BmpSearcher(build(tmp_path, documents))
+    for weight in (1, 2, 3, 2**24 + 1, LARGEST):
+        for query in ({"t": weight}, {"t": weight, "u": 1}, {"t": weight, "u": weight, "v": weight}, {"z": weight, "t": 1}):
+            for k in (1, 3, 1000):
+                assert answer(searcher, query, k) == expected(documents, query, k)
+            for docid, score in zip("abcd", searcher.score(query, list("abcd")), strict=True):
+                exact = sum(float(np.float32(documents[docid].get(token, 0)) * np.float32(value))
+                            for token, value in query.items())
+                assert score == np.float32(exact)
+
+
+@pytest.mark.parametrize("impact", [2**31, 2**63, 10**30, -1, 0.5, float("nan"), float("inf")])
+def test_impacts_out_of_range_are_refused(tmp_path: Path, impact: Any) -> None:
+    with pytest.raises(BmpError, match="weight"):
+        build(tmp_path, {"a": {"t": impact}})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("weight", [2**31, 2**63, 10**30, -1, float("nan"), float("inf")])
+def test_weights_out_of_range_are_refused(tmp_path: Path, weight: Any) -> None:
+    with pytest.raises(ValueError, match="weight"):
+        BmpSearcher(build(tmp_path, {"a": {"t": 1}})).search({"t": weight})
+
+
+# --- more than 32 bits of postings ------------------------------------------------------------------------------------
+
+BEYOND = 2**32 + 12_345
+SHIFTED = {"rare_docs", "gaps", "frequent", "impacts8", "impacts16", "impacts32", "entry_window", "entry_start"}
+ROWS = ("block_max", "dense_impacts", "window_start", "superblock_start")
+
+
+@pytest.fixture
+def kinds(tmp_path: Path) -> tuple[BmpIndex, dict[str, Vector]]:
+    """70,000 documents, two windows, with lists of each kind and width."""
+    documents: dict[str, dict[str, int]] = {}
+    for i in range(70_000):
+        vector = {"dense": 1 + i % 250} if i % 3 else {"dense": 7, "gaps": 1 + i % 9} if i % 6 else {"x": 1}
+        if i % 17 == 0:
+            vector |= {"frequent8": 1 + i % 200, "frequent16": 300 + i, "frequent32": 70_000 + i}
+        if i % 1999 == 0:
+            vector |= {"rare8": 1 + i % 100, "rare16": 300 + i % 999, "rare32": 70_000 + i}
+        if i % 50 == 0:
+            vector |= {"gaps2": 1 + i % 77}
+        documents[f"d{i}"] = vector
+    return build(tmp_path, documents), documents
+
+
+def test_offsets_beyond_32_bits(tmp_path: Path, kinds: tuple[BmpIndex, dict[str, Vector]]) -> None:
+    """Every list moved by 2^32 and more, in arrays that are holes on the disk: the answers stay."""
+    index, _ = kinds
+    assert set(index.arrays["list_kind"].tolist()) == {RARE, GAPS, FREQUENT, DENSE}
+    queries = [{token: 1 + place for place, token in enumerate(index.terms())}, *({token: 3} for token in index.terms()),
+               {"rare8": 9, "gaps": 2}, {"frequent16": 9, "dense": 200}, {"rare32": LARGEST, "dense": 1}]
+    before = [BmpSearcher(index).search(query, k) for query in queries for k in (1, 10, 70_000)]
+    explained = BmpSearcher(index).explain(queries[0], "d3998").score
+
+    folder = Path(tempfile.mkdtemp(dir=tmp_path))
+    arrays = index.arrays
+    kind = arrays["list_kind"]
+    rows = {name: BEYOND // arrays[name].shape[1] + 1 for name in ROWS}
+    moved_rows = max(rows.values())
+    changed = {name: arrays[name].copy() for name in ("list_docs", "list_impacts", "list_entry", "list_entries")}
+    with_row = (kind == FREQUENT) | (kind == DENSE)
+    changed["list_docs"][kind != DENSE] += BEYOND
+    changed["list_impacts"][~with_row] += BEYOND
+    changed["list_entry"] += np.where(with_row, moved_rows, BEYOND)
+    changed["list_entries"][kind == DENSE] += rows["dense_impacts"]
+    for name in SHIFTED:
+        changed[name] = moved(folder, name, arrays[name], BEYOND)
+    for name in ROWS:
+        changed[name] = moved(folder, name, arrays[name], rows[name] if name == "dense_impacts" else moved_rows)
+    index.arrays |= changed
+    for array in changed.values():
+        array.flags.writeable = False
+    searcher = BmpSearcher(index)
+    assert [searcher.search(query, k) for query in queries for k in (1, 10, 70_000)] == before
+    assert searcher.explain(queries[0], "d3998").score == explained
+
+
+def moved(folder: Path, name: str, values: np.ndarray[Any, Any], by: int) -> np.ndarray[Any, Any]:
+    shape = (by + values.shape[0], *values.shape[1:])
+    array = np.memmap(folder / name, ARRAYS[name].dtype, "w+", shape=shape)
+    array[by:] = values
+    return np.asarray(array)
+
+
+class Long:
+    """Lists without end, made as they are read: document d has term t with the impact ``of(t, d)``."""
+
+    def __init__(self, num_docs: int, dense: int, wide: int) -> None:
+        self.numbers = np.arange(num_docs, dtype=np.int32)
+        self.dense, self.wide = dense, wide
+        self.info = SourceInfo("synthetic", "<synthetic>", "none", num_docs)
+
+    def of(self, term: int, docs: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Impacts int32, 0 for the one document that lacks the term: else min_idf would leave it out."""
+        docs = docs.astype(np.int64)
+        impacts = (docs * (2 * term + 3) + term) % 251 + 1
+        if term >= self.dense:
+            impacts = impacts * 300 + 1
+        return np.where(docs == term, 0, impacts).astype(np.int32)
+
+    def documents(self) -> Documents:
+        digits = len(str(len(self.numbers)))
+        joined = np.char.zfill(self.numbers.astype(f"S{digits}"), digits).tobytes()
+        return Documents(joined, np.arange(1, len(self.numbers) + 1, dtype=np.int64) * digits, self.numbers)
+
+    def num_postings_hint(self) -> int:
+        return (self.dense + self.wide) * (len(self.numbers) - 1)
+
+    def batches(self) -> Iterator[PostingBatch]:
+        count = np.array([len(self.numbers) - 1], np.int64)
+        for term in range(self.dense + self.wide):
+            impacts = self.of(term, self.numbers)
+            present = impacts > 0
+            yield PostingBatch([b"%05d" % term], count, count, self.numbers[present], impacts[present])
+
+    def close(self) -> None:
+        pass
+
+
+def check_long(tmp_path: Path, source: Long, queries: Sequence[Mapping[int, int]]) -> BmpIndex:
+    index = BmpIndex.build(source, tmp_path / "long.bmp", progress=False)
+    searcher = BmpSearcher(index)
+    docs = source.numbers
+    digits = len(str(len(docs)))
+    for query in queries:
+        sums = sum(source.of(term, docs).astype(np.int64) * weight for term, weight in query.items())
+        scores = np.asarray(sums).astype(np.float32)
+        for k in (10, 1000):
+            best = np.lexsort((docs, -scores))[:k]
+            ranked = adjust_ties([(str(doc).zfill(digits), scores[doc]) for doc in best.tolist()])
+            assert answer(searcher, {f"{term:05d}": weight for term, weight in query.items()}, k) \
+                == [(docid, float(score)) for docid, score in ranked]
+    return index
+
+
+def test_long_lists(tmp_path: Path) -> None:
+    check_long(tmp_path, Long(70_000, 8, 4), [{0: 1}, {7: 3, 2: 1}, {8: 1}, {11: 2, 9: 1, 3: 100}])
+
+
+@pytest.mark.slow
+def test_more_than_4_gib_of_postings(tmp_path: Path) -> None:
+    """2^32 postings in dense rows of more than 4 GiB, and more than 4 GiB of frequent lists: 10 GB of disk, minutes."""
+    if shutil.disk_usage(tmp_path).free < 12e9:
+        pytest.skip("less than 12 GB of disk")
+    dense, wide = 1030, 208
+    source = Long(2**22, dense, wide)
+    last = dense + wide - 1
+    index = check_long(tmp_path, source, [{0: 1}, {dense - 1: 1, dense - 2: 2}, {last: 1}, {last: 2, dense: 1, dense - 1: 9, 1: 5}])
+    assert index.num_postings > 2**32
+    assert index.arrays["dense_impacts"].nbytes > 2**32
+    assert index.arrays["frequent"].nbytes > 2**32
+    index.verify()
+
+
+# --- a manifest of nonsense -------------------------------------------------------------------------------------------
+
+
+def a_million(real: dict[str, Any], **entry: Any) -> str:
+    one = json.dumps(real["shards"][0] | entry | {"name": "NAME"})
+    shards = ",".join([json.dumps(real["shards"][0]), *(one.replace("NAME", f"{i}") for i in range(999_999))])
+    return json.dumps(real | {"shards": "HERE"}).replace('"HERE"', f"[{shards}]")
+
+
+@pytest.mark.parametrize("entry", [
+    {"num_docs": 7}, {"num_docs": 0, "num_postings": 0, "path": "nowhere"},
+    {"num_docs": 0, "num_postings": 0, "path": "../" * 20 + "etc"}, {"num_docs": 2**61}, {"num_docs": -1}, {"num_docs": "1"}])
+def test_a_million_shards_of_nonsense(tmp_path: Path, entry: dict[str, Any]) -> None:
+    """Refused when the manifest is read, or when the first shard is not there: no thread or process for each."""
+    source = VectorSource([(f"d{i}", {"t": 1 + i}) for i in range(4)])
+    build_shards(source, tmp_path / "s.bmps", 1, progress=False)
+    path = tmp_path / "s.bmps" / "manifest.json"
+    path.write_text(a_million(json.loads(path.read_text()), **entry))
+    before = threading.active_count()
+    with pytest.raises((BmpError, FileNotFoundError), match=r"manifest\.json|nowhere|etc") as raised:
+        ShardedSearcher(tmp_path / "s.bmps")
+    assert len(str(raised.value).splitlines()) == 1
+    assert threading.active_count() <= before + (os.cpu_count() or 1)
