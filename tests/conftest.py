@@ -142,7 +142,7 @@ def lucene_index(java: Path, cranfield_documents: list[Document], tmp_path_facto
         if name == "nasty":
             return index_with_anserini(java, nasty_documents(), folder)
         if name == "lucene8":
-            return claim_lucene_8(Path(shutil.copytree(get("nasty"), folder)))
+            return claim_lucene_8(Path(shutil.copytree(get("nasty"), folder, dirs_exist_ok=True)))     # again after a skip
         request.getfixturevalue("host")                 # starts the JVM with Lucene in it
         if name == "segments":
             return write_segments(folder, [

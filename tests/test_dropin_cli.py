@@ -143,6 +143,7 @@ def test_help(host: Any, capsys: Any) -> None:
     text = capsys.readouterr().out
     assert "--max-passage-delimiter" in text
     assert "--alpha" in text
+    assert "example: python -m bmp_plugin.search.lucene --index" in " ".join(text.split())
 
 
 def test_slim_searcher_keeps_the_original(host: Any) -> None:

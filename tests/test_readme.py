@@ -95,8 +95,8 @@ def test_all_blocks_are_known() -> None:
     assert len(blocks()) > 12
     sections = {block.section for block in blocks()}
     assert set(ELSEWHERE) <= sections
-    assert {"Swap it in", "From the shell", "From Python", "Other formats", "Approximate search", "Sharded",
-            "When results differ"} <= sections
+    assert {"Swap it in", "From the shell", "From Python", "Other formats", "Approximate search", "Sharded"} <= sections
+    assert "\n## When results differ\n" in README.read_text(encoding="utf-8")
 
 
 def test_ci_runs_the_second_command() -> None:

@@ -32,6 +32,7 @@ def write_masked_language_model(folder: Path) -> None:
         for parameter in model.parameters():
             parameter.mul_(20)                      # else no token weighs more than rounds to nothing
     model.save_pretrained(folder)
+    torch.save(model.state_dict(), folder / "pytorch_model.bin")      # all that Pyserini 2.3 takes of SPLADE models
 
 
 def _config() -> object:

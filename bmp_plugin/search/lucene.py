@@ -19,12 +19,15 @@ _INTERRUPTED = 130
 
 def main(argv: list[str] | None = None) -> int:
     """Run Pyserini's search command on ``argv``; returns the exit status: 0, or 2 after one line on standard error."""
-    parser = argparse.ArgumentParser(prog=PROGRAM, add_help=False, allow_abbrev=False, usage=argparse.SUPPRESS)
+    parser = argparse.ArgumentParser(prog=PROGRAM, add_help=False, allow_abbrev=False, usage=argparse.SUPPRESS,
+                                     epilog=f"example: {PROGRAM} --index indexes/my-splade-index --topics topics.tsv --impact"
+                                     " --hits 1000 --output run.txt")
     ours = parser.add_argument_group("block-max options (with --impact)")
     ours.add_argument("--alpha", type=float, default=1.0, metavar="A",
                       help="multiply upper bounds by A: below 1 faster, may lose hits; 1, the default, is safe")
     ours.add_argument("--beta", type=float, default=1.0, metavar="B",
-                      help="keep this share of a query's tokens, the heaviest; 1, the default, is safe")
+                      help="below 1 faster, may lose hits: only tokens that can add most choose candidates, which all score;"
+                      " 1, the default, is safe")
     arguments = sys.argv[1:] if argv is None else argv
     try:
         options, rest = parser.parse_known_args(arguments)
