@@ -7,7 +7,7 @@ import threading
 import tqdm as library
 
 
-class tqdm(library.tqdm):  # type: ignore[type-arg]
+class tqdm(library.tqdm):  # type: ignore[misc, type-arg, unused-ignore]    # it may have types or not
     """tqdm, also where it shows nothing, takes a lock that forked processes share: one that is killed keeps it for good.
 
     These have a lock of each process's own, and no thread that watches them.

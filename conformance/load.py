@@ -24,6 +24,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -163,7 +164,7 @@ class Work:
             os._exit(0)
         os.close(writer)
         with open(reader, "rb") as said:
-            if not multiprocessing.connection.wait([said], FORK_PATIENCE):
+            if not multiprocessing.connection.wait([reader], FORK_PATIENCE):
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
                 raise TimeoutError(f"a forked process has not answered in {FORK_PATIENCE:g} s")
@@ -178,7 +179,7 @@ def work(asker: Asker, expected: dict[Question, bytes], options: argparse.Namesp
     mine = Work(asker, expected, seed, options.fork_seconds)
     started = time.monotonic()
     targets: list[Callable[[], None]] = [mine.in_asyncio, mine.in_forks]
-    targets += [lambda number=number: mine.in_thread(number) for number in range(max(1, options.threads - 2))]
+    targets += [partial(mine.in_thread, number) for number in range(max(1, options.threads - 2))]
     running = [threading.Thread(target=target, daemon=True) for target in targets]
     for thread in running:
         thread.start()

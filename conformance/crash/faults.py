@@ -56,7 +56,7 @@ class _Auditor:
         self.syncs: list[Sync] = []
         self._folder = str(folder)
         self._fault = fault
-        os.fsync = self._synced
+        os.fsync = self._synced  # type: ignore[assignment]    # files are given by number here
         sys.addaudithook(self._heard)
 
     def _synced(self, file: int) -> None:

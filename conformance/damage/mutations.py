@@ -133,7 +133,7 @@ def _remove(path: Path, other: Path, _: list[Path], rng: random.Random) -> str:
     elif kind == "pipe":
         os.mkfifo(path)
     elif kind != "nothing":
-        path.symlink_to({"dangling": "nowhere", "itself": path.name, "device": "/dev/zero", "other": other}[kind])
+        path.symlink_to({"dangling": "nowhere", "itself": path.name, "device": "/dev/zero", "other": str(other)}[kind])
     return f"replaced by: {kind}"
 
 
@@ -195,7 +195,7 @@ def _grow(path: Path, rng: random.Random) -> str:
 
 
 def _nonsense(path: Path, rng: random.Random) -> str:
-    data = _read(path)
+    data = bytes(_read(path))
     texts: dict[str, Callable[[], bytes]] = {
         "nothing": lambda: b"", "deep": lambda: b"[" * 10**6, "deep objects": lambda: b'{"a":' * 10**5,
         "deep source": lambda: data.replace(b'"details": {', b'"details": {"a": ' + b"[" * 10**5 + b"]" * 10**5 + b", ", 1),

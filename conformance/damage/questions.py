@@ -56,12 +56,12 @@ def _ask_searcher(searcher: Any) -> Replies:
     for number, query in enumerate(QUERIES):
         asked = partial(searcher.search, query)
         for k in KS:
-            replies[f"search {number} {k}"] = _reply(lambda asked=asked, k=k: _hits(asked(k)))
-        replies[f"two steps {number}"] = _reply(lambda asked=asked: _hits(asked(20, alpha=0.9, beta=0.4, budget=2)))
+            replies[f"search {number} {k}"] = _reply(partial(_hits_of, asked, k))
+        replies[f"two steps {number}"] = _reply(partial(_hits_of, asked, 20, alpha=0.9, beta=0.4, budget=2))
         score = partial(searcher.score, query, ["d1", "d5", "ß0", "nobody"])
-        replies[f"score {number}"] = _reply(lambda score=score: score().tobytes())
+        replies[f"score {number}"] = _reply(partial(_made, score, "tobytes"))
         explain = partial(searcher.explain, query, "d7")
-        replies[f"explain {number}"] = _reply(lambda explain=explain: explain().as_dict())
+        replies[f"explain {number}"] = _reply(partial(_made, explain, "as_dict"))
     return replies
 
 
@@ -77,8 +77,12 @@ def _reply(question: Callable[[], object]) -> Reply:
     return ANSWER, hashlib.sha256(repr(answer).encode("utf-8", "backslashreplace")).hexdigest()
 
 
-def _hits(hits: list[Any]) -> list[tuple[str, float, int]]:
-    return [(hit.docid, hit.score, hit.lucene_docid) for hit in hits]
+def _hits_of(search: Callable[..., list[Any]], *arguments: Any, **options: Any) -> list[tuple[str, float, int]]:
+    return [(hit.docid, hit.score, hit.lucene_docid) for hit in search(*arguments, **options)]
+
+
+def _made(question: Callable[[], Any], method: str) -> object:
+    return getattr(question(), method)()
 
 
 def _documents(index: BmpIndex) -> list[Any]:

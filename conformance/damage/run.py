@@ -52,7 +52,8 @@ class Watched:
             self._start()
         assert self._connection is not None
         self._connection.send(number)
-        done, verdict = "", None
+        done = ""
+        verdict: Verdict | None = None
         try:
             started, began = time.monotonic(), self._processor_seconds()
             while verdict is None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from bmp_plugin import BmpIndex
 from bmp_plugin.adapters.arrays import ArraySource
+from bmp_plugin.index.layout import DEFAULT_BLOCK_SIZE
 from bmp_plugin.sharded.build import build_shards
 from bmp_plugin.sharded.join import join
 
@@ -50,8 +51,8 @@ def build(kind: str, folder: Path, seed: int) -> Path:
     """Build a specimen; returns its path, ``folder / kind``."""
     path = folder / kind
 
-    def one(num_docs: int, output: Path, reorder: str = "none", **options: int) -> BmpIndex:
-        return BmpIndex.build(arrays(num_docs, seed), output, reorder=reorder, progress=False, **options)
+    def one(num_docs: int, output: Path, reorder: str = "none", block_size: int = DEFAULT_BLOCK_SIZE) -> BmpIndex:
+        return BmpIndex.build(arrays(num_docs, seed), output, block_size=block_size, reorder=reorder, progress=False)
 
     makers: dict[str, Callable[[], object]] = {
         "plain": lambda: one(900, path), "windows": lambda: one(67_000, path, block_size=16),

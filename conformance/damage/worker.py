@@ -46,7 +46,7 @@ def serve(connection: Connection, specimens: Path, scratch: Path, seed: int) -> 
 
 
 def try_case(specimens: Path, scratch: Path, seed: int, number: int, golden: dict[str, Replies],
-             announce: Callable[[str], None] = str) -> Verdict:
+             announce: Callable[[str], object] = str) -> Verdict:
     """Damage a copy of a specimen, as the seed and the number say, and judge its replies.
 
     announce : told what was done before anything is asked.

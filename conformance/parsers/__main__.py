@@ -62,7 +62,7 @@ def _one(name: str, file: Path) -> int:
 def _child(name: str, options: argparse.Namespace) -> int:
     """libFuzzer ends the process that it runs in."""
     try:
-        import atheris  # type: ignore[import-not-found]  # noqa: F401
+        import atheris  # noqa: F401
     except ImportError:
         print("parsers: error: atheris is not installed: pip install atheris", file=sys.stderr)
         return 2

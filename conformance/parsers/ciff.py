@@ -35,7 +35,9 @@ def _wide() -> type[Message]:
                 field.type = field.TYPE_INT64
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{package}.PostingsList"))
+    found: type[Any] = message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{package}.PostingsList"))
+    return found
+    return found
 
 
 def read(path: Path) -> Content:

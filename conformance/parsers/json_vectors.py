@@ -54,7 +54,8 @@ def values(data: bytes) -> list[Any]:
     """The JSON values of a file, an array's elements each. Errors: ``ValueError``, RecursionError."""
     lines = [line.strip(_BLANK) for line in data.split(b"\n")]
     lines = [line for line in lines if line]
-    decoder, found = _decoder(), []
+    decoder = _decoder()
+    found: list[Any] = []
     try:
         if lines:
             decoder.decode(lines[0].decode())

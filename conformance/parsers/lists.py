@@ -67,7 +67,7 @@ def check_scores(path: Path) -> list[str] | None:
     return _equal(found, expected)
 
 
-def _equal(found: Any, expected: Any) -> Any:
+def _equal(found: list[str] | None, expected: list[str] | None) -> list[str] | None:
     if found != expected:
         raise WrongError(f"keeps {found}, which is {expected}")
     return found

@@ -91,7 +91,7 @@ def check_qrels(path: Path) -> Any:
         raise WrongError(f"read as {str(found)[:500]}, which is {str(expected)[:500]}")
     text = _plain(path).decode()
     if text.isascii() and not re.search("[\x0b\x0c\x1c-\x1f\r]|^\\s*$", text, re.M):
-        if list(ir_measures.read_trec_qrels(io.StringIO(text))) != found:
+        if list(ir_measures.read_trec_qrels(io.StringIO(text))) != found:  # type: ignore[no-untyped-call]
             raise WrongError("ir-measures reads it otherwise")
     other = path.with_name("run.txt")
     first = expected[0]

@@ -35,7 +35,7 @@ def plain_reading(data: bytes) -> Content:
     if any(len(qid) > LONGEST_QID for qid in topics):
         raise ValueError("an endless id")
     numbers = all(map(str.isdecimal, topics))
-    return [(qid, topics[qid]) for qid in sorted(topics, key=(lambda qid: (int(qid), qid)) if numbers else str)]  # type: ignore[arg-type, return-value]
+    return [(qid, topics[qid]) for qid in sorted(topics, key=(lambda qid: (int(qid), qid)) if numbers else str)]
 
 
 def _of_json(lines: list[str]) -> dict[str, Any]:
@@ -93,7 +93,7 @@ def check(path: Path) -> Content | None:
                 writer.write(qid, [_Hit()])
         if list(read_run(run).answers) != [qid for qid, _ in expected]:
             raise WrongError("a query id makes a run that cannot be read")
-    return found  # type: ignore[return-value]
+    return found
 
 
 HARNESSES = {"topics": Harness("topics", check, "topics.tsv")}
