@@ -53,7 +53,7 @@ from bmp_plugin.conformance import load
 search, calls = BmpSearcher.search, []
 def sometimes_wrong(self, query, k=10, **options):
     calls.append(k)
-    return search(self, query, k, **options)[len(calls) % 3000 == 2999:]
+    return search(self, query, k, **options)[len(calls) % 500 == 499:]
 BmpSearcher.search = sometimes_wrong
 sys.exit(load.main(sys.argv[1:]))
 """
