@@ -168,7 +168,7 @@ HOSTILE = {
     "a term that is no text": ("term_bytes", lambda f: 0, 0xFF),
     "a negative number": ("doc_number", lambda f: 5, -7),
     "an excess that is no list": ("term_excess", lambda f: 0, 10**6),
-    "documents than there are fewer": ("list_count", lambda f: 3, 10**6),
+    "more documents in a list than there are": ("list_count", lambda f: 3, 10**6),
 }
 
 
@@ -295,6 +295,13 @@ def test_names_do_not_leave_the_folder(plain, sharded, tmp_path, monkeypatch):
     (sharded / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(DamagedIndexError, match="identity"):
         ShardedIndex.open(sharded)
+
+
+def test_security_names_tests_that_there_are():
+    text = (Path(__file__).parents[1] / "SECURITY.md").read_text()
+    names = re.findall(r"::(test_\w+)", text)
+    assert len(names) > 8
+    assert set(names) <= set(globals())
 
 
 def test_no_pickle():

@@ -44,14 +44,16 @@ def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
 def read_bytes(folder: Path, largest: int = LARGEST_SHARDED) -> bytes:
     """The manifest's bytes. Errors: ``FileNotFoundError`` without the folder, :class:`BmpError` without a readable file."""
     path = folder / MANIFEST
-    if not folder.exists():
-        raise FileNotFoundError(f"{folder}: there is no such index")
-    if not path.is_file():                                     # which a pipe or a device is not
-        raise BmpError(f"{folder}: is not a block-max index (it has no {MANIFEST}); build one with `bmp-plugin index`")
     try:
+        if not folder.exists():
+            raise FileNotFoundError(f"{folder}: there is no such index")
+        if not path.is_file():                                 # which a pipe or a device is not
+            raise BmpError(f"{folder}: is not a block-max index (it has no {MANIFEST}); build one with `bmp-plugin index`")
         with open(path, "rb") as file:
             data = file.read(largest + 1)
-    except OSError as error:
+    except FileNotFoundError:
+        raise
+    except OSError as error:                                   # no permission, a name that is too long
         raise BmpError(f"{path}: cannot be read ({error.strerror})") from error
     if len(data) > largest:
         raise BmpError(f"{path}: is larger than {largest:,} bytes, which no manifest is; build the index again")

@@ -124,11 +124,9 @@ def is_sharded(path: str | Path) -> bool:
 def read_manifest(folder: Path) -> Manifest:
     """The manifest, its form checked. Errors: ``FileNotFoundError``, :class:`DamagedIndexError`, :class:`BmpError`."""
     path = folder / MANIFEST
-    if not folder.exists():
-        raise FileNotFoundError(f"{folder}: there is no such index")
+    data = read_bytes(folder)
     if not is_sharded(folder):
         raise BmpError(f"{folder}: is not a sharded index; make one with `bmp-plugin index --shards N` or `bmp-plugin shards`")
-    data = read_bytes(folder)
     head = msgspec.json.decode(data, type=_Head)
     version = head.version
     if version not in (UNSEALED, VERSION):

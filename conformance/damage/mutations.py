@@ -33,8 +33,8 @@ def mutate(folder: Path, other: Path, rng: random.Random) -> str:
             path = rng.choice(files if rng.random() < 0.95 else manifests)
             change = rng.choice(_OF_FILES)
             done.append(_named(path, folder, change(path, other / path.relative_to(folder), files, rng)))
-        if not all(map(os.path.lexists, [*manifests, *files])) or any(path.is_dir() for path in [*manifests, *files]):
-            break
+        if not all(path.is_file() and not path.is_symlink() for path in [*manifests, *files]):
+            break                                              # a link could lead to what is not to be damaged
     return ", ".join(done)
 
 
