@@ -59,12 +59,25 @@ def test_block_max_index(builder: str, cranfield_documents: Any, cranfield_queri
     assert ask(pythons[reader], str(tmp_path / "index.bmp"), str(cached), "ours")["ours"] == built["ours"]
 
 
+def test_index_of_lucene_8(cranfield_documents: Any, cranfield_queries: Any, tmp_path: Path) -> None:
+    """Whose ties Anserini leaves alone: what was built under the older Lucene answers under the newer."""
+    older, newer = sorted((sys.executable, str(OTHER)), key=_pyserini)
+    index, cached = tmp_path / "index", tmp_path / "queries.jsonl"
+    subprocess.run([older, "-c", BUILD + "\nconftest.claim_lucene_8(Path(sys.argv[1]))", str(index)], text=True, check=True,
+                   input=json.dumps(cranfield_documents), capture_output=True, cwd=Path(__file__).parent)
+    cached.write_text("".join(json.dumps({"contents": qid, "vector": vector}) + "\n"
+                              for qid, vector in list(cranfield_queries.items())[:20]))
+    built = ask(older, str(index), str(cached), "lucene")
+    assert built["ours"] == built["lucene"] == ask(newer, str(index), str(cached), "ours")["ours"]
+    assert sum(map(len, built["ours"])) > 100
+
+
 BUILD = """
 import json, sys
 from pathlib import Path
-from conftest import index_with_anserini
+import conftest
 from bmp_plugin.adapters.jdk import find_jdk
-index_with_anserini(find_jdk() / "bin" / "java", json.load(sys.stdin), Path(sys.argv[1]))
+conftest.index_with_anserini(find_jdk() / "bin" / "java", json.load(sys.stdin), Path(sys.argv[1]))
 """
 
 
