@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["BmpError", "BmpIndex", "BmpSearcher", "ShardedSearcher", "__version__"]
 
 
-def __getattr__(name: str) -> object:
+def _load(name: str) -> object:
     found: object
     if name == "BmpIndex":
         from .index.index import BmpIndex
@@ -40,6 +40,10 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     globals()[name] = found
     return found
+
+
+if not TYPE_CHECKING:            # to which every name would be one of the package's
+    __getattr__ = _load
 
 
 def __dir__() -> list[str]:

@@ -130,6 +130,70 @@ def test_the_folder_is_that_of_the_sources_and_of_what_compiles_them(monkeypatch
         assert name_folder() != now
 
 
+CHECKED = """
+import numpy as np
+from bmp_plugin.kernels import cache_folder, kernel, leaf
+from bmp_plugin.index.strings import copy_slices
+from bmp_plugin.query.instructions import add_up, weigh_lanes
+
+@leaf
+def get(values, i):
+    return values[i]
+
+@kernel
+def put(values, i, j):
+    values[i, j] = 1
+
+@leaf
+def weigh(out, at, impacts, first):
+    weigh_lanes(out, at, impacts, first, np.uint16(3))
+
+@leaf
+def add(out, at, gaps, first):
+    return add_up(out, at, gaps, first, np.uint64(0))
+
+def refused(function, *arguments):
+    try:
+        function(*arguments)
+    except IndexError:
+        return True
+    return False
+
+row, grid = np.zeros(3), np.zeros((3, 4))
+wide, narrow = np.zeros(64, np.uint16), np.zeros(64, np.uint8)
+last = np.uint64(2**64 - 1)
+assert not any([refused(get, row, 2), refused(get, row, np.uint64(2)), refused(put, grid, 2, 3)])
+assert all([refused(get, row, 3), refused(get, row, -1), refused(get, row, np.uint64(3)), refused(get, row, last)])
+assert all([refused(put, grid, 3, 0), refused(put, grid, 0, 4), refused(put, grid, 0, -1)])
+for function, lanes in ((weigh, 32), (add, 16)):
+    end = 64 - lanes
+    assert not refused(function, wide, np.uint64(end), narrow, np.uint64(end)), function
+    for at, first in ((end + 1, 0), (0, end + 1), (last, 0), (0, last)):
+        assert refused(function, wide, np.uint64(at), narrow, np.uint64(first)), (function, at, first)
+raw, out = np.zeros(5, np.uint8), np.zeros(9, np.uint8)
+assert not refused(copy_slices, raw, np.array([2]), np.array([5]), out)
+assert refused(copy_slices, raw, np.array([2]), np.array([6]), out)
+assert cache_folder().name.endswith("-checked")
+"""
+
+
+def test_bounds_are_checked_if_asked_for(tmp_path):
+    """In kernels of both kinds and in the instructions for many values, also below 0."""
+    (tmp_path / "checked.py").write_text(CHECKED)
+    environment = os.environ | {"NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": str(tmp_path),
+                                "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, tmp_path / "checked.py"], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_checked_code_is_kept_apart(monkeypatch):
+    names = set()
+    for checks in (None, 0, 1):
+        monkeypatch.setattr(kernels.config, "BOUNDSCHECK", checks)
+        names.add(kernels.cache_folder.__wrapped__().name)
+    assert len(names) == 2
+
+
 def test_where_numba_is_told_to_keep_its_own(monkeypatch, tmp_path):
     monkeypatch.setattr(kernels.config, "CACHE_DIR", str(tmp_path))
     assert kernels.cache_folder.__wrapped__().parent == tmp_path

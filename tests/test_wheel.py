@@ -55,15 +55,22 @@ def test_version_is_the_tag(checkout: Path, tmp_path: Path) -> None:
     assert build(tagged, tmp_path / "dist").name.startswith("bmp_plugin-7.8.9-")
 
 
-def test_runs_in_an_empty_environment(wheel: Path, tmp_path: Path) -> None:
-    """Outside the checkout, with what the wheel asks for and nothing else."""
-    venv.create(tmp_path / "empty", with_pip=True)
-    python = tmp_path / "empty" / "bin" / "python"
+@pytest.fixture(scope="module")
+def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of an environment with what the wheel asks for and nothing else."""
+    folder = tmp_path_factory.mktemp("empty")
+    venv.create(folder / "empty", with_pip=True)
+    python = folder / "empty" / "bin" / "python"
     install = [python, "-m", "pip", "install", "-q", "-c", ROOT / "constraints.txt", wheel]
-    installed = subprocess.run(install, capture_output=True, text=True, cwd=tmp_path)
+    installed = subprocess.run(install, capture_output=True, text=True, cwd=folder)
     if installed.returncode and not os.environ.get("CI"):
         pytest.skip(f"pip cannot install here: {installed.stderr[-200:]}")
     assert installed.returncode == 0, installed.stderr
+    return python
+
+
+def test_runs_in_an_empty_environment(python: Path, tmp_path: Path) -> None:
+    """Outside the checkout."""
     (tmp_path / "docs.jsonl").write_text('{"id": "a", "vector": {"x": 3}}\n{"id": "b", "vector": {"x": 1, "y": 2}}\n')
     (tmp_path / "topics.tsv").write_text("1\ty y\n")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
@@ -81,3 +88,71 @@ def test_runs_in_an_empty_environment(wheel: Path, tmp_path: Path) -> None:
         assert done.returncode == 2
         assert f"pip install 'bmp-plugin[{extra}]'" in done.stderr
         assert done.stderr.count("\n") == 1
+
+
+USER = """\
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bmp_plugin import BmpError, BmpIndex, BmpSearcher, ShardedSearcher, __version__
+from bmp_plugin.adapters.arrays import ArraySource
+from bmp_plugin.adapters.encoders import CachedEncoder, TokenWeightEncoder
+from bmp_plugin.adapters.matrix import MatrixSource
+from bmp_plugin.adapters.pruning import Pruning
+from bmp_plugin.cli import main
+from bmp_plugin.compare import compare_runs
+from bmp_plugin.explanation import Explanation
+from bmp_plugin.fusion import fuse_runs
+from bmp_plugin.hits import Hit
+from bmp_plugin.run_file import RunWriter
+from bmp_plugin.topics import read_topics
+
+
+def search(searcher: BmpSearcher | ShardedSearcher, query: Mapping[str, float]) -> list[tuple[str, float, int]]:
+    hits: list[Hit] = searcher.search(query, k=10, alpha=0.9, beta=0.8, budget=None)
+    runs: dict[str, list[Hit]] = searcher.batch_search([query], ["q"], k=1000, threads=2)
+    scores: NDArray[np.float32] = searcher.score(query, [hit.docid for hit in hits])
+    why: Explanation = searcher.explain(query, hits[0].docid)
+    print(scores.sum(), why.rank, why.adjusted, len(runs["q"]))
+    return [(hit.docid, hit.score, hit.lucene_docid) for hit in hits]
+
+
+def use(arrays: ArraySource, matrix: MatrixSource) -> int:
+    index: BmpIndex = BmpIndex.build("vectors/", "i.bmp", reorder="bp", threads=2, prune=Pruning(document_share=0.9))
+    BmpIndex.build([("d", {"x": 0.5}), ("e", {"y": 2})], "j.bmp", quantize=8, progress=False)
+    for source in (arrays, matrix):
+        BmpIndex.build(source, "k.bmp")
+    documents: int = index.num_docs + index.num_terms + index.num_postings
+    try:
+        BmpIndex.open("i.bmp").verify()
+    except BmpError as error:
+        print(str(error), __version__)
+    with BmpSearcher(index, min_idf=-1) as searcher, RunWriter("run.txt") as writer:
+        search(searcher, TokenWeightEncoder.load("model/").encode("text"))
+        search(searcher, CachedEncoder.load("queries.jsonl").encode("text"))
+        for qid, query in read_topics("topics.tsv"):
+            writer.write(qid, searcher.search(query))
+    with ShardedSearcher("i.bmps", allow_partial=True) as sharded:
+        search(sharded, {"x": 1})
+    same: bool = compare_runs("run.txt", "other.txt").same
+    fuse_runs(["run.txt", "other.txt"], [0.5, 0.5])
+    return documents + same + main(["info", "i.bmp"])
+"""
+WRONG = {"from bmp_plugin import BmpIndexes": "attr-defined", "BmpSearcher('i.bmp').search('a text')": "arg-type",
+         "BmpIndex.open('i.bmp').num_docs + 'x'": "operator", "BmpSearcher('i.bmp').search({'x': 1}).docid": "attr-defined"}
+
+
+def test_types_are_a_user_s_own(python: Path, tmp_path: Path) -> None:
+    """mypy --strict sees the types of the installed package: what is right passes, and what is wrong does not."""
+    (tmp_path / "user.py").write_text(USER)
+    wrong = "from bmp_plugin import BmpIndex, BmpSearcher\n" + "\n".join(WRONG)
+    (tmp_path / "wrong.py").write_text(wrong)
+    done = subprocess.run([sys.executable, "-m", "mypy", "--strict", "--python-executable", python, "user.py", "wrong.py"],
+                          cwd=tmp_path, capture_output=True, text=True)
+    said = [line for line in done.stdout.splitlines() if ": error: " in line]
+    assert [line.partition(":")[0] for line in said] == ["wrong.py"] * len(WRONG), done.stdout + done.stderr
+    for number, (line, kind) in enumerate(zip(said, WRONG.values(), strict=True), 2):
+        assert line.startswith(f"wrong.py:{number}: ")
+        assert line.endswith(f"[{kind}]"), line
