@@ -85,6 +85,8 @@ def _csr(matrix: Any) -> Any:
     """A copy by rows. SciPy's conversions trust pointers and indices, which a file may state as it likes: checked before."""
     try:
         if matrix.format in ("csr", "csc", "bsr"):
+            if np.any(np.diff(matrix.indptr) < 0):             # SciPy looks only where the last one is not 0
+                raise ValueError("its pointers descend")
             matrix.check_format(full_check=True)
         elif matrix.format == "coo":
             type(matrix)((matrix.data, (matrix.row, matrix.col)), matrix.shape)

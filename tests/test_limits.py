@@ -59,7 +59,7 @@ def test_k_from_one_to_far_above_the_collection(tmp_path: Path, many: dict[str, 
         for k in [*range(1, len(many) + 2, 23), 698, 699, 700, 701, 10**6, LARGEST, 2**31, 2**40, 2**63 - 1, 2**63, 10**30]:
             assert answer(searcher, query, k) == whole[:k], k
         for k in range(1, 40):
-            assert searcher.batch_search([query], ["q"], k)["q"] == searcher.search(query, k)
+            assert [(hit.docid, hit.score) for hit in searcher.batch_search([query], ["q"], k)["q"]] == whole[:k]
             assert answer(searcher, query, k) == whole[:k]
 
 
@@ -89,7 +89,7 @@ def test_k_that_is_none_is_refused(tmp_path: Path, k: Any) -> None:
 
 def test_queries_of_100_000_tokens(tmp_path: Path) -> None:
     rng = np.random.default_rng(5)
-    num_docs, num_terms, each = 600, 100_000, 400
+    num_docs, num_terms, each = 300, 100_000, 400
     terms = np.concatenate([rng.choice(num_terms, each, replace=False) for _ in range(num_docs)])
     impacts = rng.integers(1, 300, num_docs * each)
     docids = [f"d{i}" for i in range(num_docs)]
@@ -215,29 +215,29 @@ def test_offsets_beyond_32_bits(tmp_path: Path, kinds: tuple[BmpIndex, dict[str,
     assert set(index.arrays["list_kind"].tolist()) == {RARE, GAPS, FREQUENT, DENSE}
     queries = [{token: 1 + place for place, token in enumerate(index.terms())}, *({token: 3} for token in index.terms()),
                {"rare8": 9, "gaps": 2}, {"frequent16": 9, "dense": 200}, {"rare32": LARGEST, "dense": 1}]
-    before = [BmpSearcher(index).search(query, k) for query in queries for k in (1, 10, 70_000)]
-    explained = BmpSearcher(index).explain(queries[0], "d3998").score
+    whole = BmpSearcher(index)
+    before = [answer(whole, query, k) for query in queries for k in (1, 1000)]
+    explained = whole.explain(queries[0], "d3998").score
 
     folder = Path(tempfile.mkdtemp(dir=tmp_path))
     arrays = index.arrays
     kind = arrays["list_kind"]
-    rows = {name: BEYOND // arrays[name].shape[1] + 1 for name in ROWS}
-    moved_rows = max(rows.values())
+    moved_rows, moved_dense = (BEYOND // arrays[name].shape[1] + 1 for name in ("superblock_start", "dense_impacts"))
     changed = {name: arrays[name].copy() for name in ("list_docs", "list_impacts", "list_entry", "list_entries")}
     with_row = (kind == FREQUENT) | (kind == DENSE)
     changed["list_docs"][kind != DENSE] += BEYOND
     changed["list_impacts"][~with_row] += BEYOND
     changed["list_entry"] += np.where(with_row, moved_rows, BEYOND)
-    changed["list_entries"][kind == DENSE] += rows["dense_impacts"]
+    changed["list_entries"][kind == DENSE] += moved_dense
     for name in SHIFTED:
         changed[name] = moved(folder, name, arrays[name], BEYOND)
     for name in ROWS:
-        changed[name] = moved(folder, name, arrays[name], rows[name] if name == "dense_impacts" else moved_rows)
+        changed[name] = moved(folder, name, arrays[name], moved_dense if name == "dense_impacts" else moved_rows)
     index.arrays |= changed
     for array in changed.values():
         array.flags.writeable = False
     searcher = BmpSearcher(index)
-    assert [searcher.search(query, k) for query in queries for k in (1, 10, 70_000)] == before
+    assert [answer(searcher, query, k) for query in queries for k in (1, 1000)] == before
     assert searcher.explain(queries[0], "d3998").score == explained
 
 
@@ -321,23 +321,25 @@ def test_more_than_4_gib_of_postings(tmp_path: Path) -> None:
 # --- a manifest of nonsense -------------------------------------------------------------------------------------------
 
 
-def a_million(real: dict[str, Any], **entry: Any) -> str:
+def with_shards(real: dict[str, Any], count: int, **entry: Any) -> str:
     one = json.dumps(real["shards"][0] | entry | {"name": "NAME"})
-    shards = ",".join([json.dumps(real["shards"][0]), *(one.replace("NAME", f"{i}") for i in range(999_999))])
+    shards = ",".join([json.dumps(real["shards"][0]), *(one.replace("NAME", f"{i}") for i in range(count - 1))])
     return json.dumps(real | {"shards": "HERE"}).replace('"HERE"', f"[{shards}]")
 
 
-@pytest.mark.parametrize("entry", [
-    {"num_docs": 7}, {"num_docs": 0, "num_postings": 0, "path": "nowhere"},
-    {"num_docs": 0, "num_postings": 0, "path": "../" * 20 + "etc"}, {"num_docs": 2**61}, {"num_docs": -1}, {"num_docs": "1"}])
-def test_a_million_shards_of_nonsense(tmp_path: Path, entry: dict[str, Any]) -> None:
-    """Refused when the manifest is read, or when the first shard is not there: no thread or process for each."""
+@pytest.mark.parametrize(("shards", "entry"), [
+    pytest.param(1_000_000, {"num_docs": 0, "num_postings": 0, "path": "nowhere"}, marks=pytest.mark.slow), (10_001, {"num_docs": 0, "num_postings": 0}),
+    (300, {"num_docs": 0, "num_postings": 0, "path": "nowhere"}), (300, {"num_docs": 0, "num_postings": 0, "path": "../" * 9}),
+    (300, {"num_docs": 7}), (300, {"num_docs": 2**61}), (300, {"num_docs": -1}), (300, {"num_docs": "1"})])
+def test_shards_of_nonsense(tmp_path: Path, shards: int, entry: dict[str, Any]) -> None:
+    """Refused when the manifest is read, or when a shard is not there: no thread or process for each of them."""
     source = VectorSource([(f"d{i}", {"t": 1 + i}) for i in range(4)])
     build_shards(source, tmp_path / "s.bmps", 1, progress=False)
     path = tmp_path / "s.bmps" / "manifest.json"
-    path.write_text(a_million(json.loads(path.read_text()), **entry))
+    path.write_text(with_shards(json.loads(path.read_text()), shards, **entry))
     before = threading.active_count()
-    with pytest.raises((BmpError, FileNotFoundError), match=r"manifest\.json|nowhere|etc") as raised:
+    with pytest.raises((BmpError, FileNotFoundError)) as raised:
         ShardedSearcher(tmp_path / "s.bmps")
+    assert str(tmp_path / "s.bmps") in str(raised.value)
     assert len(str(raised.value).splitlines()) == 1
     assert threading.active_count() <= before + (os.cpu_count() or 1)

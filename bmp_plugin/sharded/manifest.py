@@ -21,6 +21,7 @@ FORMAT = f"{INDEX_FORMAT}, sharded"          # contains the other: what staging 
 VERSION = 2
 UNSEALED = 1              # the same without a seal
 TABLES = ("term_bytes", "term_end", "term_df")
+LARGEST_SHARDS = 10_000                      # each takes some thirty maps and files
 
 Digest = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 
@@ -143,6 +144,9 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def _check(path: Path, manifest: Manifest) -> None:
+    if len(manifest.shards) > LARGEST_SHARDS:
+        raise DamagedIndexError(f"{path}: lists {len(manifest.shards)} shards, and {LARGEST_SHARDS} are the most; build the "
+                                "index again, with fewer")
     counts = [manifest.num_docs, manifest.num_terms, manifest.num_postings, manifest.source.num_docs]
     for shard in manifest.shards:
         counts += [shard.first_lucene_docid, shard.num_docs, shard.num_postings, shard.num_bytes]

@@ -4,7 +4,7 @@
     python -m bmp_plugin.conformance.parsers topics --file crash-0123
 
 NAME is one of: {names}; or `all`, one after the other, so many seconds each. Needs `pip install atheris`; kernels run
-with bounds checks. Memory is limited to 2 GiB and an input to 20 seconds. A file that fails is written to --output, to be
+with bounds checks. Memory is limited to 2 GiB and an input to 60 seconds. A file that fails is written to --output, to be
 mended and kept as `seeds/NAME/found-...`. Exit status: 0 nothing found, 1 something, 2 unusable input.
 """
 from __future__ import annotations
@@ -90,7 +90,7 @@ def _fuzz(options: argparse.Namespace) -> None:
             (start / name).write_bytes(data)
             found.examine(data, work)                       # compiles what there is to compile
         atheris.Setup([sys.argv[0], str(corpus), str(start), f"-max_total_time={options.seconds}", f"-seed={options.seed}",
-                       "-rss_limit_mb=2048", "-timeout=20", "-max_len=20000", "-verbosity=1", "-print_final_stats=1",
+                       "-rss_limit_mb=2048", "-timeout=60", "-max_len=20000", "-verbosity=1", "-print_final_stats=1",
                        f"-artifact_prefix={options.output}/{options.name}-"],
                       lambda data: found.examine(data, work))
         atheris.Fuzz()

@@ -84,6 +84,7 @@ def by_protobuf(data: bytes) -> tuple[Content, bool]:
         nonlocal at, canonical
         raw, at = _frame(data, at, largest)
         message = kind.FromString(raw)
+        message.DiscardUnknownFields()
         canonical &= message.SerializeToString() == raw
         return message
 

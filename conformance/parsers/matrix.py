@@ -21,7 +21,7 @@ from .harness import Harness, WrongError
 from .json_vectors import content_of
 
 _FORMATS = (b"csr", b"csc", b"coo", b"bsr")
-_TYPES = ("<i4", "<f4", "|i1", "<f8", "<u8", "<f2", "|b1", "<c8")
+_TYPES = ("<i4", "<f4", "|i1", "<f8", "<u8", "<u2", "|b1", "<c8")
 _HEAD = struct.Struct("<BBBBHH")
 
 

@@ -43,13 +43,12 @@ def _expected(documents: list[Any]) -> dict[str, dict[str, int]]:
         if not isinstance(docid, str) or docid.split() != [docid] or docid in docids or not isinstance(vector, dict):
             raise ValueError("not a document, or one that was there")
         docids.add(docid)
-        docid.encode()
         if not all(type(weight) in (int, float) and 0 <= weight <= _LARGEST and weight == int(weight)
                    for weight in vector.values()):
             raise ValueError("a weight")
         terms = {token: int(weight) for token, weight in vector.items() if weight}
-        "".join(terms).encode()
         if terms:
+            "".join([docid, *terms]).encode()
             content[docid] = terms
     return content
 
