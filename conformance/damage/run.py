@@ -19,7 +19,7 @@ from .worker import Verdict, serve
 
 PATIENCE = 30.0              # seconds of the processor for a case
 LONGEST = 600.0              # seconds by the clock, during which others may have had the processor
-STARTING = 300.0             # and for a process to start, which may compile kernels
+STARTING = 3600.0            # and for a process to start, which may compile kernels on a busy machine
 _context = multiprocessing.get_context("spawn")
 
 
