@@ -34,7 +34,8 @@ class ScoredDocument(Protocol):
 def becomes_whole(path: str | Path) -> bool:
     """Whether a run at ``path`` is written beside it first: not a pipe or device, even where ``/dev/stdout`` is a file."""
     path = Path(path)
-    return path.parts[:2] != ("/", "dev") and (not path.exists() or path.is_file())
+    device = path.parts[:2] == ("/", "dev") and path.parts[2:3] != ("shm",)        # which is a folder in memory
+    return not device and (not path.exists() or path.is_file())
 
 
 class RunWriter:
