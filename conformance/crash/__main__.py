@@ -60,7 +60,7 @@ class Trial:
         """What was not on the disk before the new got its name, or that the name itself was not afterwards; None if all was."""
         self.stage.prepare(self.folder)
         syncs = syncs_of(self._act, self.folder)
-        named = max(i for i, sync in enumerate(syncs) if sync.call == "rename")
+        named = max((i for i, sync in enumerate(syncs) if sync.call == "rename"), default=0)
         before, after = ({sync.inode for sync in part if sync.call == "sync"} for part in (syncs[:named], syncs[named:]))
         paths = [self.place, *self.place.rglob("*")] if self.place.is_dir() else [self.place]
         late = [path.name for path in paths if path.stat().st_ino not in before]

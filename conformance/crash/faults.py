@@ -145,9 +145,11 @@ def syncs_of(act: Callable[[], object], folder: Path) -> list[Sync]:
     pid = os.fork()
     if pid == 0:
         auditor = _Auditor(folder, None)
-        act()
-        os.write(writer, "\n".join(f"{sync.call} {sync.inode}" for sync in auditor.syncs).encode())
-        os._exit(0)
+        try:
+            act()
+            os.write(writer, "\n".join(f"{sync.call} {sync.inode}" for sync in auditor.syncs).encode())
+        finally:
+            os._exit(0)
     os.close(writer)
     with open(reader, encoding="ascii") as said:
         found = [line.split() for line in said]
