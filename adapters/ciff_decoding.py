@@ -134,8 +134,8 @@ def decode_lists(data, starts, ends, count, num_docs, terms, dfs, docs, impacts)
     """Decode ``count`` posting lists.
 
     Fills int64[count, 2] ``terms`` (start and end of each term in ``data``), int64 ``dfs``, and int32 ``docs`` and
-    ``impacts``, which must hold a posting a list and one for every POSTING_BYTES of the lists' bytes. Returns (FINE or what is wrong, the list it
-    is wrong with, postings written).
+    ``impacts``, which must hold a posting a list and one for every POSTING_BYTES of the lists' bytes. Returns (FINE or what
+    is wrong, the list it is wrong with, postings written).
     """
     written = 0
     for i in range(count):

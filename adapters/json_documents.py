@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bmp_plugin.errors import SourceError
 
-from .json_stream import Block, Lines, values_of
+from .json_stream import Block, values_of
 
 MAX_IMPACT = 2**31 - 1
 
@@ -61,7 +61,6 @@ def parse(block: Block) -> DocumentBlock:
     number_of = numbers.__getitem__
     docids, lines, counts = [], array("q"), array("q")
     terms, weights = array("i"), array("i")
-    with_bools = not isinstance(block, Lines) or b"true" in block.text or b"false" in block.text
     for line, document in values_of(block):
         try:
             docid, vector = document["id"], document["vector"]
@@ -73,8 +72,6 @@ def parse(block: Block) -> DocumentBlock:
             raise SourceError(f'{path}, line {line}: "vector" of document {docid!r} is not an object of tokens and weights')
         before = len(weights)
         try:
-            if with_bools and bool in set(map(type, vector.values())):
-                raise TypeError("array.array takes them for 0 and 1")
             weights.extend(vector.values())
         except (TypeError, OverflowError):
             del weights[before:]
@@ -110,7 +107,7 @@ def _whole_weights(path: Path, line: int, docid: str, vector: dict[str, Any]) ->
     weights = []
     for token, weight in vector.items():
         where = f"{path}, line {line}: weight {weight!r} of token {token!r} in document {docid!r}"
-        if not isinstance(weight, int | float) or isinstance(weight, bool):
+        if not isinstance(weight, int | float):
             raise SourceError(f"{where} is not a number")
         if weight != weight or (isinstance(weight, float) and not weight.is_integer() and abs(weight) < MAX_IMPACT):
             raise SourceError(f"{where} is not a whole number: quantize the weights first (e.g. times 100, rounded)")

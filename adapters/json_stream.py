@@ -138,7 +138,8 @@ def json_objects(path: Path) -> Iterator[tuple[int, Any]]:
 
 def _blocks(path: Path, file: BinaryIO) -> Iterator[Block]:
     head, line = b"", 1
-    for line, head in lines_of(path, file, _LARGEST):  # the first that is not blank says how the file is written
+    for number, head in lines_of(path, file, _LARGEST):        # the first that is not blank says how the file is written
+        line = number
         if head.strip(_BLANK):
             break
     try:

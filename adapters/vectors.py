@@ -211,14 +211,15 @@ def _docid_and_vector(origin: str, number: int, document: Document) -> tuple[str
         try:
             docid, vector = document
         except (TypeError, ValueError):
-            raise SourceError(f"{origin}: document {number}: {type(document).__name__} is neither (docid, vector) nor a mapping with"
-                              " docno and toks") from None
+            raise SourceError(f"{origin}: document {number}: {type(document).__name__} is neither (docid, vector) nor a"
+                              " mapping with docno and toks") from None
     if isinstance(docid, int) and not isinstance(docid, bool):
         docid = str(docid)
     if not isinstance(docid, str) or not docid or docid.split() != [docid]:
         raise SourceError(f"{origin}: document {number}: its id is {docid!r}: give one word")
     if not isinstance(vector, Mapping):
-        raise SourceError(f"{origin}: document {docid!r}: its vector is {type(vector).__name__}: give a mapping of token to weight")
+        raise SourceError(f"{origin}: document {docid!r}: its vector is {type(vector).__name__}: give a mapping of token to"
+                          " weight")
     return docid, vector
 
 

@@ -129,7 +129,7 @@ def _json_row(line: str) -> tuple[str, Query]:
         raise ValueError('no "qid", or not a string: each topic needs "qid" and "vector"')
     qid = str(qid)
     if qid.split() != [qid] or not _is_utf8(qid):              # it is a column of the run
-        raise ValueError(f"query id {ascii(qid)} is not one word: give one without white space")
+        raise ValueError(f"query id {qid!a} is not one word: give one without white space")
     vector = topic.get("vector")
     if not isinstance(vector, dict):
         raise ValueError(f'"vector" of query {qid} is missing or not an object of tokens and weights')

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import index_with_anserini
 
 from bmp_plugin import BmpIndex, BmpSearcher
 from bmp_plugin.adapters.arrays import ArraySource
@@ -22,7 +23,6 @@ from bmp_plugin.errors import BmpError
 from bmp_plugin.index.layout import ARRAYS, DENSE, FREQUENT, GAPS, RARE
 from bmp_plugin.sharded.build import build_shards
 from bmp_plugin.sharded.searcher import ShardedSearcher
-from conftest import index_with_anserini
 
 LARGEST = 2**31 - 1
 Vector = Mapping[str, int]
@@ -66,8 +66,9 @@ def test_k_from_one_to_far_above_the_collection(tmp_path: Path, many: dict[str, 
 def test_k_as_lucene_has_it(java: Path, host: Any, tmp_path: Path, many: dict[str, Vector]) -> None:
     lucene = index_with_anserini(java, [{"id": docid, "contents": "", "vector": vector} for docid, vector in many.items()],
                                  tmp_path / "many")
-    from bmp_plugin.adapters.pyserini import BmpImpactSearcher
     from pyserini.encode import TokFreqQueryEncoder
+
+    from bmp_plugin.adapters.pyserini import BmpImpactSearcher
 
     theirs = host.LuceneImpactSearcher(str(lucene), TokFreqQueryEncoder())
     ours = BmpImpactSearcher(str(lucene), TokFreqQueryEncoder())
@@ -127,8 +128,9 @@ def test_tiny_collections(tmp_path: Path, name: str, reorder: str) -> None:
 
 @pytest.mark.parametrize("name", ["one posting", "two alike", "one posting each"])
 def test_tiny_collections_as_lucene_has_them(java: Path, host: Any, tmp_path: Path, name: str) -> None:
-    from bmp_plugin.adapters.pyserini import BmpImpactSearcher
     from pyserini.encode import TokFreqQueryEncoder
+
+    from bmp_plugin.adapters.pyserini import BmpImpactSearcher
 
     documents = [{"id": docid, "contents": "", "vector": vector} for docid, vector in TINY[name].items()]
     lucene = str(index_with_anserini(java, documents, tmp_path / "tiny"))
@@ -304,14 +306,17 @@ def test_long_lists(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_more_than_4_gib_of_postings(tmp_path: Path) -> None:
+def test_more_than_4_gib_of_postings(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """2^32 postings in dense rows of more than 4 GiB, and more than 4 GiB of frequent lists: 10 GB of disk, minutes."""
+    if "slow" not in request.config.getoption("-m"):
+        pytest.skip("run with -m slow")
     if shutil.disk_usage(tmp_path).free < 12e9:
         pytest.skip("less than 12 GB of disk")
     dense, wide = 1030, 208
     source = Long(2**22, dense, wide)
     last = dense + wide - 1
-    index = check_long(tmp_path, source, [{0: 1}, {dense - 1: 1, dense - 2: 2}, {last: 1}, {last: 2, dense: 1, dense - 1: 9, 1: 5}])
+    index = check_long(tmp_path, source, [{0: 1}, {dense - 1: 1, dense - 2: 2}, {last: 1},
+                                           {last: 2, dense: 1, dense - 1: 9, 1: 5}])
     assert index.num_postings > 2**32
     assert index.arrays["dense_impacts"].nbytes > 2**32
     assert index.arrays["frequent"].nbytes > 2**32
@@ -328,7 +333,8 @@ def with_shards(real: dict[str, Any], count: int, **entry: Any) -> str:
 
 
 @pytest.mark.parametrize(("shards", "entry"), [
-    pytest.param(1_000_000, {"num_docs": 0, "num_postings": 0, "path": "nowhere"}, marks=pytest.mark.slow), (10_001, {"num_docs": 0, "num_postings": 0}),
+    pytest.param(1_000_000, {"num_docs": 0, "num_postings": 0, "path": "nowhere"}, marks=pytest.mark.slow),
+    (10_001, {"num_docs": 0, "num_postings": 0}),
     (300, {"num_docs": 0, "num_postings": 0, "path": "nowhere"}), (300, {"num_docs": 0, "num_postings": 0, "path": "../" * 9}),
     (300, {"num_docs": 7}), (300, {"num_docs": 2**61}), (300, {"num_docs": -1}), (300, {"num_docs": "1"})])
 def test_shards_of_nonsense(tmp_path: Path, shards: int, entry: dict[str, Any]) -> None:

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import subprocess
 import sys
 import zlib
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bmp_plugin.conformance.parsers.harness import NAMES, WrongError, harness, seeds
+from bmp_plugin.conformance.parsers.harness import NAMES, harness, seeds
 from bmp_plugin.conformance.parsers.mutations import mutations
 
 CHANGED = {"safetensors": 60, "matrix": 100}

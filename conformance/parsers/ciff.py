@@ -4,6 +4,7 @@ from __future__ import annotations
 import gzip
 import zlib
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ def read(path: Path) -> Content:
     source = CiffSource(path)
     documents = source.documents()
     ends = [0, *documents.docid_ends.tolist()]
-    docids = [documents.docid_bytes[lo:hi].decode() for lo, hi in zip(ends, ends[1:], strict=False)]
+    docids = [documents.docid_bytes[lo:hi].decode() for lo, hi in pairwise(ends)]
     lists: dict[str, list[tuple[int, int]]] = {}
     for batch in source.batches():
         at = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,8 @@ def content_of(source: Any) -> Content:
     """Each document's terms and impacts, documents in their order."""
     documents = source.documents()
     ends = [0, *documents.docid_ends.tolist()]
-    docids = [documents.docid_bytes[lo:hi].decode() for lo, hi in zip(ends, ends[1:], strict=False)]
-    place = {number: docid for number, docid in zip(documents.numbers.tolist(), docids, strict=True)}
+    docids = [documents.docid_bytes[lo:hi].decode() for lo, hi in pairwise(ends)]
+    place = dict(zip(documents.numbers.tolist(), docids, strict=True))
     content: Content = {docid: {} for docid in docids}
     for batch in source.batches():
         at = 0
@@ -87,7 +88,8 @@ def expected_content(found: list[Any]) -> Content:
         terms: dict[str, int] = {}
         present = False
         for token, weight in vector.items():
-            if type(weight) not in (int, float) or not 0 <= weight <= _LARGEST or weight != int(weight):
+            # true is 1, as in Anserini
+            if type(weight) not in (int, float, bool) or not 0 <= weight <= _LARGEST or weight != int(weight):
                 raise ValueError("no whole weight")
             if weight == 0:
                 continue

@@ -6,7 +6,6 @@ import math
 import re
 import zlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 

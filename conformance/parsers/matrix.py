@@ -8,6 +8,7 @@ entries follow.
 from __future__ import annotations
 
 import struct
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -86,9 +87,9 @@ def _expected(npz: Path, rows: int, columns: int) -> Any:
         placed = list(zip(arrays["row"].tolist(), arrays["col"].tolist(), entries.tolist(), strict=True))
     else:
         pointers, indices = arrays["indptr"].tolist(), arrays["indices"].tolist()
-        if any(a > b for a, b in zip(pointers, pointers[1:], strict=False)):
+        if any(a > b for a, b in pairwise(pointers)):
             return None
-        for line, (lo, hi) in enumerate(zip(pointers, pointers[1:], strict=False)):
+        for line, (lo, hi) in enumerate(pairwise(pointers)):
             for at in range(lo, hi):
                 if layout == b"bsr":
                     placed += [(2 * line + i, 2 * indices[at] + j, value) for i, two in enumerate(entries[at].tolist())

@@ -90,9 +90,9 @@ def check_qrels(path: Path) -> Any:
     if found is None or [(q.query_id, q.iteration, q.doc_id, q.relevance) for q in found] != expected:
         raise WrongError(f"read as {str(found)[:500]}, which is {str(expected)[:500]}")
     text = _plain(path).decode()
-    if text.isascii() and not re.search("[\x0b\x0c\x1c-\x1f\r]|^\\s*$", text, re.M):
-        if list(ir_measures.read_trec_qrels(io.StringIO(text))) != found:  # type: ignore[no-untyped-call]
-            raise WrongError("ir-measures reads it otherwise")
+    plain = text.isascii() and not re.search("[\x0b\x0c\x1c-\x1f\r]|^\\s*$", text, re.M)
+    if plain and list(ir_measures.read_trec_qrels(io.StringIO(text))) != found:  # type: ignore[no-untyped-call]
+        raise WrongError("ir-measures reads it otherwise")
     other = path.with_name("run.txt")
     first = expected[0]
     with RunWriter(other) as writer:
@@ -105,7 +105,9 @@ def check_qrels(path: Path) -> Any:
 
 def _plain_qrels(data: bytes) -> list[tuple[str, str, str, int]]:
     rows = [row for line in data.split(b"\n") if (row := line.split())]
-    if not rows or any(b"\0" in part for row in rows for part in row) or not all(len(row) == 4 and _WHOLE.fullmatch(row[3]) and abs(int(row[3])) <= LARGEST_GRADE for row in rows):
+    if not rows or b"\0" in b"".join(b"".join(row) for row in rows):
+        raise ValueError("a zero byte, or nothing")
+    if not all(len(row) == 4 and _WHOLE.fullmatch(row[3]) and abs(int(row[3])) <= LARGEST_GRADE for row in rows):
         raise ValueError("not four columns of which the last is a number, or none")
     return [(qid.decode(), iteration.decode(), docid.decode(), int(grade)) for qid, iteration, docid, grade in rows]
 

@@ -1,4 +1,4 @@
-"""Topics, beside a plain reading: JSON by the json module, TSV by splitting and counting. See :mod:`.pyserini` for the host's."""
+"""Topics, beside a plain reading: JSON by the json module, TSV by splitting and counting, as Pyserini does."""
 from __future__ import annotations
 
 import gzip
@@ -28,10 +28,7 @@ def plain_reading(data: bytes) -> Content:
     lines = [line for line in lines if line]
     if not lines or lines[0][0] == "\ufeff":
         raise ValueError("no topics")
-    if lines[0][0] == "{":
-        topics = _of_json(lines)
-    else:
-        topics = _of_tsv(lines)
+    topics = _of_json(lines) if lines[0][0] == "{" else _of_tsv(lines)
     if any(len(qid) > LONGEST_QID for qid in topics):
         raise ValueError("an endless id")
     numbers = all(map(str.isdecimal, topics))
