@@ -297,13 +297,6 @@ def test_names_do_not_leave_the_folder(plain, sharded, tmp_path, monkeypatch):
         ShardedIndex.open(sharded)
 
 
-def test_security_names_tests_that_there_are():
-    text = (Path(__file__).parents[1] / "SECURITY.md").read_text()
-    names = re.findall(r"::(test_\w+)", text)
-    assert len(names) > 8
-    assert set(names) <= set(globals())
-
-
 def test_no_pickle():
     root = Path(bmp_plugin.__file__).parent
     sources = [path for part in ("index", "sharded", "query") for path in (root / part).rglob("*.py")]
