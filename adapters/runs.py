@@ -7,6 +7,7 @@ impacts as narrow as they are; those beyond a budget are written to a file that 
 from __future__ import annotations
 
 import tempfile
+import weakref
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -94,6 +95,7 @@ class RunStore:
             return
         if self._file is None:
             self._file = tempfile.TemporaryFile(dir=self._temp_dir)         # noqa: SIM115 (closed by close)
+            weakref.finalize(self, self._file.close)
         self._runs.append(_Stored(run.first_doc, run.counts.size, *(_InFile.written(self._file, part) for part in parts)))
 
     def merged(self, first: int, last: int, counts: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:

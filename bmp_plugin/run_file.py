@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
+import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,6 +134,7 @@ class _Answers(Mapping[str, bytes]):
 
     def __init__(self) -> None:
         self._file = tempfile.SpooledTemporaryFile(MEMORY_BYTES)  # noqa: SIM115 (lives as long as the answers)
+        weakref.finalize(self, self._file.close)
         self._places: dict[str, list[tuple[int, int]]] = {}
 
     def append(self, qid: bytes, lines: bytes) -> None:
