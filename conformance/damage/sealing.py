@@ -18,6 +18,8 @@ def reseal(folder: Path) -> bool:
 
 
 def _reseal_one(folder: Path) -> bool:
+    if not (folder / MANIFEST).is_file():                # but a pipe, say, which would be waited for
+        return False
     try:
         manifest = json.loads((folder / MANIFEST).read_bytes())
         _set_checksums(folder, manifest)
@@ -34,4 +36,6 @@ def _set_checksums(folder: Path, manifest: dict[str, Any]) -> None:
             entry["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
     for shard in manifest.get("shards", []):
         with suppress(OSError, TypeError, ValueError):
-            shard["identity"] = hashlib.sha256((folder / shard["path"] / MANIFEST).read_bytes()).hexdigest()
+            manifest_of_shard = folder / shard["path"] / MANIFEST
+            if manifest_of_shard.is_file():
+                shard["identity"] = hashlib.sha256(manifest_of_shard.read_bytes()).hexdigest()
