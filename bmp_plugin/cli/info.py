@@ -51,6 +51,7 @@ def described(index: BmpIndex | ShardedIndex) -> dict[str, Any]:
     if isinstance(index, BmpIndex):
         known |= {"block_size": manifest["block_size"], "reorder": manifest["reorder"]}
     else:
+        _ = index.arrays          # proved, which is quick: sizes alone do not tell one manifest from another's
         known |= {"order": manifest["order"], "shards": manifest["shards"]}
     return known
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from ..errors import BmpError
+from ..progress import tqdm
 from .check import check_content, check_tables
 from .layout import ARRAYS, DEFAULT_BLOCK_SIZE, Geometry
 from .manifest import read_manifest

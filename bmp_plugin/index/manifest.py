@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn, TypeGuard
@@ -35,10 +34,7 @@ def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
     data = (json.dumps(entries, indent=1, ensure_ascii=False) + "\n").encode()
     at = data.rindex(BLANK.encode())
     seal = hashlib.sha256(data).hexdigest().encode()
-    with open(folder / MANIFEST, "wb") as file:
-        file.write(data[:at] + seal + data[at + len(seal):])
-        file.flush()
-        os.fsync(file.fileno())
+    (folder / MANIFEST).write_bytes(data[:at] + seal + data[at + len(seal):])
 
 
 def read_bytes(folder: Path, largest: int = LARGEST_SHARDED) -> bytes:

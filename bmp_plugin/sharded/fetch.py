@@ -12,7 +12,7 @@ from filelock import FileLock
 
 from ..errors import BmpError, MissingDependencyError
 from ..index.layout import ARRAYS
-from ..index.manifest import MANIFEST
+from ..index.manifest import LARGEST_SHARDED, MANIFEST
 from ..index.store import staging, verify_checksums
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
@@ -52,13 +52,15 @@ def local_copy(location: str, identity: str | None = None) -> Path:
         raise MissingDependencyError(f"{location}: reading URLs needs fsspec: pip install 'bmp-plugin[ray]'") from error
     try:
         files, root = fsspec.url_to_fs(location.rstrip("/"))
-        text = files.cat_file(f"{root}/{MANIFEST}")
+        text = files.cat_file(f"{root}/{MANIFEST}", 0, LARGEST_SHARDED + 1)
     except ImportError as error:
         raise MissingDependencyError(f"{location}: {error}") from error
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{location}: there is no such index") from error
     except Exception as error:                     # every store has its own errors
         raise _unreadable(location, error) from error
+    if len(text) > LARGEST_SHARDED:
+        raise BmpError(f"{location}/{MANIFEST}: is larger than {LARGEST_SHARDED:,} bytes, which no manifest is")
     found = hashlib.sha256(text).hexdigest()
     if identity is not None and found != identity:
         raise BmpError(f"{location}: is not the index that it was when the shards were put together; put them together again")
@@ -76,8 +78,6 @@ def _copy(files: Any, root: str, text: bytes, target: Path, location: str) -> No
         if not set(manifest["arrays"]) <= set(ARRAYS):         # a name could lead out of the folder
             raise ValueError("array")
         names = [f"{name}.bin" for name in manifest["arrays"]]
-        if not all(map(str.isidentifier, manifest["arrays"])):     # they become paths here
-            raise ValueError("an array's name is not a name")
     except (ValueError, TypeError, KeyError) as error:
         raise BmpError(f"{location}/{MANIFEST}: does not describe a block-max index") from error
     with staging(target) as folder:

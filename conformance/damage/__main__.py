@@ -12,11 +12,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from tqdm import tqdm
-
 from bmp_plugin.conformance.damage.run import run
 from bmp_plugin.conformance.damage.worker import Verdict
 from bmp_plugin.errors import BmpError
+from bmp_plugin.progress import tqdm
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,6 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BmpError as error:
         print(f"damage: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("damage: interrupted", file=sys.stderr)
+        return 130
     print(outcome)
     return 1 if outcome.failures else 0
 

@@ -42,12 +42,13 @@ def _named(path: Path, folder: Path, what: str) -> str:
     return f"{path.relative_to(folder)}: {what}"
 
 
-def _read(path: Path) -> bytearray:
+def read(path: Path) -> bytearray:
+    """A file's content, or nothing if it is none or a gigantic one."""
     return bytearray(path.read_bytes()) if path.is_file() and path.stat().st_size < 2**26 else bytearray()
 
 
 def _flip(path: Path, _: Path, __: list[Path], rng: random.Random) -> str:
-    data = _read(path)
+    data = read(path)
     count = rng.choice((1, 1, 2, 8))
     for _unused in range(count if data else 0):
         data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
@@ -56,7 +57,7 @@ def _flip(path: Path, _: Path, __: list[Path], rng: random.Random) -> str:
 
 
 def _set_numbers(path: Path, _: Path, __: list[Path], rng: random.Random) -> str:
-    data = _read(path)
+    data = read(path)
     width, value = rng.choice((1, 2, 4, 8)), rng.choice(EXTREMES)
     for _unused in range(rng.choice((1, 1, 3, 20))):
         if len(data) >= width:
@@ -67,7 +68,7 @@ def _set_numbers(path: Path, _: Path, __: list[Path], rng: random.Random) -> str
 
 
 def _nudge(path: Path, _: Path, __: list[Path], rng: random.Random) -> str:
-    data = _read(path)
+    data = read(path)
     width, by = rng.choice((1, 2, 4, 8)), rng.choice((-2, -1, 1, 2, 100))
     if len(data) >= width:
         at = rng.randrange(len(data) // width) * width
@@ -78,7 +79,7 @@ def _nudge(path: Path, _: Path, __: list[Path], rng: random.Random) -> str:
 
 
 def _truncate(path: Path, _: Path, __: list[Path], rng: random.Random) -> str:
-    data = _read(path)
+    data = read(path)
     length = rng.choice((0, len(data) // 2, max(len(data) - 1, 0), max(len(data) - 8, 0), rng.randrange(len(data) + 1)))
     path.write_bytes(data[:length])
     return f"cut to {length} bytes"
@@ -95,7 +96,7 @@ def _extend(path: Path, _: Path, __: list[Path], rng: random.Random) -> str:
 
 
 def _fill(path: Path, _: Path, __: list[Path], rng: random.Random) -> str:
-    data = _read(path)
+    data = read(path)
     start = rng.choice((0, rng.randrange(len(data) + 1)))
     end = rng.choice((len(data), rng.randrange(start, len(data) + 1)))
     value = rng.choice((0, 0, 255, 1))
@@ -105,7 +106,7 @@ def _fill(path: Path, _: Path, __: list[Path], rng: random.Random) -> str:
 
 
 def _shuffle(path: Path, _: Path, __: list[Path], rng: random.Random) -> str:
-    data = _read(path)
+    data = read(path)
     at, by = rng.randrange(len(data) + 1), rng.choice((1, 2, 4, 8, 64))
     path.write_bytes(data[:at] + data[at + by:] + data[at:at + by])
     return f"{by} bytes moved from {at} to the end"
@@ -114,7 +115,7 @@ def _shuffle(path: Path, _: Path, __: list[Path], rng: random.Random) -> str:
 def _swap(path: Path, _: Path, files: list[Path], rng: random.Random) -> str:
     same = [file for file in files if file.stat().st_size == path.stat().st_size]
     other = rng.choice(same if same and rng.random() < 0.5 else files)
-    mine, theirs = _read(path), _read(other)
+    mine, theirs = read(path), read(other)
     path.write_bytes(theirs)
     other.write_bytes(mine)
     return f"swapped with {other.name}"
@@ -195,7 +196,7 @@ def _grow(path: Path, rng: random.Random) -> str:
 
 
 def _nonsense(path: Path, rng: random.Random) -> str:
-    data = bytes(_read(path))
+    data = bytes(read(path))
     texts: dict[str, Callable[[], bytes]] = {
         "nothing": lambda: b"", "deep": lambda: b"[" * 10**6, "deep objects": lambda: b'{"a":' * 10**5,
         "deep source": lambda: data.replace(b'"details": {', b'"details": {"a": ' + b"[" * 10**5 + b"]" * 10**5 + b", ", 1),
@@ -214,7 +215,7 @@ def _nonsense(path: Path, rng: random.Random) -> str:
 
 def _json(path: Path) -> Any:
     try:
-        return json.loads(path.read_bytes())
+        return json.loads(read(path))
     except (ValueError, OSError, RecursionError):
         return None
 

@@ -9,6 +9,8 @@ from typing import Any
 
 from bmp_plugin.index.manifest import MANIFEST, write_manifest
 
+from .mutations import read
+
 
 def reseal(folder: Path) -> bool:
     """Set all checksums of an index, and of a sharded one's shards, to those of the files; False if that makes no sense."""
@@ -18,10 +20,8 @@ def reseal(folder: Path) -> bool:
 
 
 def _reseal_one(folder: Path) -> bool:
-    if not (folder / MANIFEST).is_file():                # but a pipe, say, which would be waited for
-        return False
     try:
-        manifest = json.loads((folder / MANIFEST).read_bytes())
+        manifest = json.loads(read(folder / MANIFEST))
         _set_checksums(folder, manifest)
         write_manifest(folder, manifest)
     except (OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError):
@@ -32,10 +32,9 @@ def _reseal_one(folder: Path) -> bool:
 def _set_checksums(folder: Path, manifest: dict[str, Any]) -> None:
     for name, entry in manifest["arrays"].items():
         path = folder / f"{name}.bin"
-        if isinstance(entry, dict) and path.is_file() and path.stat().st_size < 2**26:
-            entry["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+        if isinstance(entry, dict) and (data := read(path)):
+            entry["sha256"] = hashlib.sha256(data).hexdigest()
     for shard in manifest.get("shards", []):
         with suppress(OSError, TypeError, ValueError):
-            manifest_of_shard = folder / shard["path"] / MANIFEST
-            if manifest_of_shard.is_file():
-                shard["identity"] = hashlib.sha256(manifest_of_shard.read_bytes()).hexdigest()
+            if data := read(folder / shard["path"] / MANIFEST):
+                shard["identity"] = hashlib.sha256(data).hexdigest()

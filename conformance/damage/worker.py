@@ -5,7 +5,9 @@ import os
 import random
 import resource
 import shutil
+import signal
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple
@@ -30,19 +32,17 @@ class Verdict(NamedTuple):
 def serve(connection: Connection, specimens: Path, scratch: Path, seed: int) -> None:
     """A process's main function: case numbers in; out what was done and the verdict, for each. At first "", or what
     sound indexes fail at."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)          # it ends with its connection
     golden = {kind: ask_all(specimens / "mine" / kind) for kind in KINDS}
     failures = [f"{kind}: {question}: {text}" for kind, replies in golden.items()
                 for question, (sort, text) in replies.items() if sort == FAILURE]
     with open("/proc/self/statm") as file:
         used = int(file.read().split()[0]) * os.sysconf("SC_PAGESIZE")
     resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
-    connection.send("; ".join(failures))
-    while True:
-        try:
-            number = connection.recv()
-        except EOFError:
-            return
-        connection.send(try_case(specimens, scratch, seed, number, golden, connection.send))
+    with suppress(EOFError, ConnectionError):              # nobody wants to know any more
+        connection.send("; ".join(failures))
+        while True:
+            connection.send(try_case(specimens, scratch, seed, connection.recv(), golden, connection.send))
 
 
 def try_case(specimens: Path, scratch: Path, seed: int, number: int, golden: dict[str, Replies],
