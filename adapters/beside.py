@@ -7,12 +7,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from bmp_plugin import BmpError, BmpIndex
 from bmp_plugin.adapters.lucene import LuceneSource, fingerprint
 from bmp_plugin.errors import BuildError, SourceError
 from bmp_plugin.sharded.index import ShardedIndex
+from bmp_plugin.turns import turn
 
 FIELD = "contents"                  # the only field that Pyserini's impact searcher searches
 _MANIFEST = "manifest.json"
@@ -68,27 +67,14 @@ def index_of(lucene_dir: str | os.PathLike[str], *, bmp_dir: str | os.PathLike[s
         if index is not None:
             return index
     target = places[0] if bmp_dir is not None or _is_writable(beside.parent) else cached
-    lock = _locked(target)
     try:
-        index = _fresh(target, fingerprint(lucene_dir))         # perhaps another process has just built it
-        return index if index is not None else _build(Path(lucene_dir), target, threads, progress)
-    finally:
-        lock.release()
-
-
-def _locked(target: Path) -> FileLock:
-    """A lock on building at ``target``, held."""
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(target.with_name(f".{target.name}.lock"))
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            print(f"Waiting for another process, which is building {target}...", file=sys.stderr)
-            lock.acquire()
+        with turn(target):
+            index = _fresh(target, fingerprint(lucene_dir))     # perhaps another process has just built it
+            return index if index is not None else _build(Path(lucene_dir), target, threads, progress)
     except OSError as error:
+        if error.filename != str(target):
+            raise                               # of what is read
         raise BuildError(f"{target}: cannot be written ({error.strerror}); name another place with bmp_dir") from error
-    return lock
 
 
 def _build(lucene_dir: Path, target: Path, threads: int, progress: bool) -> BmpIndex:

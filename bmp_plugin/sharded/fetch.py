@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import platformdirs
-from filelock import FileLock
 
 from ..errors import BmpError, MissingDependencyError
 from ..index.layout import ARRAYS
 from ..index.manifest import LARGEST_SHARDED, MANIFEST
 from ..index.store import staging, verify_checksums
+from ..turns import turn
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
@@ -65,8 +65,7 @@ def local_copy(location: str, identity: str | None = None) -> Path:
     if identity is not None and found != identity:
         raise BmpError(f"{location}: is not the index that it was when the shards were put together; put them together again")
     target = cache_folder() / found
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(target.with_name(f".{found}.lock")):
+    with turn(target):
         if not target.is_dir():
             _copy(files, root, text, target, location)
     return target
