@@ -5,6 +5,7 @@ import hashlib
 import os
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from bmp_plugin import BmpError, BmpIndex
@@ -12,6 +13,7 @@ from bmp_plugin.adapters.lucene import LuceneSource, fingerprint
 from bmp_plugin.errors import BuildError, SourceError
 from bmp_plugin.sharded.index import ShardedIndex
 from bmp_plugin.turns import turn
+from bmp_plugin.whole import remove_abandoned
 
 FIELD = "contents"                  # the only field that Pyserini's impact searcher searches
 _MANIFEST = "manifest.json"
@@ -65,6 +67,8 @@ def index_of(lucene_dir: str | os.PathLike[str], *, bmp_dir: str | os.PathLike[s
     for place in places:
         index = _fresh(place, wanted)
         if index is not None:
+            with suppress(OSError):             # of a folder that others own
+                remove_abandoned(place)         # of who was killed with the new index in its place already
             return index
     target = places[0] if bmp_dir is not None or _is_writable(beside.parent) else cached
     try:

@@ -45,10 +45,8 @@ class MatrixSource(ArraySource):
         if len(set(names)) != rows:
             raise ValueError("docids: one comes twice: give each row its own")
         csr = _csr(matrix)
-        if csr.dtype.kind in "iu" and not csr.has_canonical_format:
-            if csr.data.size and not -LARGEST_IMPACT <= int(csr.data.min()) <= int(csr.data.max()) <= LARGEST_IMPACT:
-                raise SourceError(f"matrix: has entries beyond {LARGEST_IMPACT}: leave them out or scale them")
-            csr.data = csr.data.astype(np.int64)               # in which sums are right
+        if not csr.has_canonical_format:
+            csr.data = _widened(csr.data)
         csr.sum_duplicates()
         csr.eliminate_zeros()
         weights: NDArray[Any] = csr.data
@@ -89,10 +87,19 @@ def _csr(matrix: Any) -> Any:
                 raise ValueError("its pointers descend")
             matrix.check_format(full_check=True)
         elif matrix.format == "coo":
-            type(matrix)((matrix.data, (matrix.row, matrix.col)), matrix.shape)
+            matrix = type(matrix)((_widened(matrix.data), (matrix.row, matrix.col)), matrix.shape)     # tocsr adds up
         return matrix.tocsr(copy=True)
     except (ValueError, IndexError) as error:
         raise ValueError(f"matrix: is not a sparse matrix that is whole ({error}): get it again") from None
+
+
+def _widened(entries: NDArray[Any]) -> NDArray[Any]:
+    """Entries of a type in which sums are right: of 8 bits they overflow, and in float32 2 and a hundred-millionth are 2."""
+    if entries.dtype.kind in "iu":
+        if entries.size and not -LARGEST_IMPACT <= int(entries.min()) <= int(entries.max()) <= LARGEST_IMPACT:
+            raise SourceError(f"matrix: has entries beyond {LARGEST_IMPACT}: leave them out or scale them")
+        return entries.astype(np.int64)
+    return entries.astype(np.float64) if entries.dtype.kind == "f" else entries
 
 
 def _terms(vocabulary: Sequence[str] | Mapping[str, int], columns: int) -> list[str]:

@@ -66,7 +66,7 @@ def naming(path: str | Path) -> Iterator[None]:
 @contextlib.contextmanager
 def _beside(output: Path, make: Callable[[Path], None]) -> Iterator[Path]:
     """A new file or folder beside ``output``, held, and removed at the end if it is still there."""
-    _remove_abandoned(output)
+    remove_abandoned(output)
     path, lock = _make_held(output, make)
     try:
         yield path
@@ -114,7 +114,7 @@ def _hold(path: Path) -> int | None:
     return opened
 
 
-def _remove_abandoned(output: Path) -> None:
+def remove_abandoned(output: Path) -> None:
     """Remove what processes that were killed while they wrote the same output have left."""
     prefix = f".{output.name}{TEMPORARY}"
     for path in [path for path in output.parent.iterdir() if path.name.startswith(prefix)]:

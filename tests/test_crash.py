@@ -69,7 +69,7 @@ from bmp_plugin.conformance.crash.__main__ import main
 def nothing(*_):
     pass
 
-for name, kind, step in (("_sync", "full", 1000), ("_sync_folder", "full", 1000), ("_remove_abandoned", "kill", 2),
+for name, kind, step in (("_sync", "full", 1000), ("_sync_folder", "full", 1000), ("remove_abandoned", "kill", 2),
                          ("_remove", "full", 2)):
     sound = getattr(whole, name)
     setattr(whole, name, nothing)
@@ -82,7 +82,7 @@ def test_breaking_any_part_of_it_is_noticed() -> None:
     done = python("-c", BROKEN)
     assert done.returncode == 0, done.stderr
     found = done.stdout
-    for name, said in (("_sync", "not on the disk"), ("_sync_folder", "its name"), ("_remove_abandoned", "the next run leaves"),
+    for name, said in (("_sync", "not on the disk"), ("_sync_folder", "its name"), ("remove_abandoned", "the next run leaves"),
                        ("_remove", "leaves")):
         part, found = found.split(f"{name} 1\n", 1)
         assert said in part

@@ -297,6 +297,14 @@ class TestIndexBeside:
         assert (beside / "manifest.json").stat().st_mtime_ns == made
         assert BmpIndex.open(beside).manifest["source"]["path"] == str(copy)
 
+    def test_use_removes_what_a_killed_build_left(self, copy: Path, dropin: Any) -> None:
+        dropin(str(copy), None)
+        left = copy.with_name(f".{copy.name}.bmp.building-0123456789ab")       # the old index, when the new one has its place
+        left.mkdir()
+        (left / "docid_bytes.bin").touch()
+        dropin(str(copy), None)
+        assert not left.exists()
+
     def test_rebuilt_when_lucene_changed(self, copy: Path, dropin: Any, host: Any) -> None:
         beside = copy.with_name("index.bmp")
         BmpIndex.build(copy, beside, block_size=32, progress=False)
