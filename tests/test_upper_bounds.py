@@ -68,12 +68,12 @@ def columns_of(arrays, query, impacts):
 def check(impacts, index, arrays, geometry, query):
     n, windows, block_shift = len(query.lists), int(geometry[3]), int(geometry[2])
     scaled = np.empty(n, np.int64)
-    scale = scale_weights(query.lists, query.list_weights, arrays.list_max, arrays.list_kind, scaled)
+    scale = scale_weights(query.lists, query.list_weights, arrays, scaled)
     assert scale > 0
     ordered = order_lists(query.lists, query.list_weights, scaled, arrays, windows)
     listed = int(ordered.groups[8] - ordered.groups[4])
     bounds = np.empty((windows << 16) >> block_shift, np.uint16)
-    where = np.empty((max(listed, 1), windows * 256), np.uint32)
+    where = np.empty((windows, max(listed, 1), 256), np.uint32)
     best = np.empty(int(geometry[1]), np.uint16)
     upper_bounds(ordered, geometry, arrays, bounds, where, best)
 
@@ -94,7 +94,7 @@ def check(impacts, index, arrays, geometry, query):
     assert np.all(bounds <= loosest * scale + 16 * n)      # what rounding up adds to a list's part at most
     assert bounds.max() < LARGEST
     assert np.array_equal(best, bounds.reshape(-1, 256 >> block_shift).max(axis=1))
-    check_where(arrays, ordered, dict(zip(query.lists.tolist(), columns, strict=True)), where[:listed])
+    check_where(arrays, ordered, dict(zip(query.lists.tolist(), columns, strict=True)), where)
 
 
 def check_where(arrays, ordered, columns, where):
@@ -104,7 +104,7 @@ def check_where(arrays, ordered, columns, where):
     for i in range(start, int(ordered.groups[8])):
         kind = GAPS if i < ordered.groups[5] else RARE
         by_superblock = columns[place[kind, int(ordered.docs[i])]].reshape(-1, 256) > 0
-        found = where[i - start]
+        found = where[:, i - start].reshape(-1)
         has = by_superblock.any(axis=1)
         last = 255 - by_superblock[:, ::-1].argmax(axis=1)
         assert np.all(found[has] != NOWHERE)

@@ -14,47 +14,47 @@ from ..index.encode import maximum_unit
 from ..index.layout import BLOCKS_PER_CHUNK, BYTES_PER_CHUNK, GAPS, LARGEST_MAXIMUM, SUPERBLOCKS_PER_WINDOW
 from ..kernels import kernel, leaf
 from .instructions import add_product, touch
-from .postings import FRACTION, FRACTION_OF_GAPS, add_postings, make_chunk
+from .postings import FRACTION, FRACTION_OF_BYTES, add_postings, make_chunk
 
 LARGEST = 65_535
 ROW_CHUNKS = 64          # chunks of all rows that are added up before the next: their sums stay in the L1 cache
 
 
 @kernel
-def scale_weights(lists, weights, list_max, list_kind, scaled):
+def scale_weights(lists, weights, index, scaled):
     """Scaled weights into scaled int64[n]; returns the scale (float64), or 0.0 if the query does not fit 16 bits.
 
-    lists int32[n], weights int64[n] >= 1. A list with a row gets the part of one unit of its block maxima, a whole number
-    below 2^16; others the part of an impact of 1, with fractional bits as :mod:`.postings` says.
+    lists int32[n], weights int64[n] >= 1, index :class:`.lists.Index`. A list with a row gets the part of one unit of its
+    block maxima, a whole number below 2^16; others the part of an impact of 1, with fractional bits as :mod:`.postings` says.
     """
     total = 0.0
     reserve = 0.0                    # what rounding up adds at most
     largest = 1e300                  # scale with which all scaled weights fit their types
     for i in range(len(lists)):
         t = lists[i]
-        if list_kind[t] <= GAPS:                           # rare or gaps
-            total += np.float64(weights[i]) * np.float64(list_max[t])
-            reserve += 1.0 + np.float64(list_max[t]) / np.float64(1 << _fraction(list_kind[t]))
-            if list_kind[t] == GAPS:
+        if index.list_kind[t] <= GAPS:                     # rare or gaps
+            total += np.float64(weights[i]) * np.float64(index.list_max[t])
+            reserve += 1.0 + np.float64(index.list_max[t]) / np.float64(1 << _fraction(index.list_width[t]))
+            if index.list_width[t] == 1:
                 largest = min(largest, 255.0 / np.float64(weights[i]))
         else:
-            total += np.float64(weights[i]) * np.float64(maximum_unit(list_max[t]) * LARGEST_MAXIMUM)
+            total += np.float64(weights[i]) * np.float64(maximum_unit(index.list_max[t]) * LARGEST_MAXIMUM)
             reserve += LARGEST_MAXIMUM
     if total == 0.0 or reserve > LARGEST / 2:
         return 0.0
     scale = min((LARGEST - 1.0 - reserve) / total, largest)
     for i in range(len(lists)):
-        part = np.float64(weights[i]) * scale
-        if list_kind[lists[i]] <= GAPS:
-            scaled[i] = np.int64(math.ceil(part * np.float64(1 << _fraction(list_kind[lists[i]]))))
+        part, t = np.float64(weights[i]) * scale, lists[i]
+        if index.list_kind[t] <= GAPS:
+            scaled[i] = np.int64(math.ceil(part * np.float64(1 << _fraction(index.list_width[t]))))
         else:
-            scaled[i] = np.int64(math.ceil(part * np.float64(maximum_unit(list_max[lists[i]]))))
+            scaled[i] = np.int64(math.ceil(part * np.float64(maximum_unit(index.list_max[t]))))
     return scale
 
 
 @kernel
-def _fraction(kind):
-    return FRACTION_OF_GAPS if kind == GAPS else FRACTION
+def _fraction(width):
+    return FRACTION_OF_BYTES if width == 1 else FRACTION
 
 
 @kernel
@@ -137,7 +137,7 @@ def upper_bounds(query, geometry, index, acc, where, out):
     """Bounds of all blocks into acc uint16[blocks], of superblocks into out uint16[superblocks].
 
     query is :class:`.lists.Lists`, index :class:`.lists.Index`; geometry int64[4]: documents, superblocks, block_shift,
-    windows. where uint32[rare lists and those of gaps, superblocks] receives what :func:`.postings.scatter` notes, or
+    windows. where uint32[windows, rare lists and those of gaps, 256] receives what :func:`.postings.scatter` notes, or
     NOWHERE. Both have room for whole windows, so that no file makes a kernel write beyond them.
     """
     num_superblocks, block_shift = geometry[1], geometry[2]
@@ -152,5 +152,5 @@ def upper_bounds(query, geometry, index, acc, where, out):
         end = min((s0 + SUPERBLOCKS_PER_WINDOW) * per_superblock // BLOCKS_PER_CHUNK, num_chunks)
         acc[chunk * BLOCKS_PER_CHUNK:end * BLOCKS_PER_CHUNK] = 0
         add_all_rows(acc, index.block_max, query, with_rows[:lists_with_rows(window, query, with_rows)], chunk, end)
-        add_postings(window, query, index, block_shift, acc[s0 * per_superblock:], where, buffer)
+        add_postings(window, query, index, block_shift, acc[s0 * per_superblock:], where[window], buffer)
         best_blocks(acc, per_superblock, out, s0, s1)

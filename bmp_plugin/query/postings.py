@@ -11,14 +11,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..index.layout import SUPERBLOCKS_PER_WINDOW
 from ..kernels import kernel, leaf
 from .instructions import LANES, add_up, alike, weigh_lanes
 
 Array = NDArray[Any]
 
-FRACTION = 16            # fractional bits of a rare list's scaled weight
-FRACTION_OF_GAPS = 8     # the same for lists of gaps, whose scaled weights are below 2^16
+FRACTION = 16            # fractional bits of the scaled weight of a list with impacts above 255
+FRACTION_OF_BYTES = 8    # the same for lists of smaller ones, whose scaled weights are below 2^16
 NOWHERE = np.uint32(0xFFFF0000)      # no posting: a window's 65,536th could not be of its first document
 ROOM = 256               # postings a chunk
 START = LANES            # where a chunk's own begin, behind some of the chunk before
@@ -75,7 +74,7 @@ def weigh(chunk, impacts, first, n, weight):
     for j in range(np.uint64(0), fast, np.uint64(LANES)):
         weigh_lanes(chunk.parts, start + j, impacts, f + j, np.uint16(weight))
     for j in range(fast, count):
-        part = (np.uint64(impacts[f + j]) * np.uint64(weight) >> np.uint64(FRACTION_OF_GAPS)) + np.uint64(1)
+        part = (np.uint64(impacts[f + j]) * np.uint64(weight) >> np.uint64(FRACTION_OF_BYTES)) + np.uint64(1)
         chunk.parts[start + j] = np.uint16(part)
 
 
@@ -126,16 +125,27 @@ def scatter(acc, where, chunk, n, number, block_shift):
 
 
 @leaf
-def add_gaps(acc, where, chunk, gaps, impacts, first, last, to_impacts, block_shift, weight):
-    """Raise a window's bounds acc uint16[blocks] by the postings of a list of gaps uint8, from first to before last, with
-    impacts uint8; posting j has impact j + to_impacts. See :func:`scatter` for ``where``."""
+def copy_docs(chunk, docs, first, n):
+    """The documents of n postings of a rare list uint16 from ``first`` on."""
+    f, start = np.uint64(first), np.uint64(START)
+    for j in range(np.uint64(n)):
+        chunk.docs[start + j] = docs[f + j]
+
+
+@leaf
+def add_bytes(acc, where, chunk, docs, in_gaps, impacts, first, last, to_impacts, block_shift, weight):
+    """Raise a window's bounds acc uint16[blocks] by the postings of a list with impacts uint8, from first to before last;
+    posting j has impact j + to_impacts. Its documents are gaps uint8, or uint16. See :func:`scatter` for ``where``."""
     doc = np.uint64(0xFFFF)                                # before the window's first
     block, had = np.uint16(0), np.uint16(0)
     for b in range(START - BEHIND, START):
         chunk.parts[b] = 0
     for at in range(first, last, ROOM):
         n = min(last - at, ROOM)
-        doc = decode_docs(chunk, gaps, at, n, doc)
+        if in_gaps:
+            doc = decode_docs(chunk, docs, at, n, doc)
+        else:
+            copy_docs(chunk, docs, at, n)
         weigh(chunk, impacts, at + to_impacts, n, weight)
         if 1 << block_shift <= BEHIND + 1:
             compare_in_small_blocks(chunk, n, block_shift)
@@ -176,17 +186,16 @@ def add_rare(acc, where, docs, impacts, first, last, to_impacts, block_shift, we
 
 @kernel
 def add_postings(window, query, index, block_shift, acc, where, chunk):
-    """Add the rare lists and those of gaps to a window's acc uint16[blocks]; where uint32[these lists, superblocks]."""
+    """Add the rare lists and those of gaps to a window's acc uint16[blocks]; where uint32[these lists, 256]."""
     groups = query.groups
-    s0 = window * SUPERBLOCKS_PER_WINDOW
     for i in range(groups[4], groups[8]):
-        here = where[i - groups[4], s0:s0 + SUPERBLOCKS_PER_WINDOW]
+        here = where[i - groups[4]]
         here[:] = NOWHERE
         lo, hi, to, weight = query.first[window, i], query.last[window, i], query.to_impacts[i], query.scaled[i]
         if i < groups[5]:
-            add_gaps(acc, here, chunk, index.gaps, index.impacts8, lo, hi, to, block_shift, weight)
+            add_bytes(acc, here, chunk, index.gaps, True, index.impacts8, lo, hi, to, block_shift, weight)
         elif i < groups[6]:
-            add_rare(acc, here, index.rare_docs, index.impacts8, lo, hi, to, block_shift, weight)
+            add_bytes(acc, here, chunk, index.rare_docs, False, index.impacts8, lo, hi, to, block_shift, weight)
         elif i < groups[7]:
             add_rare(acc, here, index.rare_docs, index.impacts16, lo, hi, to, block_shift, weight)
         else:

@@ -75,13 +75,13 @@ def search(lists, weights, k, floor_score, alpha, budget, first_tier, geometry, 
     num_docs, num_superblocks, block_shift = geometry[0], geometry[1], geometry[2]
     per_superblock = np.int64(256) >> block_shift
     scaled = np.empty(len(lists), np.int64)
-    scale = scale_weights(lists, weights, index.list_max, index.list_kind, scaled)
+    scale = scale_weights(lists, weights, index, scaled)
     if scale == 0.0:
         return -1
     query = order_lists(lists, weights, scaled, index, geometry[3])
     num_listed = query.groups[8] - query.groups[4]
     block_bounds = np.empty((geometry[3] << 16) >> block_shift, np.uint16)
-    where = np.empty((max(num_listed, 1), geometry[3] * SUPERBLOCKS_PER_WINDOW), np.uint32)
+    where = np.empty((geometry[3], max(num_listed, 1), SUPERBLOCKS_PER_WINDOW), np.uint32)
     bounds = np.empty(num_superblocks, np.uint16)
     upper_bounds(query, geometry, index, block_bounds, where, bounds)
     counts = np.zeros(1024, np.int64)

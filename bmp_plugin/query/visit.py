@@ -58,8 +58,9 @@ def announce(superblock, query, index, where):
     starts = index.superblock_start.shape[1]
     for i in range(query.groups[1], query.groups[4]):
         touch(index.superblock_start, query.row[i] * starts + superblock)
+    first = (superblock >> 8) * where.shape[1] * where.shape[2] + (superblock & 255)
     for row in range(query.groups[8] - query.groups[4]):
-        touch(where, row * where.shape[1] + superblock)
+        touch(where, first + row * where.shape[2])
 
 
 @leaf
@@ -101,7 +102,7 @@ def locate(superblock, query, index, block_shift, where, visits, v):
         touch(index.frequent, at + (end - start) * (1 + query.width[i]) - 1)
     n = 0
     for i in range(groups[4], groups[8]):
-        last = where[i - groups[4], superblock]
+        last = where[window, i - groups[4], superblock & 255]
         if last != NOWHERE:
             at = query.first[window, i] + np.int64(last >> np.uint32(16))
             visits.at[v, i] = at
