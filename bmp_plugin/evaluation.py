@@ -76,6 +76,9 @@ def evaluate(runs: Mapping[str, Run], judged: Sequence[Any], measures: Iterable[
     by_query: dict[str, list[Any]] = {}
     for qrel in judged:
         by_query.setdefault(qrel.query_id, []).append(qrel)
+    for qid, own in by_query.items():
+        if max(qrel.relevance for qrel in own) < 0:        # trec_eval counts from 0 to the largest: it crashes
+            by_query[qid] = [qrel._replace(relevance=0) for qrel in own]
     result: dict[str, Values] = {}
     for name, run in runs.items():
         if by_query.keys().isdisjoint(run.answers):

@@ -10,21 +10,25 @@ mended and kept as `seeds/NAME/found-...`. Exit status: 0 nothing found, 1 somet
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
+import pkgutil
+import re
 import subprocess
 import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
+from importlib.abc import InspectLoader
 from pathlib import Path
+
+import bmp_plugin
 
 from .harness import NAMES, harness, seeds
 
 CHECKED = "NUMBA_BOUNDSCHECK"
 INSTRUMENTED = ["bmp_plugin.adapters", "bmp_plugin.topics", "bmp_plugin.run_file", "bmp_plugin.evaluation",
                 "bmp_plugin.compressed", "bmp_plugin.compare", "bmp_plugin.differences", "json"]
-COMPILED = ["bmp_plugin.adapters.ciff_decoding", "bmp_plugin.adapters.pruning", "bmp_plugin.adapters.runs"]
-"""By numba, which cannot compile what atheris puts into functions."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -79,7 +83,7 @@ def _child(name: str, options: argparse.Namespace) -> int:
 def _fuzz(options: argparse.Namespace) -> None:
     import atheris
 
-    with atheris.instrument_imports(include=INSTRUMENTED, exclude=COMPILED):
+    with atheris.instrument_imports(include=INSTRUMENTED, exclude=_compiled()):
         found = harness(options.name)
     with tempfile.TemporaryDirectory(prefix="parsers-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as folder:
         start, work = Path(folder, "seeds"), Path(folder, "work")
@@ -94,6 +98,19 @@ def _fuzz(options: argparse.Namespace) -> None:
                        f"-artifact_prefix={options.output}/{options.name}-"],
                       lambda data: found.examine(data, work))
         atheris.Fuzz()
+
+
+def _compiled() -> list[str]:
+    """Modules with kernels: numba cannot compile what atheris puts into functions."""
+    names = [module.name for module in pkgutil.walk_packages(bmp_plugin.__path__, "bmp_plugin.")]
+    return [name for name in names if re.search(r"^@(kernel|leaf)$", _source(name), re.MULTILINE)]
+
+
+def _source(name: str) -> str:
+    spec = importlib.util.find_spec(name)
+    assert spec is not None
+    assert isinstance(spec.loader, InspectLoader)
+    return spec.loader.get_source(name) or ""
 
 
 if __name__ == "__main__":
