@@ -23,6 +23,7 @@ from importlib.abc import InspectLoader
 from pathlib import Path
 
 import bmp_plugin
+from bmp_plugin import adapters
 
 from .harness import NAMES, harness, seeds
 
@@ -102,7 +103,8 @@ def _fuzz(options: argparse.Namespace) -> None:
 
 def _compiled() -> list[str]:
     """Modules with kernels: numba cannot compile what atheris puts into functions."""
-    names = [module.name for module in pkgutil.walk_packages(bmp_plugin.__path__, "bmp_plugin.")]
+    names = [module.name for package in (bmp_plugin, adapters)
+             for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")]
     return [name for name in names if re.search(r"^@(kernel|leaf)$", _source(name), re.MULTILINE)]
 
 

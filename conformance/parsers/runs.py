@@ -94,7 +94,9 @@ def check_qrels(path: Path) -> Any:
     if plain and list(ir_measures.read_trec_qrels(io.StringIO(text))) != found:  # type: ignore[no-untyped-call]
         raise WrongError("ir-measures reads it otherwise")
     other = path.with_name("run.txt")
-    first = expected[0]
+    first = next((row for row in expected if row[2] == row[2].strip()), None)
+    if first is None:                          # runs are written with docids stripped, as Pyserini does
+        return expected
     with RunWriter(other) as writer:
         writer.write(first[0], [_Scored(first[2], 2.0), _Scored("elsewhere", 1.0)])
     values = evaluate({"run": read_run(other)}, found)
