@@ -85,6 +85,9 @@ def _csr(matrix: Any) -> Any:
         if matrix.format in ("csr", "csc", "bsr"):
             if np.any(np.diff(matrix.indptr) < 0):             # SciPy looks only where the last one is not 0
                 raise ValueError("its pointers descend")
+            if matrix.format == "bsr" and any(not size or extent % size
+                                              for extent, size in zip(matrix.shape, matrix.blocksize, strict=True)):
+                raise ValueError("its shape is not of whole blocks")
             matrix.check_format(full_check=True)
         elif matrix.format == "coo":
             matrix = type(matrix)((_widened(matrix.data), (matrix.row, matrix.col)), matrix.shape)     # tocsr adds up
