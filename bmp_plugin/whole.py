@@ -39,6 +39,11 @@ def whole_folder(output: Path) -> contextlib.AbstractContextManager[Path]:
     return _whole(output, output, Path.mkdir, _put_folder)
 
 
+def scratch_folder(folder: Path) -> contextlib.AbstractContextManager[Path]:
+    """An empty folder in ``folder``, removed at the end of the block, or by the next call if the process is killed."""
+    return _beside(folder / "scratch", Path.mkdir)
+
+
 @contextlib.contextmanager
 def _whole(output: Path, place: Path, make: Callable[[Path], None], put: Callable[[Path, Path], None]) -> Iterator[Path]:
     with naming(output):

@@ -20,7 +20,7 @@ from typing import Any
 import large
 import pytest
 
-from bmp_plugin import BmpIndex
+from bmp_plugin import BmpIndex, whole
 from bmp_plugin.adapters.arrays import ArraySource
 from bmp_plugin.index import index as opening
 
@@ -125,6 +125,24 @@ assert state_of(folder / stage.output) == after and not left_in(folder, stage)
 def test_where_names_cannot_be_exchanged_the_old_is_put_back(tmp_path: Path) -> None:
     done = python("-c", NO_EXCHANGE, tmp_path)
     assert done.returncode == 0, done.stderr
+
+
+KILLED_WITH_SCRATCH = """
+import os, sys
+from pathlib import Path
+from bmp_plugin.whole import scratch_folder
+with scratch_folder(Path(sys.argv[1])) as folder:
+    (folder / "run.txt").write_text("half of")
+    os.kill(os.getpid(), 9)
+"""
+
+
+def test_a_scratch_folder_of_a_killed_process_is_removed(tmp_path: Path) -> None:
+    assert python("-c", KILLED_WITH_SCRATCH, tmp_path).returncode == -signal.SIGKILL
+    [left] = tmp_path.iterdir()
+    with whole.scratch_folder(tmp_path) as mine:
+        assert list(tmp_path.iterdir()) == [mine] != [left]
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_index_that_is_replaced_while_it_is_opened_is_opened_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

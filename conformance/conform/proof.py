@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from bmp_plugin.compare import compare
 from bmp_plugin.errors import BmpError, SourceError
 from bmp_plugin.evaluation import MEASURES, measures_named
 from bmp_plugin.run_file import Run, read_run
+from bmp_plugin.whole import scratch_folder
 
 from . import others, report
 from .runs import HOST, OURS, Encoded, Engine, Searched, engines, search_all
@@ -64,11 +64,11 @@ def _prove(options: Options) -> report.Report:
     judged = None if options.qrels is None else open_qrels(options.qrels, options.download)
     searchers = _Searchers(options, topics)
     options.output.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=options.output) as folder:
+    with scratch_folder(options.output) as folder:
         asked = engines(searchers.host, searchers.ours, options.approximate)
         ks = list(dict.fromkeys(options.hits))
-        searched = search_all(asked, searchers.queries, ks, Path(folder), options.progress)
-        runs = {(engine.label, k): _read(Path(folder) / engine.file_name(k)) for engine in asked for k in ks}
+        searched = search_all(asked, searchers.queries, ks, folder, options.progress)
+        runs = {(engine.label, k): _read(folder / engine.file_name(k)) for engine in asked for k in ks}
         sections = [_section(engine, k, runs, judged, options, searchers) for engine in asked[1:] for k in ks]
         found = report.report(
             f"{options.index.name}, {topics.name}", all(one["byte_identical"] for one in sections if one["safe"]), sections,
@@ -82,7 +82,7 @@ def _prove(options: Options) -> report.Report:
         report.write(options.output, found)
         for engine in asked:
             for k in ks:
-                os.replace(Path(folder) / engine.file_name(k), options.output / engine.file_name(k))
+                os.replace(folder / engine.file_name(k), options.output / engine.file_name(k))
     return found
 
 
