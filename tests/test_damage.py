@@ -202,6 +202,13 @@ def test_details_are_checked(plain, details, sound):
             BmpIndex.open(plain)
 
 
+def test_documents_of_a_source_without_any_are_refused(plain):
+    source = json.loads((plain / "manifest.json").read_text())["source"]
+    edit(plain, source=source | {"num_docs": 0})           # the logarithm of which an explanation takes
+    with pytest.raises(DamagedIndexError, match=r"manifest.json: has documents of a source without any"):
+        BmpIndex.open(plain)
+
+
 @pytest.mark.parametrize("entries", [
     {"created_with": 3}, {"reorder": ["bp"]}, {"block_size": 8.5}, {"num_docs": 900.0}, {"num_postings": 1},
     {"num_postings": -1}, {"num_postings": 10**300}, {"sha256": "0"}, {"sha256": None}, {"sha256": 3}, {"more": 1}])

@@ -134,5 +134,7 @@ def _check_form(path: Path, manifest: dict[str, Any]) -> None:
     demand(isinstance(source, dict) and all(isinstance(source.get(x), str) for x in ("kind", "path", "fingerprint"))
            and is_count(source.get("num_docs")) and isinstance(source.get("ties_by_docid"), bool)
            and details_are_usable(source.get("details")), "does not say what the index was built from")
+    assert isinstance(source, dict)
+    demand(source["num_docs"] > 0 or counts["num_docs"] == 0, "has documents of a source without any")
     demand(isinstance(manifest.get("reorder"), str), "does not say how documents were reordered")
     demand(isinstance(manifest.get("created_with"), dict), "does not say what wrote it")

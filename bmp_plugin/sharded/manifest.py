@@ -157,6 +157,8 @@ def _check(path: Path, manifest: Manifest) -> None:
     if sum(shard.num_docs for shard in manifest.shards) != manifest.num_docs \
             or sum(shard.num_postings for shard in manifest.shards) != manifest.num_postings:
         raise DamagedIndexError(f"{path}: contradicts its own counts; build the index again")
+    if manifest.num_docs and not manifest.source.num_docs:
+        raise DamagedIndexError(f"{path}: has documents of a source without any; build the index again")
     if set(manifest.arrays) != set(TABLES):
         raise DamagedIndexError(f"{path}: does not list the arrays of a sharded index; build the index again")
     if not details_are_usable(manifest.source.details):

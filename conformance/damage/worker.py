@@ -74,11 +74,12 @@ def try_case(specimens: Path, scratch: Path, seed: int, number: int, golden: dic
 
 def judge(folder: Path, golden: Replies, replies: Replies, changed: bool, sealed: bool) -> str:
     """What is wrong about the replies of an index, "" if nothing; a sealed one may answer as it likes."""
+    named = folder.parents[2] if sealed else folder       # a hostile manifest may lead to another index, which is then named
     for question, (sort, text) in replies.items():
         wanted, answer = golden.get(question, (ANSWER, ""))
         if sort == FAILURE:
             return f"{question}: {text}"
-        if sort == REFUSAL and (str(folder) not in text or "\n" in text) and wanted != REFUSAL:
+        if sort == REFUSAL and (str(named) not in text or "\n" in text) and wanted != REFUSAL:
             return f"{question}: does not name the file in one line: {text!r}"
         if not sealed and sort == ANSWER and (wanted != ANSWER or text != answer) and question != "open":
             return f"{question}: another answer than that of the sound index"
