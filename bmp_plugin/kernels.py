@@ -50,8 +50,9 @@ def kernel(function: Function) -> Function:
 
 
 def leaf(function: Function) -> Function:
-    """The same for a kernel that makes no array, nor calls one that does: it counts no references to those it is given."""
-    options: dict[str, Any] = {"nogil": True, "_nrt": False}
+    """The same for a kernel that makes no array, nor calls one that does: it counts no references to those it is given, and
+    becomes part of what calls it, since handing over some dozens of arrays takes longer than most leaves do."""
+    options: dict[str, Any] = {"nogil": True, "_nrt": False, "forceinline": True}
     compiled: Any = numba.njit(**options)(function)
     compiled._cache = _Kept(function)
     return cast(Function, compiled)

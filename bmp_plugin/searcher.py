@@ -101,7 +101,7 @@ class BmpSearcher:
         k : int
             How many hits, at least 1; fewer come where fewer documents match.
         alpha : float in (0, 1]
-            Upper bounds are multiplied by it, so superblocks are skipped that could still hold one of the k best. 1 is safe;
+            Upper bounds are multiplied by it, so blocks are skipped that could still hold one of the k best. 1 is safe;
             lower is faster and may lose documents.
         beta : float in (0, 1]
             Below 1, the search has two steps. The tokens that can add most to a score choose k + 5 sqrt(k) candidates, by
@@ -204,7 +204,7 @@ class BmpSearcher:
         list of (int32[n], float32[n])
             Positions and scores of each query, n <= k.
         int64[queries, 2]
-            Superblocks that there are, and that were scored.
+            Superblocks that there are, and those of which any block was scored.
         """
         encoded = [self._encode(query) for query in queries]
         nothing = np.empty(0, np.int32), np.empty(0, np.float32)

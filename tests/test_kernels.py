@@ -134,7 +134,7 @@ CHECKED = """
 import numpy as np
 from bmp_plugin.kernels import cache_folder, kernel, leaf
 from bmp_plugin.index.strings import copy_slices
-from bmp_plugin.query.instructions import add_up, weigh_lanes
+from bmp_plugin.query.instructions import add_up, below, in_blocks, weigh_lanes
 
 @leaf
 def get(values, i):
@@ -151,6 +151,18 @@ def weigh(out, at, impacts, first):
 @leaf
 def add(out, at, gaps, first):
     return add_up(out, at, gaps, first, np.uint64(0))
+
+@leaf
+def look(values, first):
+    return below(values, first, np.uint16(1))
+
+@leaf
+def find(docs, first):
+    return in_blocks(docs, first, np.uint16(0xFFFC), np.uint64(0))
+
+@leaf
+def find_narrow(docs, first):
+    return in_blocks(docs, first, np.uint8(0xFC), np.uint64(0))
 
 def refused(function, *arguments):
     try:
@@ -170,6 +182,10 @@ for function, lanes in ((weigh, 32), (add, 16)):
     assert not refused(function, wide, np.uint64(end), narrow, np.uint64(end)), function
     for at, first in ((end + 1, 0), (0, end + 1), (last, 0), (0, last)):
         assert refused(function, wide, np.uint64(at), narrow, np.uint64(first)), (function, at, first)
+zeros = np.zeros(64, np.uint16)
+for function, values, lanes in ((look, zeros, 32), (find, zeros, 16), (find_narrow, narrow, 32)):
+    assert function(values, np.uint64(64 - lanes)) == 2**lanes - 1, function
+    assert refused(function, values, np.uint64(65 - lanes)) and refused(function, values, last), function
 raw, out = np.zeros(5, np.uint8), np.zeros(9, np.uint8)
 assert not refused(copy_slices, raw, np.array([2]), np.array([5]), out)
 assert refused(copy_slices, raw, np.array([2]), np.array([6]), out)

@@ -1,41 +1,27 @@
-"""No block's upper bound is below a document's score in it, nor far above the sum of what its lists add at most."""
+"""No block's upper bound is below a document's score in it, nor far above the sum of what its lists add at most.
+
+On the way is noted where postings of lists without rows are: their skips, and the superblocks of the rare ones.
+"""
 import numpy as np
 import pytest
+from every_kind import NUM_DOCS, SHARES, columns_of, make_impacts, random_query, source_of
 
 from bmp_plugin import BmpIndex
-from bmp_plugin.adapters.arrays import ArraySource
 from bmp_plugin.index.layout import BLOCK_SIZES, DENSE, FREQUENT, GAPS, RARE
 from bmp_plugin.query.bounds import LARGEST, scale_weights, upper_bounds
 from bmp_plugin.query.lists import order_lists
-from bmp_plugin.query.postings import NOWHERE
+from bmp_plugin.query.skips import SKIP, make_marks, make_skips, passed, skips_of
 from bmp_plugin.searcher import BmpSearcher
-
-NUM_DOCS = 150_000
-SHARES = (0.5, 0.28, 0.1, 0.04, 0.03, 0.02, 0.012, 0.008, 0.005, 0.001, 0.0001, 0.00002)
-LARGEST_IMPACTS = (255, 255, 300, 255, 3, 255, 200, 40, 70_000, 255, 256, 300_000)
 
 
 @pytest.fixture(scope="module")
 def impacts():
-    """int64[documents, terms]: lists of every kind, some of whose documents come in runs."""
-    rng = np.random.default_rng(8)
-    dense = np.zeros((NUM_DOCS, len(SHARES)), np.int64)
-    for t, (share, largest) in enumerate(zip(SHARES, LARGEST_IMPACTS, strict=True)):
-        alone = rng.random(NUM_DOCS) < share / 2
-        in_runs = np.repeat(rng.random(NUM_DOCS // 6) < share / 2, 6)
-        present = alone | in_runs
-        present[-1] = present[65_535] = present[65_536] = True
-        dense[present, t] = np.minimum(rng.integers(1, largest, present.sum(), endpoint=True),
-                                       rng.integers(1, largest, present.sum(), endpoint=True))
-    return dense
+    return make_impacts()
 
 
 @pytest.fixture(scope="module")
 def source(impacts):
-    docs, terms = np.nonzero(impacts)
-    ptr = np.concatenate([[0], np.cumsum(np.count_nonzero(impacts, axis=1))])
-    return ArraySource(ptr, terms.astype(np.uint16), impacts[docs, terms], [f"d{i}" for i in range(NUM_DOCS)],
-                       [f"t{t:02}" for t in range(len(SHARES))])
+    return source_of(impacts)
 
 
 @pytest.mark.parametrize("block_size", [1, 2, 4, 8, 64, 256])
@@ -48,21 +34,7 @@ def test_every_kind_of_list(impacts, source, block_size, tmp_path):
     assert kinds == {RARE, GAPS, FREQUENT, DENSE}
     rng = np.random.default_rng(block_size)
     for size in (1, 5, len(SHARES)):
-        few = rng.permutation(len(SHARES))[:size]
-        query = searcher._encode({f"t{t:02}": int(rng.integers(1, 50)) for t in few})
-        check(impacts, index, arrays, geometry, query)
-
-
-def columns_of(arrays, query, impacts):
-    """The impacts, int64[documents], in each of a query's lists; those above 255 may be divided into two lists."""
-    columns = []
-    for x in query.lists.tolist():
-        if x >= len(SHARES):
-            term = np.flatnonzero(arrays["term_excess"] == x)[0]
-            columns.append(np.maximum(impacts[:, term] - 255, 0))
-        else:
-            columns.append(np.minimum(impacts[:, x], 255) if arrays["term_excess"][x] >= 0 else impacts[:, x])
-    return columns
+        check(impacts, index, arrays, geometry, searcher._encode(random_query(rng, size)))
 
 
 def check(impacts, index, arrays, geometry, query):
@@ -71,17 +43,16 @@ def check(impacts, index, arrays, geometry, query):
     scale = scale_weights(query.lists, query.list_weights, arrays, scaled)
     assert scale > 0
     ordered = order_lists(query.lists, query.list_weights, scaled, arrays, windows)
-    listed = int(ordered.groups[8] - ordered.groups[4])
     bounds = np.empty((windows << 16) >> block_shift, np.uint16)
-    where = np.empty((windows, max(listed, 1), 256), np.uint32)
+    skips, marks = make_skips(ordered), make_marks(ordered, geometry[1])
     best = np.empty(int(geometry[1]), np.uint16)
-    upper_bounds(ordered, geometry, arrays, bounds, where, best)
+    upper_bounds(ordered, geometry, arrays, bounds, skips, marks, best)
 
     padded = np.zeros((windows << 16, impacts.shape[1]), np.int64)
     padded[:NUM_DOCS] = impacts
     sums = np.zeros(windows << 16, np.int64)
     loosest = np.zeros(len(bounds))
-    columns = columns_of(index.arrays, query, padded)
+    columns = columns_of(index.arrays, query.lists, padded)
     for column, weight in zip(columns, query.list_weights, strict=True):
         sums += weight * column
         unit = (column.max() + 14) // 15                   # block maxima of 4 bits are multiples of it, rounded up
@@ -91,25 +62,42 @@ def check(impacts, index, arrays, geometry, query):
     made = len(best) * 256 >> block_shift
     highest, loosest, bounds = highest[:made], loosest[:made], bounds[:made]
     assert np.all(highest * scale <= bounds)
+    assert np.all(bounds[highest > 0] > 0)                 # a superblock without a bound needs no visit
     assert np.all(bounds <= loosest * scale + 16 * n)      # what rounding up adds to a list's part at most
     assert bounds.max() < LARGEST
     assert np.array_equal(best, bounds.reshape(-1, 256 >> block_shift).max(axis=1))
-    check_where(arrays, ordered, dict(zip(query.lists.tolist(), columns, strict=True)), where)
+    check_what_is_noted(arrays, ordered, dict(zip(query.lists.tolist(), columns, strict=True)), skips, marks)
 
 
-def check_where(arrays, ordered, columns, where):
-    """Every superblock's last posting of a list without a row is known."""
-    start = int(ordered.groups[4])
+def check_what_is_noted(arrays, ordered, columns, skips, marks):
+    start, rare, end = (int(ordered.groups[g]) for g in (4, 5, 8))
     place = {(int(arrays.list_kind[x]), int(arrays.list_docs[x])): x for x in columns}
-    for i in range(start, int(ordered.groups[8])):
-        kind = GAPS if i < ordered.groups[5] else RARE
-        by_superblock = columns[place[kind, int(ordered.docs[i])]].reshape(-1, 256) > 0
-        found = where[:, i - start].reshape(-1)
-        has = by_superblock.any(axis=1)
-        last = 255 - by_superblock[:, ::-1].argmax(axis=1)
-        assert np.all(found[has] != NOWHERE)
-        if kind == RARE:
-            assert not np.any(found[~has] != NOWHERE)
-            assert np.array_equal(found[has] & 255, last[has])
-        else:                                              # fillers of gaps are noted as well
-            assert np.all((found[has] & 255) >= last[has])
+    for i in range(start, end):
+        column = columns[place[GAPS if i < rare else RARE, int(ordered.docs[i])]]
+        if i >= rare:
+            marked = marks[:, (i - rare) // 64] >> np.uint64((i - rare) % 64) & np.uint64(1)
+            assert np.array_equal(marked, column.reshape(-1, 256)[:len(marks)].any(axis=1))
+        for window in range(len(ordered.first)):
+            first, last = int(ordered.first[window, i]), int(ordered.last[window, i])
+            docs = np.flatnonzero(column[window << 16:(window + 1) << 16])
+            if i < rare:                                   # fillers of gaps are postings as well
+                docs = np.cumsum(arrays.gaps[first:last], dtype=np.int64) - 1
+                assert np.isin(np.flatnonzero(column[window << 16:(window + 1) << 16]), docs).all()
+            assert last - first == len(docs)
+            at, n = skips_of(ordered, i, first), len(docs) // SKIP
+            assert np.array_equal(skips[at:at + n], docs[SKIP - 1::SKIP])
+            for doc in (0, 1, 255, 256, 30_000, 65_279, 65_535):
+                assert passed(skips, at, n, doc) == np.count_nonzero(docs[SKIP - 1::SKIP] < doc)
+
+
+@pytest.mark.parametrize("n", [0, 1, 31, 32, 33, 64, 200, 4096])
+def test_skips_are_passed_wherever_they_end(n):
+    """Also where documents are not spread evenly, as the first look takes them to be."""
+    rng = np.random.default_rng(n)
+    for top in (65_535, 40_000, 5_000):
+        for base in (0, 65_535 - top):
+            ends = np.sort(rng.choice(top + 1, n, replace=False) + base)
+            skips = np.full(7 + n + 32, 0, np.uint16)
+            skips[7:7 + n] = ends
+            looked_for = np.unique(np.concatenate([[0, 65_535], rng.integers(0, 65_536, 50), ends[:50], ends[-50:]]))
+            assert [passed(skips, 7, n, doc) for doc in looked_for.tolist()] == np.searchsorted(ends, looked_for).tolist()

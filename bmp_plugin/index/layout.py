@@ -4,7 +4,7 @@ This is the one place that says how an index looks on disk. Documents are number
 the index stores them. Three units divide the positions:
 
 - a *block* of ``block_size`` documents is what has block maxima, hence an upper bound for a query;
-- a *superblock* of 256 documents is what is scored at once: its documents need 8 bits each, its scores fit the L1 cache;
+- a *superblock* of 256 documents is what is visited at once: its documents need 8 bits each, its scores fit the L1 cache;
 - a *window* of 65,536 documents is what upper bounds are computed for at once: its documents need 16 bits each.
 
 A posting list is stored in one of four ways, by its number of postings:

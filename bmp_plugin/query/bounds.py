@@ -133,12 +133,12 @@ def best_blocks(acc, per_superblock, out, s0, s1):
 
 
 @kernel
-def upper_bounds(query, geometry, index, acc, where, out):
+def upper_bounds(query, geometry, index, acc, skips, marks, out):
     """Bounds of all blocks into acc uint16[blocks], of superblocks into out uint16[superblocks].
 
     query is :class:`.lists.Lists`, index :class:`.lists.Index`; geometry int64[4]: documents, superblocks, block_shift,
-    windows. where uint32[windows, rare lists and those of gaps, 256] receives what :func:`.postings.scatter` notes, or
-    NOWHERE. Both have room for whole windows, so that no file makes a kernel write beyond them.
+    windows. acc has room for whole windows, so that no file makes a kernel write beyond it; skips and marks are
+    :mod:`.skips`'.
     """
     num_superblocks, block_shift = geometry[1], geometry[2]
     per_superblock = np.int64(256) >> block_shift
@@ -152,5 +152,5 @@ def upper_bounds(query, geometry, index, acc, where, out):
         end = min((s0 + SUPERBLOCKS_PER_WINDOW) * per_superblock // BLOCKS_PER_CHUNK, num_chunks)
         acc[chunk * BLOCKS_PER_CHUNK:end * BLOCKS_PER_CHUNK] = 0
         add_all_rows(acc, index.block_max, query, with_rows[:lists_with_rows(window, query, with_rows)], chunk, end)
-        add_postings(window, query, index, block_shift, acc[s0 * per_superblock:], where[window], buffer)
+        add_postings(window, query, index, block_shift, acc[s0 * per_superblock:], skips, marks, buffer)
         best_blocks(acc, per_superblock, out, s0, s1)

@@ -119,6 +119,62 @@ def add_up(typing_context: Any, out: Any, at: Any, gaps: Any, first: Any, before
 
 
 @intrinsic
+def in_blocks(typing_context: Any, docs: Any, first: Any, upper: Any, blocks: Any) -> Any:
+    """Which of the documents from docs[first] on are in one of four blocks: bit i of the uint64 is docs[first + i]'s.
+
+    For 256 bits of documents: 32 of uint8, 16 of uint16. ``first`` is uint64; upper, of the documents' type, has the bits
+    above those within a block; blocks uint64 has the blocks' first documents, of that type, the first one lowest.
+    """
+    bits = docs.dtype.bitwidth
+    lanes = 256 // bits
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        found = builder.load(_vector(context, builder, signature, arguments, 0, bits, lanes), align=bits // 8)
+        mine = builder.and_(found, _everywhere(builder, arguments[2], lanes))
+        either = None
+        for q in range(4):
+            shifted = builder.lshr(arguments[3], ir.Constant(ir.IntType(64), q * bits))
+            block = _everywhere(builder, builder.trunc(shifted, ir.IntType(bits)), lanes)
+            same = builder.icmp_unsigned("==", mine, block)
+            either = same if either is None else builder.or_(either, same)
+        return _mask(builder, either, lanes)
+
+    return types.uint64(docs, types.uint64, docs.dtype, types.uint64), generate
+
+
+@intrinsic
+def below(typing_context: Any, values: Any, first: Any, limit: Any) -> Any:
+    """Which of LANES values are below a limit: bit i of the uint64 is values[first + i] < limit, both of uint16."""
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        found = builder.load(_vector(context, builder, signature, arguments, 0, 16, LANES), align=2)
+        return _mask(builder, builder.icmp_unsigned("<", found, _everywhere(builder, arguments[2], LANES)), LANES)
+
+    return types.uint64(values, types.uint64, types.uint16), generate
+
+
+def _mask(builder: Any, lanes: Any, count: int) -> Any:
+    return builder.zext(builder.bitcast(lanes, ir.IntType(count)), ir.IntType(64))
+
+
+@intrinsic
+def count_bits(typing_context: Any, bits: Any) -> Any:
+    """How many bits of a uint64 are set."""
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.ctpop(arguments[0])
+
+    return types.uint64(types.uint64), generate
+
+
+@intrinsic
+def lowest_bit(typing_context: Any, bits: Any) -> Any:
+    """The number of the lowest bit that is set in a uint64 other than 0."""
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.uint64(types.uint64), generate
+
+
+@intrinsic
 def bits_of(typing_context: Any, value: Any) -> Any:
     """The bits of a float32 as a uint32."""
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:

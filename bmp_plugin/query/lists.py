@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from ..index.layout import DENSE, FREQUENT, GAPS
 from ..kernels import kernel
+from .skips import SKIP_SHIFT
 
 NUM_GROUPS = 8      # dense, then frequent with impacts of 1, 2, 4 bytes, then gaps, then rare with 1, 2, 4
 
@@ -61,6 +62,8 @@ class Lists(NamedTuple):
         For rare lists and those of gaps, from a posting's index in rare_docs or gaps to its impact's.
     width : int64[n]
         Bytes of an impact.
+    skip : int64[n + 1]
+        For rare lists and those of gaps, where the list's part of what :mod:`.skips` keeps begins; the last, where all end.
     first : int64[windows, n]
     last : int64[windows, n]
         The window's postings are those from first to before last, counted from the list's first for frequent lists,
@@ -75,6 +78,7 @@ class Lists(NamedTuple):
     docs: Array
     to_impacts: Array
     width: Array
+    skip: Array
     first: Array
     last: Array
 
@@ -99,6 +103,7 @@ def order_lists(lists, weights, scaled, index, num_windows):
     docs = np.empty(n, np.int64)
     to_impacts = np.empty(n, np.int64)
     width = np.empty(n, np.int64)
+    postings = np.zeros(n, np.int64)
     first = np.zeros((num_windows, n), np.int64)
     last = np.zeros((num_windows, n), np.int64)
     for x in range(n):
@@ -120,12 +125,16 @@ def order_lists(lists, weights, scaled, index, num_windows):
                 first[w, i] = np.int64(index.window_start[row[i], w])
                 last[w, i] = np.int64(index.window_start[row[i], w + 1])
             continue
+        postings[i] = np.int64(index.entry_start[row[i] + index.list_entries[t]])
         for e in range(row[i], row[i] + index.list_entries[t]):
             w = np.int64(index.entry_window[e])
             if w < num_windows:                                # which the file may not keep to
                 first[w, i] = index.list_docs[t] + np.int64(index.entry_start[e])
                 last[w, i] = index.list_docs[t] + np.int64(index.entry_start[e + 1])
-    return Lists(groups, weights32, scaled_by_group, row, dense_row, docs, to_impacts, width, first, last)
+    skip = np.zeros(n + 1, np.int64)
+    for i in range(n):
+        skip[i + 1] = skip[i] + (postings[i] >> SKIP_SHIFT)
+    return Lists(groups, weights32, scaled_by_group, row, dense_row, docs, to_impacts, width, skip, first, last)
 
 
 @kernel

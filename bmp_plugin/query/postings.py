@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 
 from ..kernels import kernel, leaf
 from .instructions import LANES, add_up, alike, weigh_lanes
+from .skips import BEFORE, SKIP_SHIFT, mark, note_skips, skips_of
 
 Array = NDArray[Any]
 
 FRACTION = 16            # fractional bits of the scaled weight of a list with impacts above 255
 FRACTION_OF_BYTES = 8    # the same for lists of smaller ones, whose scaled weights are below 2^16
-NOWHERE = np.uint32(0xFFFF0000)      # no posting: a window's 65,536th could not be of its first document
-ROOM = 256               # postings a chunk
+FEW = 64                 # postings of a rare list in a window for which a chunk is not worth its while
+ROOM = 256               # postings a chunk, whole skips
 START = LANES            # where a chunk's own begin, behind some of the chunk before
 BEHIND = 3               # postings that may be in the block of the one after them, in blocks of at most 4 documents
 
@@ -108,20 +109,11 @@ def compare(chunk, n, block_shift, block, had):
 
 
 @leaf
-def scatter(acc, where, chunk, n, number, block_shift):
-    """Raise the bounds acc uint16[blocks of the window] by a chunk's n postings, of which the first has a number in the
-    window's; each superblock's last posting is noted in where uint32[superblocks of the window]: its number, above 16
-    bits of its offset in the window. Superblocks without a posting are left as they are.
-
-    A window's postings and fillers are 65,536 at most, since each is of a later document than the one before.
-    """
+def scatter(acc, chunk, n, block_shift):
+    """Raise the bounds acc uint16[blocks of the window] by a chunk's n postings."""
     start, shift = np.uint64(START), np.uint64(block_shift)
-    high = np.uint64(number) << np.uint64(16)
     for i in range(start, start + np.uint64(n)):
-        doc = np.uint64(chunk.docs[i])
-        acc[doc >> shift] += chunk.rises[i]
-        where[doc >> np.uint64(8)] = np.uint32(high | doc)
-        high += np.uint64(1 << 16)
+        acc[np.uint64(chunk.docs[i]) >> shift] += chunk.rises[i]
 
 
 @leaf
@@ -133,10 +125,11 @@ def copy_docs(chunk, docs, first, n):
 
 
 @leaf
-def add_bytes(acc, where, chunk, docs, in_gaps, impacts, first, last, to_impacts, block_shift, weight):
+def add_bytes(acc, skips, skip, chunk, docs, in_gaps, impacts, first, last, to_impacts, block_shift, weight):
     """Raise a window's bounds acc uint16[blocks] by the postings of a list with impacts uint8, from first to before last;
-    posting j has impact j + to_impacts. Its documents are gaps uint8, or uint16. See :func:`scatter` for ``where``."""
-    doc = np.uint64(0xFFFF)                                # before the window's first
+    posting j has impact j + to_impacts. Its documents are gaps uint8, or uint16. Its skips are noted from ``skip`` on.
+    """
+    doc = np.uint64(BEFORE)
     block, had = np.uint16(0), np.uint16(0)
     for b in range(START - BEHIND, START):
         chunk.parts[b] = 0
@@ -146,6 +139,7 @@ def add_bytes(acc, where, chunk, docs, in_gaps, impacts, first, last, to_impacts
             doc = decode_docs(chunk, docs, at, n, doc)
         else:
             copy_docs(chunk, docs, at, n)
+        note_skips(skips, skip + ((at - first) >> SKIP_SHIFT), chunk.docs, START, n)
         weigh(chunk, impacts, at + to_impacts, n, weight)
         if 1 << block_shift <= BEHIND + 1:
             compare_in_small_blocks(chunk, n, block_shift)
@@ -154,49 +148,54 @@ def add_bytes(acc, where, chunk, docs, in_gaps, impacts, first, last, to_impacts
                 chunk.parts[b] = chunk.parts[b + n]
         else:
             block, had = compare(chunk, n, block_shift, block, had)
-        scatter(acc, where, chunk, n, at - first, block_shift)
+        scatter(acc, chunk, n, block_shift)
 
 
 @leaf
-def add_rare(acc, where, docs, impacts, first, last, to_impacts, block_shift, weight):
+def add_rare(acc, docs, impacts, first, last, to_impacts, block_shift, weight, fraction):
     """The same for a rare list's documents uint16, with impacts of any width: too few for a chunk to be worth its while.
 
     An impact below 2^31 times a scaled weight stays below 2^63, since it is the list's part of at most 2^16, times 2^16,
-    and the rounding's of an impact.
+    and the rounding's of an impact. ``fraction`` is FRACTION_OF_BYTES for impacts of 8 bits, else FRACTION.
     """
-    to, shift, factor = np.uint64(to_impacts), np.uint64(block_shift), np.uint64(weight)
+    to, shift, factor, bits = np.uint64(to_impacts), np.uint64(block_shift), np.uint64(weight), np.uint64(fraction)
+    up = (np.uint64(1) << bits) - np.uint64(1)
     block = np.uint64(0xFFFFFFFFFFFFFFFF)
     before = np.uint16(0)                                  # the block's bound without this list
     now = np.uint16(0)                                     # and with it: what was just stored is slow to load again
-    high = np.uint64(0)
     for j in range(np.uint64(first), np.uint64(last)):
-        doc = np.uint64(docs[j])
-        mine = doc >> shift
-        part = np.uint16((np.uint64(impacts[j + to]) * factor + np.uint64(65535)) >> np.uint64(FRACTION))
+        mine = np.uint64(docs[j]) >> shift
+        part = np.uint16((np.uint64(impacts[j + to]) * factor + up) >> bits)
         same = mine == block
         stored = acc[mine]
         now = now if same else stored
         before = before if same else now
         now = max(now, np.uint16(before + part))
         acc[mine] = now
-        where[doc >> np.uint64(8)] = np.uint32(high | doc)
-        high += np.uint64(1 << 16)
         block = mine
 
 
-@kernel
-def add_postings(window, query, index, block_shift, acc, where, chunk):
-    """Add the rare lists and those of gaps to a window's acc uint16[blocks]; where uint32[these lists, 256]."""
+@leaf
+def add_postings(window, query, index, block_shift, acc, skips, marks, chunk):
+    """Add the rare lists and those of gaps to a window's acc uint16[blocks]; note their skips, and the rare ones' marks."""
     groups = query.groups
-    for i in range(groups[4], groups[8]):
-        here = where[i - groups[4]]
-        here[:] = NOWHERE
-        lo, hi, to, weight = query.first[window, i], query.last[window, i], query.to_impacts[i], query.scaled[i]
-        if i < groups[5]:
-            add_bytes(acc, here, chunk, index.gaps, True, index.impacts8, lo, hi, to, block_shift, weight)
-        elif i < groups[6]:
-            add_bytes(acc, here, chunk, index.rare_docs, False, index.impacts8, lo, hi, to, block_shift, weight)
-        elif i < groups[7]:
-            add_rare(acc, here, index.rare_docs, index.impacts16, lo, hi, to, block_shift, weight)
+    w, end_of_gaps, end_of_8 = np.uint64(window), np.uint64(groups[5]), np.uint64(groups[6])
+    for i in range(np.uint64(groups[4]), np.uint64(groups[8])):
+        lo, hi, to, weight = query.first[w, i], query.last[w, i], query.to_impacts[i], query.scaled[i]
+        if lo == hi:
+            continue
+        skip = skips_of(query, i, lo)
+        if i < end_of_gaps:
+            add_bytes(acc, skips, skip, chunk, index.gaps, True, index.impacts8, lo, hi, to, block_shift, weight)
+            continue
+        mark(marks, i - end_of_gaps, w, index.rare_docs, lo, hi)
+        if i < end_of_8 and hi - lo >= FEW:
+            add_bytes(acc, skips, skip, chunk, index.rare_docs, False, index.impacts8, lo, hi, to, block_shift, weight)
+            continue
+        note_skips(skips, skip, index.rare_docs, lo, hi - lo)
+        if i < end_of_8:
+            add_rare(acc, index.rare_docs, index.impacts8, lo, hi, to, block_shift, weight, FRACTION_OF_BYTES)
+        elif i < np.uint64(groups[7]):
+            add_rare(acc, index.rare_docs, index.impacts16, lo, hi, to, block_shift, weight, FRACTION)
         else:
-            add_rare(acc, here, index.rare_docs, index.impacts32, lo, hi, to, block_shift, weight)
+            add_rare(acc, index.rare_docs, index.impacts32, lo, hi, to, block_shift, weight, FRACTION)

@@ -1,20 +1,19 @@
 """Safe Block-Max Pruning over superblocks: bounds for all, the most promising scored first, the others if they can matter.
 
 After Mallia, Suel and Tonellotto, "Faster Learned Sparse Retrieval with Block-Max Pruning", SIGIR 2024. Blocks have
-upper bounds as there. Visited is the superblock around blocks that may matter, once: adding up a list's few postings of
-256 documents costs about as much as finding those of one block. Instead of sorting superblocks by bound they are taken
-in a few tiers of falling bounds, each in storage order: sequential memory, and no order among those that will be scored
-anyway.
+upper bounds as there. Visited is the superblock around blocks that may matter, once, and only these are scored, side by
+side, unless they are many: see :mod:`.visit`. Instead of sorting superblocks by bound they are taken in a few tiers of
+falling bounds, each in storage order: sequential memory, and no order among those that will be scored anyway.
 """
 from __future__ import annotations
 
 import numpy as np
 
-from ..index.layout import SUPERBLOCKS_PER_WINDOW
 from ..kernels import kernel, leaf
 from .bounds import lowest_bound, scale_weights, upper_bounds
 from .lists import order_lists
-from .scores import score_superblock
+from .scores import make_found, score_superblock
+from .skips import make_marks, make_skips
 from .topk import finish, floor_key, keep_best, key_score, lowest_sum, make_key
 from .visit import STEPS, announce, choose_blocks, locate, make_visits
 
@@ -33,26 +32,30 @@ def tier_floor(counts, at_least):
 
 
 @leaf
-def offer(acc, base, num_docs, lowest, doc_rank, keys, n, k, theta):
-    """Offer a superblock's sums acc int32[256]; returns (candidates, the k-th best key so far or 0).
+def offer(acc, superblock, visits, v, num_docs, lowest, doc_rank, keys, n, k, theta):
+    """Offer the sums acc int32[256] of visit v's blocks; returns (candidates, the k-th best key so far or 0).
 
     ``lowest`` is the least sum that may enter, ``theta`` the k-th best key when it was last known.
     """
-    top = np.int32(0)
-    for d in range(256):
-        top = max(top, acc[d])
-    if top < lowest:
-        return n, theta
-    for d in range(min(np.int64(256), num_docs - base)):
-        if acc[d] >= lowest:
-            key = make_key(np.float32(acc[d]), doc_rank[base + d])
-            if key > theta:
-                keys[n] = key
-                n += 1
-                if n == len(keys):
-                    theta = keep_best(keys, n, k)
-                    n = k
-                    lowest = max(lowest, lowest_sum(key_score(theta)))
+    base, shift = superblock << 8, visits.block_shift[v]
+    for x in range(visits.num_blocks[v]):
+        first = np.int64(visits.blocks[v, x]) << shift
+        end = first + (np.int64(1) << shift)
+        top = np.int32(0)
+        for d in range(np.uint64(first), np.uint64(end)):
+            top = max(top, acc[d])
+        if top < lowest:
+            continue
+        for d in range(first, min(end, num_docs - base)):
+            if acc[d] >= lowest:
+                key = make_key(np.float32(acc[d]), doc_rank[base + d])
+                if key > theta:
+                    keys[n] = key
+                    n += 1
+                    if n == len(keys):
+                        theta = keep_best(keys, n, k)
+                        n = k
+                        lowest = max(lowest, lowest_sum(key_score(theta)))
     return n, theta
 
 
@@ -63,14 +66,14 @@ def search(lists, weights, k, floor_score, alpha, budget, first_tier, geometry, 
     lists int32[n] distinct, with postings; weights int64[n] >= 1, such that every product of weight and impact is below
     2^24 and every sum below 2^31. -1 says that the query has too many lists for bounds in 16 bits.
 
-    Safe with alpha 1.0 and a budget of all superblocks. Else bounds are scaled by alpha, and at most ``budget`` superblocks
-    are scored, in about the order of their bounds; scores are whole in any case.
+    Safe with alpha 1.0 and a budget of all superblocks. Else bounds are scaled by alpha, and blocks are scored of at most
+    ``budget`` superblocks, in about the order of their bounds; scores are whole in any case.
 
     floor_score float32: documents that score less are left out, as if k of that score had been found; 0 leaves out none.
 
     first_tier: superblocks in the first tier. geometry int64[4]: documents, superblocks,
     block_shift, windows. ``index`` is :class:`.lists.Index`.
-    statistics int64[2] receives how many superblocks there are and how many were scored.
+    statistics int64[2] receives how many superblocks there are and of how many any block was scored.
     """
     num_docs, num_superblocks, block_shift = geometry[0], geometry[1], geometry[2]
     per_superblock = np.int64(256) >> block_shift
@@ -79,17 +82,17 @@ def search(lists, weights, k, floor_score, alpha, budget, first_tier, geometry, 
     if scale == 0.0:
         return -1
     query = order_lists(lists, weights, scaled, index, geometry[3])
-    num_listed = query.groups[8] - query.groups[4]
     block_bounds = np.empty((geometry[3] << 16) >> block_shift, np.uint16)
-    where = np.empty((geometry[3], max(num_listed, 1), SUPERBLOCKS_PER_WINDOW), np.uint32)
+    skips, marks = make_skips(query), make_marks(query, num_superblocks)
     bounds = np.empty(num_superblocks, np.uint16)
-    upper_bounds(query, geometry, index, block_bounds, where, bounds)
+    upper_bounds(query, geometry, index, block_bounds, skips, marks, bounds)
     counts = np.zeros(1024, np.int64)
     for s in range(num_superblocks):
         counts[bounds[s] >> 6] += 1
 
     keys = np.empty(k + max(16, k >> 1), np.uint64)
     acc = np.empty(256, np.int32)
+    found = make_found(len(lists))
     todo = np.empty(num_superblocks + 1, np.int32)
     visits = make_visits(len(lists))
     visited = np.empty(STEPS, np.int64)          # the superblock of each visit under way, or -1
@@ -101,7 +104,6 @@ def search(lists, weights, k, floor_score, alpha, budget, first_tier, geometry, 
         demand = lowest_bound(lowest, scale, alpha)
     ceiling = np.int64(65536)            # superblocks with bounds from here up were seen in earlier tiers
     wanted = min(first_tier, budget)
-    safe = alpha == 1.0
     begun = 0                            # superblocks whose visit has begun
     scored = 0
     while True:
@@ -127,14 +129,14 @@ def search(lists, weights, k, floor_score, alpha, budget, first_tier, geometry, 
                     visited[v] = s
                     begun += 1
             if visited[v] >= 0:
-                announce(visited[v], query, index, where)
-                if query.groups[1] > 0:            # what is skipped unsafely may not come in with a part of its score
-                    choose_blocks(block_bounds, visited[v], per_superblock, demand if safe else np.int64(-1), visits, v)
+                announce(visited[v], query, index, block_bounds, per_superblock, marks)
             step += 1
             if step >= 2:
                 before = (step - 2) & (STEPS - 1)
-                if visited[before] >= 0:
-                    locate(visited[before], query, index, block_shift, where, visits, before)
+                s = visited[before]
+                if s >= 0 and np.int64(bounds[s]) > demand:
+                    choose_blocks(block_bounds, s, block_shift, demand, visits, before)
+                    locate(s, query, index, skips, marks, visits, before)
             if step < 3:
                 continue
             v = (step - 3) & (STEPS - 1)
@@ -143,10 +145,10 @@ def search(lists, weights, k, floor_score, alpha, budget, first_tier, geometry, 
                 break
             if np.int64(bounds[s]) <= demand:
                 continue
-            score_superblock(s, query, index, block_shift, visits, v, acc)
+            score_superblock(s, query, index, visits, v, found, acc)
             scored += 1
             had = theta
-            n, theta = offer(acc, s << 8, num_docs, lowest, index.doc_rank, keys, n, k, theta)
+            n, theta = offer(acc, s, visits, v, num_docs, lowest, index.doc_rank, keys, n, k, theta)
             if theta != had:
                 lowest = max(np.int64(1), lowest_sum(key_score(theta)))
                 demand = lowest_bound(lowest, scale, alpha)

@@ -1,0 +1,50 @@
+"""A collection with posting lists of every kind, and its vectors as one matrix to compare with."""
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bmp_plugin.adapters.arrays import ArraySource
+
+NUM_DOCS = 150_000
+SHARES = (0.5, 0.28, 0.1, 0.07, 0.06, 0.04, 0.03, 0.02, 0.012, 0.008, 0.005, 0.004, 0.001, 0.0001, 0.00002)
+LARGEST_IMPACTS = (255, 255, 300, 100_000, 2_000, 255, 3, 255, 200, 40, 70_000, 2_000, 255, 256, 300_000)
+
+
+def make_impacts() -> NDArray[np.int64]:
+    """int64[documents, terms]: lists of every kind, some of whose documents come in runs."""
+    rng = np.random.default_rng(8)
+    dense = np.zeros((NUM_DOCS, len(SHARES)), np.int64)
+    for t, (share, largest) in enumerate(zip(SHARES, LARGEST_IMPACTS, strict=True)):
+        alone = rng.random(NUM_DOCS) < share / 2
+        in_runs = np.repeat(rng.random(NUM_DOCS // 6) < share / 2, 6)
+        present = alone | in_runs
+        present[-1] = present[65_535] = present[65_536] = True
+        dense[present, t] = np.minimum(rng.integers(1, largest, present.sum(), endpoint=True),
+                                       rng.integers(1, largest, present.sum(), endpoint=True))
+    return dense
+
+
+def source_of(impacts: NDArray[np.int64]) -> ArraySource:
+    docs, terms = np.nonzero(impacts)
+    ptr = np.concatenate([[0], np.cumsum(np.count_nonzero(impacts, axis=1))])
+    return ArraySource(ptr, terms.astype(np.uint16), impacts[docs, terms], [f"d{i}" for i in range(NUM_DOCS)],
+                       [f"t{t:02}" for t in range(len(SHARES))])
+
+
+def random_query(rng: np.random.Generator, size: int) -> dict[str, int]:
+    return {f"t{t:02}": int(rng.integers(1, 50)) for t in rng.permutation(len(SHARES))[:size]}
+
+
+def columns_of(arrays: Any, lists: NDArray[np.int32], impacts: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """The impacts, int64[documents], in each of a query's lists; those above 255 may be divided into two lists."""
+    columns = []
+    for x in lists.tolist():
+        if x >= len(SHARES):
+            term = np.flatnonzero(arrays["term_excess"] == x)[0]
+            columns.append(np.maximum(impacts[:, term] - 255, 0))
+        else:
+            columns.append(np.minimum(impacts[:, x], 255) if arrays["term_excess"][x] >= 0 else impacts[:, x])
+    return columns
