@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..kernels import kernel, leaf
 from .instructions import LANES, add_up, alike, weigh_lanes
-from .skips import BEFORE, SKIP_SHIFT, mark, note_skips, skips_of
+from .skips import APART, BEFORE, SKIP_SHIFT, mark, note_skips, skips_of
 
 Array = NDArray[Any]
 
@@ -110,9 +110,18 @@ def compare(chunk, n, block_shift, block, had):
 
 @leaf
 def scatter(acc, chunk, n, block_shift):
-    """Raise the bounds acc uint16[blocks of the window] by a chunk's n postings."""
-    start, shift = np.uint64(START), np.uint64(block_shift)
-    for i in range(start, start + np.uint64(n)):
+    """Raise the bounds acc uint16[blocks of the window] by a chunk's n postings.
+
+    Neighbours are often of one block, so those APART follow one another.
+    """
+    shift, apart, end = np.uint64(block_shift), np.uint64(APART), np.uint64(START) + np.uint64(n)
+    first = np.uint64(START)
+    while first + apart * apart <= end:
+        for x in range(first, first + apart):
+            for i in range(x, x + apart * apart, apart):
+                acc[np.uint64(chunk.docs[i]) >> shift] += chunk.rises[i]
+        first += apart * apart
+    for i in range(first, end):
         acc[np.uint64(chunk.docs[i]) >> shift] += chunk.rises[i]
 
 

@@ -17,6 +17,7 @@ SKIP_SHIFT = 4
 SKIP = 1 << SKIP_SHIFT
 BEFORE = 0xFFFF          # the document before a window's first, in 16 bits
 RARE_LISTS_A_WORD = 64   # as many as a number has bits
+APART = 8                # postings taken one after the other are so many apart: what was just stored is slow to load again
 
 
 @kernel
@@ -70,6 +71,12 @@ def make_marks(query, num_superblocks):
 def mark(marks, number, window, docs, first, last):
     """Mark the query's rare list of a number in the superblocks of its postings in a window, docs[first:last] uint16."""
     word, bit = number >> np.uint64(6), np.uint64(1) << (number & np.uint64(63))
-    base = window << np.uint64(8)
-    for j in range(np.uint64(first), np.uint64(last)):
-        marks[base + (np.uint64(docs[j]) >> np.uint64(8)), word] |= bit
+    base, eight, apart = window << np.uint64(8), np.uint64(8), np.uint64(APART)
+    j, end = np.uint64(first), np.uint64(last)
+    while j + apart * apart <= end:
+        for x in range(j, j + apart):
+            for i in range(x, x + apart * apart, apart):
+                marks[base + (np.uint64(docs[i]) >> eight), word] |= bit
+        j += apart * apart
+    for i in range(j, end):
+        marks[base + (np.uint64(docs[i]) >> eight), word] |= bit
