@@ -294,4 +294,4 @@ class BmpSearcher:
 
 def _first_tier(k: int) -> int:
     """Superblocks to score before the rest is looked at: enough for a threshold, few enough to be nearly all needed."""
-    return 4 + k // 64
+    return 4 + k // 16

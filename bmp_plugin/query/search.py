@@ -99,7 +99,7 @@ def search(lists, weights, k, floor_score, alpha, budget, first_tier, geometry, 
     n = 0
     theta = floor_key(floor_score)
     lowest = max(np.int64(1), lowest_sum(floor_score))     # the least sum that may enter
-    demand = np.int64(-1)                # a block whose bound is at or below this one cannot matter
+    demand = np.int64(0)                 # a block whose bound is at or below this one cannot matter: every posting adds 1
     if floor_score > np.float32(0.0):
         demand = lowest_bound(lowest, scale, alpha)
     ceiling = np.int64(65536)            # superblocks with bounds from here up were seen in earlier tiers
@@ -158,7 +158,7 @@ def search(lists, weights, k, floor_score, alpha, budget, first_tier, geometry, 
             lowest = max(np.int64(1), lowest_sum(key_score(theta)))
             demand = lowest_bound(lowest, scale, alpha)
         ceiling = floor
-        if ceiling <= demand + 1 or ceiling == 0 or begun >= budget or last_tier:
+        if ceiling <= demand + 1 or begun >= budget or last_tier:
             break
     statistics[0] = num_superblocks
     statistics[1] = scored

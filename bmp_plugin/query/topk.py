@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..kernels import kernel
-from .instructions import bits_of, float_of
+from .instructions import bits_of, float_of, touch
 
 RANK_MASK = np.uint64(0xFFFFFFFF)
 
@@ -83,6 +83,8 @@ def finish(keys, n, k, rank_doc, docs, scores):
         keep_best(keys, n, k)
         n = k
     best = np.sort(keys[:n])
+    for i in range(n):
+        touch(rank_doc, np.int64(key_rank(best[i])))
     for i in range(n):
         key = best[n - 1 - i]
         docs[i] = rank_doc[key_rank(key)]
