@@ -120,8 +120,10 @@ def _deleted(rng: Random, documents: list[Document]) -> list[str]:
         return []
     share = float(rng.choice([0.02, 0.3, 0.8]))
     gone = [docid for docid, _ in documents if rng.random() < share]
-    left = [docid for docid, vector in documents if vector and docid not in gone]
-    return gone if left else gone[1:]
+    indexed = [docid for docid, vector in documents if vector]
+    if set(indexed) <= set(gone):                   # the host opens no index without a document
+        gone.remove(indexed[0])
+    return gone
 
 
 def _question(rng: Random, tokens: list[str], tops: dict[str, int], num_docs: int) -> Question:
