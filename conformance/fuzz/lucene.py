@@ -84,6 +84,7 @@ class ReaderHere(PostingReader):
         self.header = json.loads(bytes(self._read().payload))
 
     def frames(self, command: bytes) -> Iterator[Frame]:
+        self._frames.close()
         self._frames = _answer(self.path, self._field, command)
         self._read()                                          # the header
         while (frame := self._read()).kind != _END:
