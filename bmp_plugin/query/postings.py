@@ -19,7 +19,7 @@ Array = NDArray[Any]
 
 FRACTION = 16            # fractional bits of the scaled weight of a list with impacts above 255
 FRACTION_OF_BYTES = 8    # the same for lists of smaller ones, whose scaled weights are below 2^16
-FEW = 64                 # postings of a rare list in a window for which a chunk is not worth its while
+FEW = 64                 # postings of a rare list in a window below which a chunk is not worth its while
 ROOM = 256               # postings a chunk, whole skips
 START = LANES            # where a chunk's own begin, behind some of the chunk before
 BEHIND = 3               # postings that may be in the block of the one after them, in blocks of at most 4 documents
