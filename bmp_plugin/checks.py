@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,23 +14,23 @@ from .query.prepare import LARGEST_WEIGHT
 Query = Mapping[str, float]
 
 
-def weights_of(query: Query) -> NDArray[np.int64]:
-    """A query's weights as integers, int64[tokens]; which may be out of range.
+def weights_of(queries: Sequence[Query]) -> NDArray[np.int64]:
+    """Queries' weights as integers, one query after the other, int64[tokens]; which may be out of range.
 
     Errors: ``ValueError`` for a weight that is no number.
     """
-    values = list(query.values())
+    values = [weight for query in queries for weight in query.values()]
     if set(map(type, values)) <= {int}:
         try:
             return np.array(values, np.int64)
         except OverflowError:
             pass                                       # refused below, by name
-    return np.array([java_int(token, weight) for token, weight in query.items()], np.int64)
+    return np.array([java_int(token, weight) for query in queries for token, weight in query.items()], np.int64)
 
 
 def checked_weights(query: Query) -> NDArray[np.int64]:
     """A query's weights as integers, int64[tokens]. Errors: ``ValueError`` as of :func:`java_int`."""
-    weights = weights_of(query)
+    weights = weights_of([query])
     if len(weights) and not 0 <= weights.min() <= weights.max() <= LARGEST_WEIGHT:
         weights = np.array([java_int(token, weight) for token, weight in query.items()], np.int64)
     return weights

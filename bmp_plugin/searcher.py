@@ -3,26 +3,24 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .checks import Query, check_docids, check_options, check_qids, java_int, kept_terms, weights_of
+from .checks import Query, check_docids, check_options, check_qids, checked_weights, java_int, kept_terms, weights_of
 from .explanation import Ahead, Explanation, Found, ahead, explained, find, impacts_of, left_out, positions_of, products_of
 from .hits import Hit, finish_hits
 from .index.index import BmpIndex
+from .parallel import in_turns
 from .quantize import quantize_query, scale_of
 from .query.batch import search_many
 from .query.exhaustive import add_terms
 from .query.lists import Index
-from .query.prepare import OUT_OF_RANGE, TOO_LARGE, prepare
+from .query.prepare import OUT_OF_RANGE, prepare
 
 Ranked = tuple[NDArray[np.int32], NDArray[np.float32]]
-
-QUERIES_A_TURN = 8           # queries a thread takes at a time: few enough to share the work evenly
 
 
 class _Terms(NamedTuple):
@@ -38,8 +36,6 @@ class _Terms(NamedTuple):
     lists : int32[l]
     list_weights : int64[l]
         The posting lists of the terms; none if products or sums do not fit the fast kernels.
-    small : bool
-        Whether they fit.
     """
 
     terms: NDArray[np.int32]
@@ -47,7 +43,6 @@ class _Terms(NamedTuple):
     zeros: NDArray[np.int32]
     lists: NDArray[np.int32]
     list_weights: NDArray[np.int64]
-    small: bool
 
 
 class BmpSearcher:
@@ -136,12 +131,7 @@ class BmpSearcher:
         """
         check_qids(len(queries), len(qids))
         check_options(k, threads, alpha, beta, budget)
-        turns = [queries[first:first + QUERIES_A_TURN] for first in range(0, len(queries), QUERIES_A_TURN)]
-        if threads == 1 or len(turns) == 1:
-            answers = [self._answer(turn, k, alpha, beta, budget) for turn in turns]
-        else:
-            with ThreadPoolExecutor(threads) as pool:
-                answers = list(pool.map(lambda turn: self._answer(turn, k, alpha, beta, budget), turns))
+        answers = in_turns(lambda turn: self._answer(queries[turn], k, alpha, beta, budget), len(queries), k, threads)
         return dict(zip(qids, itertools.chain.from_iterable(answers), strict=True))
 
     def score(self, query: Query, docids: Sequence[str]) -> NDArray[np.float32]:
@@ -188,9 +178,15 @@ class BmpSearcher:
                 budget: int | None) -> list[list[Hit]]:
         """One turn: queries to hits."""
         ranked, _ = self.rank(queries, k, alpha, beta, budget)
-        arrays = self.index.arrays
-        return [finish_hits(self.index.docids(docs), arrays["doc_number"][docs], scores, self._adjust, self.hit_type)
-                for docs, scores in ranked]
+        if not ranked:
+            return []
+        found = ranked[0][0] if len(ranked) == 1 else np.concatenate([docs for docs, _ in ranked])
+        docids, numbers = self.index.docids(found), self.index.arrays["doc_number"].take(found)
+        hits, end = [], 0
+        for _, scores in ranked:
+            start, end = end, end + len(scores)
+            hits.append(finish_hits(docids[start:end], numbers[start:end], scores, self._adjust, self.hit_type))
+        return hits
 
     def rank(self, queries: Sequence[Query], k: int, alpha: float = 1.0, beta: float = 1.0, budget: int | None = None,
              floors: NDArray[np.float32] | None = None) -> tuple[list[Ranked], NDArray[np.int64]]:
@@ -206,57 +202,54 @@ class BmpSearcher:
         int64[queries, 2]
             Superblocks that there are, and those of which any block was scored.
         """
-        encoded = [self._encode(query) for query in queries]
-        nothing = np.empty(0, np.int32), np.empty(0, np.float32)
-        if self.index.num_docs == 0 or not encoded:
-            return [nothing for _ in queries], np.zeros((len(encoded), 2), np.int64)
+        n = len(queries)
+        if self.index.num_docs == 0 or n == 0:
+            for query in queries:
+                checked_weights(self._scaled(query))
+            return [(np.empty(0, np.int32), np.empty(0, np.float32))] * n, np.zeros((n, 2), np.int64)
         k = min(int(k), self.index.num_docs)
-        n = len(encoded)
-        starts = np.array([0, *itertools.accumulate(len(query.lists) for query in encoded)], np.int64)
-        lists, weights = encoded[0].lists, encoded[0].list_weights
-        if n > 1:
-            lists = np.concatenate([query.lists for query in encoded])
-            weights = np.concatenate([query.list_weights for query in encoded])
-        whole = budget is None
-        budget = self.index.geometry.num_superblocks if budget is None else budget
+        starts, ids, values = self._tokens(queries)
+        most = self.index.geometry.num_superblocks if budget is None else int(budget)
         docs = np.empty((n, k), np.int32)
         scores = np.empty((n, k), np.float32)
-        found = np.zeros(n, np.int64)
+        outcomes = np.zeros((n, 4), np.int64)
         floors = np.zeros(n, np.float32) if floors is None else np.array(floors, np.float32)
-        statistics = np.zeros((n, 2), np.int64)
-        search_many(starts, lists, weights, k, floors, float(alpha), float(beta), int(budget), _first_tier(k), self._geometry,
-                    self._arrays, docs, scores, found, statistics)
-        return [self._complete(encoded[q], k, docs[q], scores[q], int(found[q]), whole and not floors[q])
-                for q in range(n)], statistics
-
-    def _complete(self, query: _Terms, k: int, docs: NDArray[np.int32], scores: NDArray[np.float32], found: int,
-                  whole: bool) -> Ranked:
-        if found < 0 or not query.small:
-            return self._exhaustive(query, k)
-        if found < k and len(query.zeros) and whole:         # else documents may be missing that score more than 0
-            return self._with_zeros(query, k, docs[:found], scores[:found])
-        return docs[:found], scores[:found]
+        search_many(starts, ids, values, self._keeps(), self._term_max, self._excess, k, floors, float(alpha), float(beta),
+                    most, _first_tier(k), self._geometry, self._arrays, docs, scores, outcomes)
+        ranked = []
+        for q, (found, zeros, _, _) in enumerate(outcomes.tolist()):
+            if found < 0:
+                ranked.append(self._exhaustive(self._encode(queries[q]), k))
+            elif found < k and zeros and budget is None and not floors[q]:   # else some may be missing that score above 0
+                ranked.append(self._with_zeros(self._encode(queries[q]), k, docs[q, :found], scores[q, :found]))
+            else:
+                ranked.append((docs[q, :found], scores[q, :found]))
+        return ranked, outcomes[:, 2:]
 
     def _scaled(self, query: Query) -> Query:
         """The query with the documents' scale, where they have one."""
         return query if self._scale is None else quantize_query(query, self._scale)
 
+    def _tokens(self, queries: Sequence[Query]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Queries' tokens one after the other: int64[queries + 1], where each begins; their terms, or -1; their weights."""
+        if self._scale is not None:
+            queries = [self._scaled(query) for query in queries]
+        ids = self.index.term_ids([token for query in queries for token in query])
+        starts = np.array([0, *itertools.accumulate(map(len, queries))], np.int64)
+        return starts, np.array(ids, np.int64), weights_of(queries)
+
     def _encode(self, query: Query) -> _Terms:
-        query = self._scaled(query)
-        ids = np.array(self.index.term_ids(query), np.int64)
-        values = weights_of(query)
+        _, ids, values = self._tokens([query])
         n = len(values)
         terms, zeros, lists = np.empty(n, np.int32), np.empty(n, np.int32), np.empty(2 * n, np.int32)
         weights, list_weights = np.empty(n, np.int64), np.empty(2 * n, np.int64)
         num_terms, num_zeros, num_lists = prepare(ids, values, self._keeps(), self._term_max, self._excess, terms, weights,
                                                   zeros, lists, list_weights)
         if num_lists == OUT_OF_RANGE:
-            for token, weight in query.items():
+            for token, weight in self._scaled(query).items():
                 java_int(token, weight)
-        small = num_lists != TOO_LARGE
-        num_lists = num_lists if small else 0
-        return _Terms(terms[:num_terms], weights[:num_terms], zeros[:num_zeros], lists[:num_lists], list_weights[:num_lists],
-                      small)
+        num_lists = max(num_lists, 0)
+        return _Terms(terms[:num_terms], weights[:num_terms], zeros[:num_zeros], lists[:num_lists], list_weights[:num_lists])
 
     def _keeps(self) -> NDArray[np.bool_]:
         """Whether min_idf, which may be assigned, keeps each term: bool[num_terms]."""

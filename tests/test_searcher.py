@@ -65,6 +65,35 @@ def test_bad_batches(searcher):
         searcher.batch_search([{"x": 1}], ["1"], threads=0)
 
 
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_a_batch_is_its_queries_one_by_one(searcher, threads):
+    """Of any kind: with nothing to find, with tokens of weight 0, too large for the fast kernels, with numpy's numbers."""
+    kinds = [{"x": 2, "z": 1}, {}, {"unknown": 1}, {"x": 0, "y": 3}, {"x": 2**31 - 1, "z": 2**31 - 1}, {"x": 0},
+             {"z": np.float32(1.5)}, {"y": 2**31 - 1, "unknown": 0}]
+    queries = [kinds[i % len(kinds)] for i in range(150)]
+    for n in (1, 2, 9, 150):
+        for k in (1, 3, 40_000):                           # more hits than a turn has, so one query a turn
+            answers = searcher.batch_search(queries[:n], [str(i) for i in range(n)], k, threads=threads)
+            assert list(answers) == [str(i) for i in range(n)]
+            for i in range(n):
+                assert found(answers[str(i)]) == found(searcher.search(queries[i], k)), (n, k, i)
+
+
+def test_a_bad_weight_among_a_batch_is_named(searcher):
+    for weight in (-1, 2**31, 2**63, 2**70, float("nan"), "3"):
+        with pytest.raises(ValueError, match="token 'y'"):
+            searcher.batch_search([{"x": 1}, {"z": 2, "y": weight}, {}], ["1", "2", "3"], threads=2)
+
+
+def test_docids_with_newlines(tmp_path):
+    docids = ["a\nb", "\n", "", "ö\n", "c"]
+    source = ArraySource(np.array([0, 1, 2, 3, 4, 5, 5]), np.zeros(5, np.int64), np.arange(1, 6), [*docids, "without x"], ["x"])
+    index = BmpIndex.build(source, tmp_path / "i.bmp", progress=False)
+    assert [hit.docid for hit in BmpSearcher(index).search({"x": 1})] == docids[::-1]
+    assert index.docids(np.array([4, 3, 1], np.int32)) == ["c", "ö\n", "\n"]
+    assert index.docids(np.array([], np.int32)) == []
+
+
 def test_the_last_of_queries_with_one_qid_counts(searcher):
     runs = searcher.batch_search([{"x": 1}, {"z": 1}], ["q", "q"])
     assert {qid: found(hits) for qid, hits in runs.items()} == {"q": [("ö", 300.0, 2)]}

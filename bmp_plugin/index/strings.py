@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from ..kernels import kernel
 
+NEWLINE = 10
+
 
 def gather(raw: NDArray[np.uint8], starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.uint8]:
     """The slices raw[starts[i]:ends[i]], one after the other."""
@@ -36,12 +38,16 @@ def measure_strings(ends, numbers, bounds):
 
 
 @kernel
-def copy_strings(raw, ends, numbers, bounds, out):
-    """The strings ``numbers`` into out uint8, as :func:`measure_strings` says."""
+def copy_strings(raw, ends, numbers, bounds, out, between):
+    """The strings ``numbers`` into out uint8, as :func:`measure_strings` says; a newline after each if ``between``."""
     for i in range(len(numbers)):
         start = ends[numbers[i] - 1] if numbers[i] > 0 else np.int64(0)
-        for j in range(bounds[i + 1] - bounds[i]):
-            out[bounds[i] + j] = raw[start + j]
+        size = bounds[i + 1] - bounds[i]
+        at = bounds[i] + (i if between else 0)
+        for j in range(size):
+            out[at + j] = raw[start + j]
+        if between:
+            out[at + size] = NEWLINE
 
 
 def select(raw: NDArray[np.uint8], ends: NDArray[np.int64],
@@ -50,19 +56,24 @@ def select(raw: NDArray[np.uint8], ends: NDArray[np.int64],
 
     Returns them likewise, and int64[n + 1]: where each begins, and the last one ends.
     """
-    bounds = np.empty(len(numbers) + 1, np.int64)
-    measure_strings(ends, numbers, bounds)
-    out = np.empty(bounds[-1], np.uint8)
-    copy_strings(raw, ends, numbers, bounds, out)
-    return out, bounds
+    return _copy(raw, ends, numbers, False)
 
 
 def decode(raw: NDArray[np.uint8], ends: NDArray[np.int64], numbers: NDArray[np.int32]) -> list[str]:
     """The same of strings in UTF-8, decoded."""
-    out, bounds = select(raw, ends, numbers)
-    data = out.tobytes()
-    limits = bounds.tolist()
-    if data.isascii():                          # decoded at once, bytes and characters count alike
-        text = data.decode("ascii")
-        return [text[lo:hi] for lo, hi in pairwise(limits)]
-    return [data[lo:hi].decode("utf-8") for lo, hi in pairwise(limits)]
+    lines, bounds = _copy(raw, ends, numbers, True)
+    found = lines.tobytes().decode("utf-8").split("\n")           # three times as fast as one slice a string
+    found.pop()
+    if len(found) != len(numbers):                                # some have newlines
+        data = select(raw, ends, numbers)[0].tobytes()
+        found = [data[lo:hi].decode("utf-8") for lo, hi in pairwise(bounds.tolist())]
+    return found
+
+
+def _copy(raw: NDArray[np.uint8], ends: NDArray[np.int64], numbers: NDArray[np.int32],
+          between: bool) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    bounds = np.empty(len(numbers) + 1, np.int64)
+    measure_strings(ends, numbers, bounds)
+    out = np.empty(bounds[-1] + (len(numbers) if between else 0), np.uint8)
+    copy_strings(raw, ends, numbers, bounds, out, between)
+    return out, bounds

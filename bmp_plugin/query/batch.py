@@ -6,6 +6,7 @@ import math
 import numpy as np
 
 from ..kernels import kernel
+from .prepare import prepare
 from .two_steps import search_in_two_steps
 
 
@@ -32,18 +33,25 @@ def adjust_ties(scores, n):
 
 
 @kernel
-def search_many(starts, lists, weights, k, floors, alpha, beta, budget, first_tier, geometry, index, docs, scores, found,
-                statistics):
-    """Several queries; query q has lists[starts[q]:starts[q + 1]], weights alike, and floors[q].
+def search_many(starts, ids, values, kept, term_max, excess, k, floors, alpha, beta, budget, first_tier, geometry, index, docs,
+                scores, outcomes):
+    """Several queries; query q has the tokens starts[q] to starts[q + 1] of ids and values, and floors[q].
 
-    Results go to docs int32[queries, >= k], scores float32[queries, >= k] and found int64[queries], which is -1 for a
-    query that needs the exhaustive way; statistics int64[queries, 2]. See
-    :func:`.two_steps.search_in_two_steps` for the others.
+    Tokens are as :func:`.prepare.prepare` takes them. Results go to docs int32[queries, >= k], scores
+    float32[queries, >= k] and outcomes int64[queries, 4]: how many documents were found, or a number below 0 for a query
+    that needs the exhaustive way, or is refused by it; how many of its terms weigh 0; the statistics of
+    :func:`.two_steps.search_in_two_steps`, which see for the others.
     """
+    longest = np.int64(0)
+    for q in range(len(starts) - 1):
+        longest = max(longest, starts[q + 1] - starts[q])
+    terms, zeros, lists = np.empty(longest, np.int32), np.empty(longest, np.int32), np.empty(2 * longest, np.int32)
+    weights, list_weights = np.empty(longest, np.int64), np.empty(2 * longest, np.int64)
     for q in range(len(starts) - 1):
         lo, hi = starts[q], starts[q + 1]
-        if lo == hi:
-            found[q] = 0
-            continue
-        found[q] = search_in_two_steps(lists[lo:hi], weights[lo:hi], k, floors[q], alpha, beta, budget, first_tier, geometry,
-                                       index, docs[q], scores[q], statistics[q])
+        _, outcomes[q, 1], n = prepare(ids[lo:hi], values[lo:hi], kept, term_max, excess, terms, weights, zeros, lists,
+                                       list_weights)
+        if n > 0:
+            n = search_in_two_steps(lists[:n], list_weights[:n], k, floors[q], alpha, beta, budget, first_tier, geometry,
+                                    index, docs[q], scores[q], outcomes[q, 2:])
+        outcomes[q, 0] = n

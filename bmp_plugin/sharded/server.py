@@ -2,14 +2,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..explanation import Ahead, Found
-from ..searcher import QUERIES_A_TURN, BmpSearcher, Ranked
+from ..parallel import in_turns
+from ..searcher import BmpSearcher, Ranked
 from .index import open_shard
 from .manifest import ShardEntry
 
@@ -118,14 +118,9 @@ class ShardServer:
     def answer(self, question: Question) -> Answers:
         """Search the question's queries."""
         searcher = self._opened()
-        n = len(question.queries)
-        size = QUERIES_A_TURN if question.threads > 1 else max(n, 1)
-        turns = [slice(first, first + size) for first in range(0, n, size)]
-        if len(turns) == 1:
-            parts = [_rank(searcher, question, turns[0])]
-        else:
-            with ThreadPoolExecutor(question.threads) as pool:
-                parts = list(pool.map(lambda turn: _rank(searcher, question, turn), turns))
+        parts = in_turns(lambda turn: searcher.rank(question.queries[turn], question.k, question.alpha, question.beta,
+                                                    question.budget, question.floors[turn]),
+                         len(question.queries), question.k, question.threads)
         return self._answers([query for ranked, _ in parts for query in ranked], np.concatenate([work for _, work in parts]))
 
     def score(self, query: Mapping[str, int], docids: Sequence[str]) -> NDArray[np.float32]:
@@ -157,8 +152,3 @@ class ShardServer:
 
     def close(self) -> None:
         """Nothing to free: the maps go with the index."""
-
-
-def _rank(searcher: BmpSearcher, question: Question, turn: slice) -> tuple[list[Ranked], NDArray[np.int64]]:
-    return searcher.rank(question.queries[turn], question.k, question.alpha, question.beta, question.budget,
-                         question.floors[turn])
