@@ -15,6 +15,7 @@ from .hits import Hit, finish_hits
 from .index.index import BmpIndex
 from .parallel import in_turns
 from .quantize import quantize_query, scale_of
+from .query.addresses import addresses_of
 from .query.batch import search_many
 from .query.exhaustive import add_terms
 from .query.lists import Index
@@ -69,6 +70,7 @@ class BmpSearcher:
         self._adjust: bool = source["ties_by_docid"]
         self._scale = scale_of(source["details"])              # of the weights that the documents had
         self._arrays = Index(*(self.index.arrays[name] for name in Index._fields))
+        self._addresses = addresses_of(self._arrays)
         self._excess = excess = self.index.arrays["term_excess"]
         largest = self.index.arrays["list_max"].astype(np.int64)
         self._term_max = largest[:len(excess)] + np.where(excess < 0, 0, largest[excess])
@@ -215,7 +217,7 @@ class BmpSearcher:
         outcomes = np.zeros((n, 4), np.int64)
         floors = np.zeros(n, np.float32) if floors is None else np.array(floors, np.float32)
         search_many(starts, ids, values, self._keeps(), self._term_max, self._excess, k, floors, float(alpha), float(beta),
-                    most, _first_tier(k), self._geometry, self._arrays, docs, scores, outcomes)
+                    most, _first_tier(k), self._geometry, self._addresses, docs, scores, outcomes)
         ranked = []
         for q, (found, zeros, _, _) in enumerate(outcomes.tolist()):
             if found < 0:

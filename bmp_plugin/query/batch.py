@@ -6,6 +6,7 @@ import math
 import numpy as np
 
 from ..kernels import kernel
+from .addresses import index_at
 from .prepare import prepare
 from .two_steps import search_in_two_steps
 
@@ -33,15 +34,16 @@ def adjust_ties(scores, n):
 
 
 @kernel
-def search_many(starts, ids, values, kept, term_max, excess, k, floors, alpha, beta, budget, first_tier, geometry, index, docs,
-                scores, outcomes):
+def search_many(starts, ids, values, kept, term_max, excess, k, floors, alpha, beta, budget, first_tier, geometry, addresses,
+                docs, scores, outcomes):
     """Several queries; query q has the tokens starts[q] to starts[q + 1] of ids and values, and floors[q].
 
     Tokens are as :func:`.prepare.prepare` takes them. Results go to docs int32[queries, >= k], scores
     float32[queries, >= k] and outcomes int64[queries, 4]: how many documents were found, or a number below 0 for a query
     that needs the exhaustive way, or is refused by it; how many of its terms weigh 0; the statistics of
-    :func:`.two_steps.search_in_two_steps`, which see for the others.
+    :func:`.two_steps.search_in_two_steps`, which see for the others. The index is where :func:`.addresses.addresses_of` says.
     """
+    index = index_at(addresses)
     longest = np.int64(0)
     for q in range(len(starts) - 1):
         longest = max(longest, starts[q + 1] - starts[q])
