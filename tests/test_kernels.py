@@ -134,7 +134,7 @@ CHECKED = """
 import numpy as np
 from bmp_plugin.kernels import cache_folder, kernel, leaf
 from bmp_plugin.index.strings import copy_slices
-from bmp_plugin.query.instructions import add_up, below, in_blocks, weigh_lanes
+from bmp_plugin.query.instructions import BEHIND, add_up, below, in_blocks, raise_lanes, weigh_lanes
 
 @leaf
 def get(values, i):
@@ -147,6 +147,10 @@ def put(values, i, j):
 @leaf
 def weigh(out, at, impacts, first):
     weigh_lanes(out, at, impacts, first, np.uint16(3))
+
+@leaf
+def rise(out, at, values, first):
+    raise_lanes(out, at, values, first, values, first, np.uint16(0xFFFC))
 
 @leaf
 def add(out, at, gaps, first):
@@ -182,6 +186,10 @@ for function, lanes in ((weigh, 32), (add, 16)):
     assert not refused(function, wide, np.uint64(end), narrow, np.uint64(end)), function
     for at, first in ((end + 1, 0), (0, end + 1), (last, 0), (0, last)):
         assert refused(function, wide, np.uint64(at), narrow, np.uint64(first)), (function, at, first)
+for at, first in ((32, BEHIND), (0, 32)):
+    assert not refused(rise, wide, np.uint64(at), wide, np.uint64(first)), (at, first)
+for at, first in ((33, BEHIND), (0, BEHIND - 1), (0, 33), (last, BEHIND), (0, last)):
+    assert refused(rise, wide, np.uint64(at), wide, np.uint64(first)), (at, first)
 zeros = np.zeros(64, np.uint16)
 for function, values, lanes in ((look, zeros, 32), (find, zeros, 16), (find_narrow, narrow, 32)):
     assert function(values, np.uint64(64 - lanes)) == 2**lanes - 1, function

@@ -10,6 +10,7 @@ from bmp_plugin import BmpIndex
 from bmp_plugin.index.layout import BLOCK_SIZES, DENSE, FREQUENT, GAPS, RARE
 from bmp_plugin.query.bounds import LARGEST, scale_weights, upper_bounds
 from bmp_plugin.query.lists import order_lists
+from bmp_plugin.query.postings import BEHIND, ROOM, START, compare_in_small_blocks, make_chunk
 from bmp_plugin.query.skips import SKIP, make_marks, make_skips, passed, skips_of
 from bmp_plugin.searcher import BmpSearcher
 
@@ -101,3 +102,23 @@ def test_skips_are_passed_wherever_they_end(n):
             skips[7:7 + n] = ends
             looked_for = np.unique(np.concatenate([[0, 65_535], rng.integers(0, 65_536, 50), ends[:50], ends[-50:]]))
             assert [passed(skips, 7, n, doc) for doc in looked_for.tolist()] == np.searchsorted(ends, looked_for).tolist()
+
+
+@pytest.mark.parametrize("block_shift", [0, 1, 2])
+def test_postings_of_one_block_raise_it_by_the_largest(block_shift):
+    """Side by side as one after the other, where blocks begin and end anywhere among them."""
+    rng = np.random.default_rng(block_shift)
+    start, n = START, ROOM
+    for share in (0.1, 0.5, 0.9):
+        docs = np.flatnonzero(rng.random(65_536) < share)[-(BEHIND + n):]
+        chunk = make_chunk()
+        chunk.docs[start - BEHIND:start + n] = docs
+        chunk.parts[start - BEHIND:start + n] = rng.choice([1, 2, 500, 65_535], BEHIND + n)
+        compare_in_small_blocks(chunk, n, block_shift)
+        most = {}
+        for i in range(start - BEHIND, start + n):
+            block, part = int(chunk.docs[i]) >> block_shift, int(chunk.parts[i])
+            had = most.get(block, 0)
+            most[block] = max(had, part)
+            if i >= start:
+                assert chunk.rises[i] == most[block] - had, i

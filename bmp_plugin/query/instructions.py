@@ -11,6 +11,7 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 LANES = 32               # values that instructions for many take at once
+BEHIND = 3               # postings that may be in the block of the one after them, in blocks of at most 4 documents
 
 
 @intrinsic
@@ -45,10 +46,12 @@ def add_product(typing_context: Any, total: Any, a: Any, b: Any) -> Any:
     return types.uint16(types.uint16, types.uint16, types.uint16), generate
 
 
-def _vector(context: Any, builder: Any, signature: Any, arguments: Any, which: int, bits: int, lanes: int) -> Any:
-    """A pointer to ``lanes`` elements of ``bits`` bits: argument ``which`` is the array, the one after it where they begin."""
+def _vector(context: Any, builder: Any, signature: Any, arguments: Any, which: int, bits: int, lanes: int,
+            before: int = 0) -> Any:
+    """A pointer to ``lanes`` elements of ``bits`` bits: argument ``which`` is the array, the one after it where they begin,
+    or rather ``before`` elements before it."""
     array = context.make_array(signature.args[which])(context, builder, arguments[which])
-    first = arguments[which + 1]
+    first = builder.sub(arguments[which + 1], ir.Constant(ir.IntType(64), before))
     if context.enable_boundscheck:
         [size] = cgutils.unpack_tuple(builder, array.shape, 1)
         for index in (first, builder.add(first, ir.Constant(first.type, lanes - 1))):
@@ -86,12 +89,33 @@ def weigh_lanes(typing_context: Any, out: Any, at: Any, impacts: Any, first: Any
 
 
 @intrinsic
-def alike(typing_context: Any, a: Any, b: Any, size: Any) -> Any:
-    """Whether two uint16 are the same but for the lower bits, given as a power of two above them."""
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.icmp_unsigned("<", builder.xor(arguments[0], arguments[1]), arguments[2])
+def raise_lanes(typing_context: Any, rises: Any, at: Any, docs: Any, docs_at: Any, parts: Any, parts_at: Any,
+                upper: Any) -> Any:
+    """By how much each of LANES postings raises its block, the BEHIND before it having done so: into rises[at + i].
 
-    return types.boolean(types.uint16, types.uint16, types.uint16), generate
+    rises, docs and parts uint16, the indices uint64; upper uint16 has the bits above those within a block. A posting's part
+    counts as far as it is above those of its block before it. Compilers find this only for some processors.
+    """
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        narrow = ir.VectorType(ir.IntType(16), LANES)
+        zeros = ir.Constant(narrow, [0] * LANES)
+        upper_bits = _everywhere(builder, arguments[6], LANES)
+
+        def load(which: int, before: int) -> Any:
+            return builder.load(_vector(context, builder, signature, arguments, which, 16, LANES, before), align=2)
+
+        def larger(a: Any, b: Any) -> Any:
+            return builder.select(builder.icmp_unsigned(">", a, b), a, b)
+
+        doc, had = load(2, 0), zeros
+        for before in range(1, BEHIND + 1):
+            apart = builder.and_(builder.xor(doc, load(2, before)), upper_bits)
+            had = larger(had, builder.select(builder.icmp_unsigned("==", apart, zeros), load(4, before), zeros))
+        rise = builder.sub(larger(load(4, 0), had), had)
+        builder.store(rise, _vector(context, builder, signature, arguments, 0, 16, LANES), align=2)
+        return context.get_dummy_value()
+
+    return types.void(rises, types.uint64, docs, types.uint64, parts, types.uint64, types.uint16), generate
 
 
 @intrinsic

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..kernels import kernel, leaf
-from .instructions import LANES, add_up, alike, weigh_lanes
+from .instructions import BEHIND, LANES, add_up, raise_lanes, weigh_lanes
 from .skips import APART, BEFORE, SKIP_SHIFT, mark, note_skips, skips_of
 
 Array = NDArray[Any]
@@ -22,7 +22,6 @@ FRACTION_OF_BYTES = 8    # the same for lists of smaller ones, whose scaled weig
 FEW = 64                 # postings of a rare list in a window below which a chunk is not worth its while
 ROOM = 256               # postings a chunk, whole skips
 START = LANES            # where a chunk's own begin, behind some of the chunk before
-BEHIND = 3               # postings that may be in the block of the one after them, in blocks of at most 4 documents
 
 
 class Chunk(NamedTuple):
@@ -82,17 +81,9 @@ def weigh(chunk, impacts, first, n, weight):
 @leaf
 def compare_in_small_blocks(chunk, n, block_shift):
     """By how much each of n postings raises its block, for blocks of at most 4 documents: BEHIND before it may be there."""
-    start, size = np.uint64(START), np.uint16(1 << block_shift)
-    nothing = np.uint16(0)
-    for j in range(start, start + np.uint64(n), np.uint64(LANES)):
-        for q in range(np.uint64(LANES)):
-            i = j + q
-            doc = chunk.docs[i]
-            a = chunk.parts[i - np.uint64(1)] if alike(doc, chunk.docs[i - np.uint64(1)], size) else nothing
-            b = chunk.parts[i - np.uint64(2)] if alike(doc, chunk.docs[i - np.uint64(2)], size) else nothing
-            c = chunk.parts[i - np.uint64(3)] if alike(doc, chunk.docs[i - np.uint64(3)], size) else nothing
-            had = max(max(a, b), c)
-            chunk.rises[i] = max(chunk.parts[i], had) - had
+    start, upper = np.uint64(START), np.uint16(0xFFFF << block_shift & 0xFFFF)
+    for i in range(start, start + np.uint64(n), np.uint64(LANES)):
+        raise_lanes(chunk.rises, i, chunk.docs, i, chunk.parts, i, upper)
 
 
 @leaf
