@@ -17,10 +17,11 @@ def arrays(tmp_path_factory):
 
 @numba.njit
 def measure(array, out):
-    """Its shape, and the sum of its values, each times its place, modulo 2^64."""
+    """Its shape, how far apart its rows and its values are, and the sum of its values, each times its place, modulo 2^64."""
     out[0], out[1] = array.shape[0], array.shape[array.ndim - 1]
+    out[2], out[3] = array.strides[0], array.strides[array.ndim - 1]
     for place, value in enumerate(array.flat):
-        out[2] += np.int64(value) * (place + 1)
+        out[4] += np.int64(value) * (place + 1)
 
 
 @pytest.mark.parametrize("number", range(len(Index._fields)), ids=Index._fields)
@@ -29,11 +30,12 @@ def test_every_array_is_found(arrays, number):
     def measure_it(addresses, out):
         measure(index_at(addresses)[number], out)
 
-    out = np.zeros(3, np.int64)
+    out = np.zeros(5, np.int64)
     measure_it(addresses_of(arrays), out)
     array = arrays[number]
     places = np.arange(1, array.size + 1).reshape(array.shape)
-    assert out.tolist() == [array.shape[0], array.shape[-1], int((array.astype(np.int64) * places).sum())]
+    total = int((array.astype(np.int64) * places).sum())
+    assert out.tolist() == [array.shape[0], array.shape[-1], array.strides[0], array.strides[-1], total]
 
 
 @pytest.mark.parametrize("change", [lambda a: a.astype(np.int32), lambda a: a[None], lambda a: a[::2],

@@ -21,7 +21,7 @@ _KIND = types.NamedTuple([types.Array(numpy_support.from_dtype(np.dtype(spec.dty
 
 
 def addresses_of(index: Index) -> NDArray[np.int64]:
-    """Where the arrays of an index are: int64[arrays, WORDS], for :func:`index_at`, as long as they are.
+    """Where the arrays of an index are: int64[arrays, WORDS], for :func:`index_at`; whoever keeps it keeps the arrays, too.
 
     Errors: ``ValueError`` for an array that is not as the layout says: a kernel would take it for something else.
     """
