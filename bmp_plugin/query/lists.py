@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from ..index.layout import DENSE, FREQUENT, GAPS
 from ..kernels import kernel
+from .instructions import touch
 from .skips import SKIP_SHIFT
 
 NUM_GROUPS = 8      # dense, then frequent with impacts of 1, 2, 4 bytes, then gaps, then rare with 1, 2, 4
@@ -91,6 +92,20 @@ def order_lists(lists, weights, scaled, index, num_windows):
     """
     n = len(lists)
     groups = np.zeros(NUM_GROUPS + 1, np.int64)
+    for i in range(n):                                         # all that is asked for comes while the first is waited for
+        touch(index.list_kind, np.int64(lists[i]))
+        touch(index.list_width, np.int64(lists[i]))
+        touch(index.list_docs, np.int64(lists[i]))
+        touch(index.list_impacts, np.int64(lists[i]))
+        touch(index.list_entry, np.int64(lists[i]))
+        touch(index.list_entries, np.int64(lists[i]))
+    for i in range(n):
+        entry = np.int64(index.list_entry[lists[i]])
+        if index.list_kind[lists[i]] >= FREQUENT:
+            touch(index.window_start, entry * index.window_start.shape[1])
+        else:
+            touch(index.entry_window, entry)
+            touch(index.entry_start, entry)
     for i in range(n):
         groups[_group(index.list_kind[lists[i]], index.list_width[lists[i]]) + 1] += 1
     for g in range(NUM_GROUPS):
@@ -121,16 +136,22 @@ def order_lists(lists, weights, scaled, index, num_windows):
         if g == 0:
             continue
         if g < 4:
-            for w in range(num_windows):
-                first[w, i] = np.int64(index.window_start[row[i], w])
-                last[w, i] = np.int64(index.window_start[row[i], w + 1])
+            r, j = np.uint64(row[i]), np.uint64(i)
+            start = np.int64(index.window_start[r, np.uint64(0)])
+            for w in range(np.uint64(num_windows)):
+                first[w, j] = start
+                start = np.int64(index.window_start[r, w + np.uint64(1)])
+                last[w, j] = start
             continue
         postings[i] = np.int64(index.entry_start[row[i] + index.list_entries[t]])
-        for e in range(row[i], row[i] + index.list_entries[t]):
-            w = np.int64(index.entry_window[e])
-            if w < num_windows:                                # which the file may not keep to
-                first[w, i] = index.list_docs[t] + np.int64(index.entry_start[e])
-                last[w, i] = index.list_docs[t] + np.int64(index.entry_start[e + 1])
+        begin, j = docs[i], np.uint64(i)
+        start = begin + np.int64(index.entry_start[row[i]])
+        for e in range(np.uint64(row[i]), np.uint64(row[i]) + np.uint64(index.list_entries[t])):
+            w, end = np.uint64(index.entry_window[e]), begin + np.int64(index.entry_start[e + np.uint64(1)])
+            if w < np.uint64(num_windows):                     # which the file may not keep to
+                first[w, j] = start
+                last[w, j] = end
+            start = end
     skip = np.zeros(n + 1, np.int64)
     for i in range(n):
         skip[i + 1] = skip[i] + (postings[i] >> SKIP_SHIFT)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..kernels import kernel, leaf
-from .instructions import BEHIND, LANES, add_up, raise_lanes, weigh_lanes
+from .instructions import BEHIND, LANES, add_up, raise_lanes, touch, weigh_lanes
 from .skips import APART, BEFORE, SKIP_SHIFT, mark, note_skips, skips_of
 
 Array = NDArray[Any]
@@ -21,6 +21,8 @@ FRACTION = 16            # fractional bits of the scaled weight of a list with i
 FRACTION_OF_BYTES = 8    # the same for lists of smaller ones, whose scaled weights are below 2^16
 FEW = 64                 # postings of a rare list in a window below which a chunk is not worth its while
 ROOM = 256               # postings a chunk, whole skips
+FETCHED = 256            # postings that are asked for before their list's turn
+CACHE_LINE = 64
 START = LANES            # where a chunk's own begin, behind some of the chunk before
 
 
@@ -176,12 +178,29 @@ def add_rare(acc, docs, impacts, first, last, to_impacts, block_shift, weight, f
 
 
 @leaf
+def fetch(window, i, query, index):
+    """Ask for the first postings of list i in a window: the processor guesses what comes after them, but not where they are."""
+    groups = query.groups
+    lo, hi = query.first[window, i], query.last[window, i]
+    if i < np.uint64(groups[5]):
+        for line in range(lo, min(hi, lo + FETCHED), CACHE_LINE):
+            touch(index.gaps, line)
+            touch(index.impacts8, line + query.to_impacts[i])
+    elif i < np.uint64(groups[6]):
+        for line in range(lo, min(hi, lo + FETCHED), CACHE_LINE):
+            touch(index.rare_docs, line)
+            touch(index.impacts8, line + query.to_impacts[i])
+
+
+@leaf
 def add_postings(window, query, index, block_shift, acc, skips, marks, chunk):
     """Add the rare lists and those of gaps to a window's acc uint16[blocks]; note their skips, and the rare ones' marks."""
     groups = query.groups
     w, end_of_gaps, end_of_8 = np.uint64(window), np.uint64(groups[5]), np.uint64(groups[6])
     for i in range(np.uint64(groups[4]), np.uint64(groups[8])):
         lo, hi, to, weight = query.first[w, i], query.last[w, i], query.to_impacts[i], query.scaled[i]
+        if i + np.uint64(1) < np.uint64(groups[8]):
+            fetch(w, i + np.uint64(1), query, index)
         if lo == hi:
             continue
         skip = skips_of(query, i, lo)
