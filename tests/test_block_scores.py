@@ -47,7 +47,7 @@ def test_chosen_blocks(impacts, searcher):
         wanted = np.sort(rng.permutation(per_superblock)[:1 + number % min(12, per_superblock)])
         mine = np.zeros(len(bounds), np.uint16)            # bounds that leave the choice to this test
         mine[superblock * per_superblock + wanted] = rng.integers(8, 65_536, len(wanted))
-        visits, acc = make_visits(len(query.lists)), np.full(256, 12_345, np.int32)
+        visits, acc = make_visits(4, len(query.lists)), np.full(256, 12_345, np.int32)
         choose_blocks(mine, superblock, block_shift, 7, visits, 2)
         locate(superblock, ordered, arrays, skips, marks, visits, 2)
         score_superblock(superblock, ordered, arrays, visits, 2, make_found(len(query.lists)), acc)

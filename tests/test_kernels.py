@@ -191,7 +191,7 @@ for at, first in ((32, BEHIND), (0, 32)):
 for at, first in ((33, BEHIND), (0, BEHIND - 1), (0, 33), (last, BEHIND), (0, last)):
     assert refused(rise, wide, np.uint64(at), wide, np.uint64(first)), (at, first)
 zeros = np.zeros(64, np.uint16)
-for function, values, lanes in ((look, zeros, 32), (find, zeros, 16), (find_narrow, narrow, 32)):
+for function, values, lanes in ((look, zeros, 32), (find, zeros, 16), (find_narrow, narrow, 64)):
     assert function(values, np.uint64(64 - lanes)) == 2**lanes - 1, function
     assert refused(function, values, np.uint64(65 - lanes)) and refused(function, values, last), function
 raw, out = np.zeros(5, np.uint8), np.zeros(9, np.uint8)

@@ -146,11 +146,11 @@ def add_up(typing_context: Any, out: Any, at: Any, gaps: Any, first: Any, before
 def in_blocks(typing_context: Any, docs: Any, first: Any, upper: Any, blocks: Any) -> Any:
     """Which of the documents from docs[first] on are in one of four blocks: bit i of the uint64 is docs[first + i]'s.
 
-    For 256 bits of documents: 32 of uint8, 16 of uint16. ``first`` is uint64; upper, of the documents' type, has the bits
+    Of 64 documents of uint8, or 16 of uint16. ``first`` is uint64; upper, of the documents' type, has the bits
     above those within a block; blocks uint64 has the blocks' first documents, of that type, the first one lowest.
     """
     bits = docs.dtype.bitwidth
-    lanes = 256 // bits
+    lanes = 64 if bits == 8 else 16
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         found = builder.load(_vector(context, builder, signature, arguments, 0, bits, lanes), align=bits // 8)

@@ -16,7 +16,8 @@ from .skips import SKIP
 from .visit import WHOLE
 
 Array = NDArray[Any]
-BYTES = 32           # documents of frequent lists that are compared at once
+BYTES = 64           # documents of frequent lists that are compared at once, as many as a number has bits
+ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 
 
 class Found(NamedTuple):
@@ -53,14 +54,14 @@ def make_found(n):
 
 
 @leaf
-def add_dense(acc, rows, row, base, weight, visits, v):
-    """acc[d] += weight * rows[row, base + d] for the documents of visit v's blocks; 0 where a document lacks the term."""
-    r, b = np.uint64(row), np.uint64(base)
+def add_dense(acc, at, rows, row, base, weight, visits, v):
+    """acc[at + d] += weight * rows[row, base + d] for the documents of visit v's blocks; 0 where a document lacks the term."""
+    r, b, a = np.uint64(row), np.uint64(base), np.uint64(at)
     size = np.uint64(1) << np.uint64(visits.block_shift[v])
     for x in range(visits.num_blocks[v]):
         first = np.uint64(visits.blocks[v, x]) << np.uint64(visits.block_shift[v])
         for d in range(first, first + size):
-            acc[d] += np.int32(weight * np.int32(rows[r, b + d]))
+            acc[a + d] += np.int32(weight * np.int32(rows[r, b + d]))
 
 
 @leaf
@@ -112,7 +113,7 @@ def find_frequent(found, n, frequent, at, count, width, weight, blocks, more, ma
         else:
             bits = in_blocks_one_by_one(frequent, a + first, here, upper, blocks, 8)
             bits |= in_blocks_one_by_one(frequent, a + first, here, upper, more, 8)
-        found.bits[n] = bits & ((np.uint64(1) << here) - np.uint64(1))
+        found.bits[n] = bits & (ALL >> (np.uint64(BYTES) - here))
         found.docs[n] = a + first
         found.impacts[n] = a + c + first * np.uint64(width)
         found.weights[n] = weight
@@ -223,7 +224,7 @@ def score_superblock(superblock, query, index, visits, v, found, acc):
         for d in range(first, first + (np.uint64(1) << shift)):
             acc[d] = 0
     for i in range(groups[0], groups[1]):
-        add_dense(acc, index.dense_impacts, query.dense_row[i], superblock << 8, weights[i], visits, v)
+        add_dense(acc, 0, index.dense_impacts, query.dense_row[i], superblock << 8, weights[i], visits, v)
     if block_shift == WHOLE:
         for i in range(groups[1], groups[4]):
             add_frequent(acc, index.frequent, visits.at[v, i], visits.counts[v, i], query.width[i], weights[i])

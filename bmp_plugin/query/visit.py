@@ -23,29 +23,29 @@ WHOLE = 8           # the block_shift of a superblock
 
 
 class Visits(NamedTuple):
-    """Superblocks on their way, one a row; reused in turn.
+    """Superblocks on their way, one a row, of which there are STEPS, reused in turn; or a window's, see :mod:`.sweep`.
 
     Attributes
     ----------
-    blocks : uint8[STEPS, FEW]
+    blocks : uint8[rows, FEW]
         Numbers of the blocks that may matter, within the superblock, ascending.
-    num_blocks : int64[STEPS]
-    block_shift : int64[STEPS]
+    num_blocks : int64[rows]
+    block_shift : int64[rows]
         Of these blocks: the index's, or WHOLE.
-    packed8 : uint64[STEPS, 2]
-    packed16 : uint64[STEPS, 2]
+    packed8 : uint64[rows, 2]
+    packed16 : uint64[rows, 2]
         Their first documents in the superblock, and in the window, four a number, the first one lowest; the last one again
         where there are fewer.
-    at : int64[STEPS, n]
+    at : int64[rows, n]
         Frequent lists: first byte of the superblock's postings. Rare lists and those of gaps: the first posting of the
         first skip that may have any of the blocks.
-    counts : int64[STEPS, n]
+    counts : int64[rows, n]
         Frequent lists: postings in the superblock. Lists of gaps: the document before the first posting.
-    skips : int64[STEPS, n]
+    skips : int64[rows, n]
         Rare lists and those of gaps: how many skips may have some.
-    listed : int64[STEPS, n]
+    listed : int64[rows, n]
         The rare lists and those of gaps that may have postings in the blocks.
-    num_listed : int64[STEPS]
+    num_listed : int64[rows]
     """
 
     blocks: Array
@@ -61,12 +61,12 @@ class Visits(NamedTuple):
 
 
 @kernel
-def make_visits(n):
-    """Workspace for a query of n lists."""
-    return Visits(np.empty((STEPS, FEW), np.uint8), np.empty(STEPS, np.int64), np.empty(STEPS, np.int64),
-                  np.empty((STEPS, 2), np.uint64), np.empty((STEPS, 2), np.uint64), np.empty((STEPS, n), np.int64),
-                  np.empty((STEPS, n), np.int64), np.empty((STEPS, n), np.int64), np.empty((STEPS, n), np.int64),
-                  np.empty(STEPS, np.int64))
+def make_visits(rows, n):
+    """Workspace for so many superblocks and a query of n lists."""
+    return Visits(np.empty((rows, FEW), np.uint8), np.empty(rows, np.int64), np.empty(rows, np.int64),
+                  np.empty((rows, 2), np.uint64), np.empty((rows, 2), np.uint64), np.empty((rows, n), np.int64),
+                  np.empty((rows, n), np.int64), np.empty((rows, n), np.int64), np.empty((rows, n), np.int64),
+                  np.empty(rows, np.int64))
 
 
 @leaf
