@@ -58,6 +58,11 @@ def leaf(function: Function) -> Function:
     return cast(Function, compiled)
 
 
+def part(function: Function) -> Function:
+    """A part of the one kernel that calls it: compiled with that, and not by itself as well, which would take as long again."""
+    return cast(Function, numba.njit(function, inline="always"))
+
+
 @functools.cache
 def cache_folder() -> Path:
     """Where compiled kernels are kept."""

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from ..kernels import kernel
+from ..kernels import kernel, part
 from .rescore import rescore
 from .search import search
 from .topk import finish, make_key
@@ -34,7 +34,7 @@ def split(lists, weights, beta, list_max):
     return np.argsort(most, kind="mergesort"), max(1, min(n, math.ceil(1.0 / (1.0 / n + (1.0 - beta) / (TOKENS * beta)))))
 
 
-@kernel
+@part
 def search_in_two_steps(lists, weights, k, floor_score, alpha, beta, budget, first_tier, geometry, index, docs, scores,
                         statistics):
     """As :func:`.search.search`, which it is for beta = 1; else beta, above 0, says how much of the query comes first.
