@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..kernels import kernel, leaf
-from .instructions import in_blocks, lowest_bit, touch
+from .instructions import lowest_bit, touch
 from .postings import ROOM, START, Chunk, decode_docs, make_chunk
-from .scores import ALL, BYTES, add_dense, in_blocks_one_by_one, read_impact
+from .scores import BYTES, Found, add_dense, find_frequent, make_found, read_impact
 from .skips import BEFORE
 from .visit import WHOLE, Visits, choose_blocks, make_visits
 
@@ -44,10 +44,10 @@ class Sweep(NamedTuple):
         Where a frequent list's postings begin, of each superblock; of two lists in turn.
     counts : int64[2, SUPERBLOCKS]
         And how many these are.
-    bits, docs, impacts : uint64[m]
-        Those in chosen blocks, some in a row by one number: which of them, where the first one's document is, and its impact.
+    found : :class:`.scores.Found`
+        Those in chosen blocks.
     bases : uint64[m]
-        The superblock's first document in the window.
+        The first document in the window of the superblock where they are.
     """
 
     visits: Visits
@@ -57,20 +57,18 @@ class Sweep(NamedTuple):
     chunk: Chunk
     at: Array
     counts: Array
-    bits: Array
-    docs: Array
-    impacts: Array
+    found: Found
     bases: Array
 
 
 @kernel
 def make_sweep(block_shift):
     """Workspace for one query."""
-    m = SUPERBLOCKS * (256 // BYTES)
+    at_most = SUPERBLOCKS * (256 // BYTES)     # numbers of what is found; room of a list is for more than 16
     return Sweep(make_visits(SUPERBLOCKS, 0), np.empty(DOCUMENTS >> block_shift, np.uint8), np.empty(DOCUMENTS, np.int32),
                  np.empty(ROOM + 1, np.uint16), make_chunk(),
                  np.empty((2, SUPERBLOCKS), np.int64), np.empty((2, SUPERBLOCKS), np.int64),
-                 np.empty(m, np.uint64), np.empty(m, np.uint64), np.empty(m, np.uint64), np.empty(m, np.uint64))
+                 make_found(at_most // 16), np.empty(at_most, np.uint64))
 
 
 @leaf
@@ -184,9 +182,8 @@ def locate_frequent(sweep, turn, superblocks, first, end, query, i, index):
 @leaf
 def sweep_frequent(sweep, turn, superblocks, first, end, block_shift, query, i, index):
     """Add frequent list i, of impacts of 8 bits, where :func:`locate_frequent` found it."""
-    frequent, visits, weight = index.frequent, sweep.visits, query.weights[i]
-    upper, row_bytes = np.uint8(0xFF << block_shift & 0xFF), np.uint64(BYTES)
-    n = np.uint64(0)
+    frequent, visits, found, weight = index.frequent, sweep.visits, sweep.found, query.weights[i]
+    upper, n = np.uint8(0xFF << block_shift & 0xFF), np.uint64(0)
     for y in range(np.uint64(end - first)):
         a, c = np.uint64(sweep.at[turn, y]), np.uint64(sweep.counts[turn, y])
         base = np.uint64(superblocks[np.uint64(first) + y] & 255) << np.uint64(8)
@@ -194,23 +191,13 @@ def sweep_frequent(sweep, turn, superblocks, first, end, block_shift, query, i, 
             for j in range(a, a + c):
                 sweep.sums[base + np.uint64(frequent[j])] += np.int32(weight * np.int32(frequent[j + c]))
             continue
-        blocks, more = visits.packed8[y, 0], visits.packed8[y, 1]
-        for begin in range(np.uint64(0), c, row_bytes):
-            here = min(c - begin, row_bytes)
-            if a + begin + row_bytes <= np.uint64(len(frequent)):
-                bits = in_blocks(frequent, a + begin, upper, blocks)
-                if visits.num_blocks[y] > 4:
-                    bits |= in_blocks(frequent, a + begin, upper, more)
-            else:
-                bits = in_blocks_one_by_one(frequent, a + begin, here, upper, blocks, 8)
-                bits |= in_blocks_one_by_one(frequent, a + begin, here, upper, more, 8)
-            sweep.bits[n] = bits & (ALL >> (row_bytes - here))
-            sweep.docs[n] = a + begin
-            sweep.impacts[n] = a + c + begin
-            sweep.bases[n] = base
-            n += np.uint64(1)
+        end_of_these = find_frequent(found, n, frequent, a, c, 1, weight, visits.packed8[y, 0], visits.packed8[y, 1],
+                                     visits.num_blocks[y] > 4, upper)
+        for e in range(n, end_of_these):
+            sweep.bases[e] = base
+        n = end_of_these
     for e in range(n):                   # the first one is added whether there is one or not: see add_found_frequent
-        bits, docs, impacts, base = sweep.bits[e], sweep.docs[e], sweep.impacts[e], sweep.bases[e]
+        bits, docs, impacts, base = found.bits[e], found.docs[e], found.impacts[e], sweep.bases[e]
         j = lowest_bit(bits | np.uint64(bits == 0))
         factor = weight if bits else np.int32(0)
         sweep.sums[base + np.uint64(frequent[docs + j])] += np.int32(factor * np.int32(frequent[impacts + j]))
