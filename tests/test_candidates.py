@@ -67,3 +67,15 @@ def test_documents_below_the_floor_stay_out():
     ranks = np.arange(256 * N, dtype=np.int32)
     docs, _ = offer_all(sums, 256 * N, ranks, 1000, np.float32(10_000.0), 6.0, False, lowest, counts)
     assert docs.tolist() == list(range(256 * N - 1, 9_999, -1))
+
+
+@pytest.mark.parametrize("below", [1, 2, 3])
+def test_a_sum_of_a_lower_bin_that_ties_as_float32_may_enter(below):
+    """At a bin's lower end, 2^27, sums are 8 apart as float32: the second superblock's has the better rank."""
+    sums = np.zeros((2, 256), np.int32)
+    sums[0, 7], sums[1, 9] = 2**27, 2**27 - below
+    ranks = np.arange(512, dtype=np.int32)[::-1].copy()
+    lowest, counts = np.empty(2, np.int64), np.empty(2, np.int64)
+    docs, scores = offer_all(sums, 512, ranks, 1, np.float32(0.0), 2.0 ** -12, False, lowest, counts)
+    assert (docs.tolist(), scores.tolist()) == ([256 + 9], [2.0**27])
+    assert 2**27 - 100 < lowest[0] <= 2**27 - 3
