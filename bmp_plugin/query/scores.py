@@ -33,6 +33,8 @@ class Found(NamedTuple):
         Frequent lists: where the first one's document is.
     impacts : uint64[m]
         Where its impact is.
+    bases : uint64[m]
+        Frequent lists: where the sums of its superblock begin.
     weights : int32[m]
     near : uint16[SKIP m]
         Lists of gaps: the documents.
@@ -41,6 +43,7 @@ class Found(NamedTuple):
     bits: Array
     docs: Array
     impacts: Array
+    bases: Array
     weights: Array
     near: Array
 
@@ -49,8 +52,8 @@ class Found(NamedTuple):
 def make_found(n):
     """Workspace for a query of n lists, of which none has more than 256 postings in a superblock."""
     m = n * (256 // SKIP + 1)                              # the first and the last skip may be part of others' superblocks
-    return Found(np.empty(m, np.uint64), np.empty(m, np.uint64), np.empty(m, np.uint64), np.empty(m, np.int32),
-                 np.empty(m * SKIP, np.uint16))
+    return Found(np.empty(m, np.uint64), np.empty(m, np.uint64), np.empty(m, np.uint64), np.empty(m, np.uint64),
+                 np.empty(m, np.int32), np.empty(m * SKIP, np.uint16))
 
 
 @leaf
@@ -97,10 +100,11 @@ def in_blocks_one_by_one(docs, first, n, upper, blocks, bits):
 
 
 @leaf
-def find_frequent(found, n, frequent, at, count, width, weight, blocks, more, many, upper):
+def find_frequent(found, n, base, frequent, at, count, width, weight, blocks, more, many, upper):
     """Find the postings of some blocks in a frequent list, whose ``count`` postings of the superblock begin at byte ``at``.
 
-    blocks and upper are as :func:`.instructions.in_blocks` takes them; ``more`` are blocks as well if there are ``many``.
+    Their superblock's sums begin at ``base``, uint64. blocks and upper are as :func:`.instructions.in_blocks` takes them;
+    ``more`` are blocks as well if there are ``many``.
     Returns how many numbers are in ``found``, where there were n.
     """
     a, c = np.uint64(at), np.uint64(count)
@@ -116,6 +120,7 @@ def find_frequent(found, n, frequent, at, count, width, weight, blocks, more, ma
         found.bits[n] = bits & (ALL >> (np.uint64(BYTES) - here))
         found.docs[n] = a + first
         found.impacts[n] = a + c + first * np.uint64(width)
+        found.bases[n] = base
         found.weights[n] = weight
         n += np.uint64(1)
     return n
@@ -128,14 +133,14 @@ def add_found_frequent(acc, frequent, found, n):
     A number's first posting is added whether there is one or not, since that cannot be foretold; others are not frequent.
     """
     for e in range(n):
-        bits, docs, impacts, weight = found.bits[e], found.docs[e], found.impacts[e], found.weights[e]
+        bits, docs, impacts, base, weight = found.bits[e], found.docs[e], found.impacts[e], found.bases[e], found.weights[e]
         j = lowest_bit(bits | np.uint64(bits == 0))
         factor = weight if bits else np.int32(0)
-        acc[frequent[docs + j]] += np.int32(factor * np.int32(frequent[impacts + j]))
+        acc[base + np.uint64(frequent[docs + j])] += np.int32(factor * np.int32(frequent[impacts + j]))
         bits &= bits - np.uint64(1)
         while bits:
             j = lowest_bit(bits)
-            acc[frequent[docs + j]] += np.int32(weight * np.int32(frequent[impacts + j]))
+            acc[base + np.uint64(frequent[docs + j])] += np.int32(weight * np.int32(frequent[impacts + j]))
             bits &= bits - np.uint64(1)
 
 
@@ -240,8 +245,8 @@ def add_frequent_blocks(acc, query, index, visits, v, found, many, upper):
     n = np.uint64(0)
     for i in range(np.uint64(query.groups[1]), np.uint64(query.groups[4])):
         width, weight = query.width[i], query.weights[i]
-        end = find_frequent(found, n, index.frequent, visits.at[v, i], visits.counts[v, i], width, weight, blocks, more, many,
-                            upper)
+        end = find_frequent(found, n, np.uint64(0), index.frequent, visits.at[v, i], visits.counts[v, i], width, weight, blocks,
+                            more, many, upper)
         if width == 1:
             n = end
         else:

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..kernels import kernel, leaf
-from .instructions import lowest_bit, touch
+from .instructions import touch
 from .postings import ROOM, START, Chunk, decode_docs, make_chunk
-from .scores import BYTES, Found, add_dense, find_frequent, make_found, read_impact
+from .scores import BYTES, Found, add_dense, add_found_frequent, find_frequent, make_found, read_impact
 from .skips import BEFORE
 from .visit import WHOLE, Visits, choose_blocks, make_visits
 
@@ -46,8 +46,6 @@ class Sweep(NamedTuple):
         And how many these are.
     found : :class:`.scores.Found`
         Those in chosen blocks.
-    bases : uint64[m]
-        The first document in the window of the superblock where they are.
     """
 
     visits: Visits
@@ -58,7 +56,6 @@ class Sweep(NamedTuple):
     at: Array
     counts: Array
     found: Found
-    bases: Array
 
 
 @kernel
@@ -68,7 +65,7 @@ def make_sweep(block_shift):
     return Sweep(make_visits(SUPERBLOCKS, 0), np.empty(DOCUMENTS >> block_shift, np.uint8), np.empty(DOCUMENTS, np.int32),
                  np.empty(ROOM + 1, np.uint16), make_chunk(),
                  np.empty((2, SUPERBLOCKS), np.int64), np.empty((2, SUPERBLOCKS), np.int64),
-                 make_found(at_most // 16), np.empty(at_most, np.uint64))
+                 make_found(at_most // 16))
 
 
 @leaf
@@ -191,21 +188,9 @@ def sweep_frequent(sweep, turn, superblocks, first, end, block_shift, query, i, 
             for j in range(a, a + c):
                 sweep.sums[base + np.uint64(frequent[j])] += np.int32(weight * np.int32(frequent[j + c]))
             continue
-        end_of_these = find_frequent(found, n, frequent, a, c, 1, weight, visits.packed8[y, 0], visits.packed8[y, 1],
-                                     visits.num_blocks[y] > 4, upper)
-        for e in range(n, end_of_these):
-            sweep.bases[e] = base
-        n = end_of_these
-    for e in range(n):                   # the first one is added whether there is one or not: see add_found_frequent
-        bits, docs, impacts, base = found.bits[e], found.docs[e], found.impacts[e], sweep.bases[e]
-        j = lowest_bit(bits | np.uint64(bits == 0))
-        factor = weight if bits else np.int32(0)
-        sweep.sums[base + np.uint64(frequent[docs + j])] += np.int32(factor * np.int32(frequent[impacts + j]))
-        bits &= bits - np.uint64(1)
-        while bits:
-            j = lowest_bit(bits)
-            sweep.sums[base + np.uint64(frequent[docs + j])] += np.int32(weight * np.int32(frequent[impacts + j]))
-            bits &= bits - np.uint64(1)
+        n = find_frequent(found, n, base, frequent, a, c, 1, weight, visits.packed8[y, 0], visits.packed8[y, 1],
+                          visits.num_blocks[y] > 4, upper)
+    add_found_frequent(sweep.sums, frequent, found, n)
 
 
 @leaf
