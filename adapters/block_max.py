@@ -1,4 +1,4 @@
-"""A block-max index as a source of postings: what an export reads. Documents are numbered by position."""
+"""A block-max index as a source of postings: what an export reads. Its document ids are the index's internal ones."""
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -7,10 +7,10 @@ from itertools import pairwise
 import numpy as np
 
 from bmp_plugin import BmpIndex
+from bmp_plugin.index.decode import decode_term
+from bmp_plugin.index.layout import kernel_index
 from bmp_plugin.index.strings import gather
 from bmp_plugin.kernels import kernel
-from bmp_plugin.query.exhaustive import read_term
-from bmp_plugin.query.lists import Index
 
 from .source import Documents, PostingBatch, SourceInfo
 
@@ -52,19 +52,16 @@ class BlockMaxSource:
     def batches(self) -> Iterator[PostingBatch]:
         """Every term once, in ascending order."""
         arrays = self._index.arrays
-        lists = Index(*(arrays[name] for name in Index._fields))
-        excess, term_end = arrays["term_excess"], arrays["term_end"]
+        index, term_end = kernel_index(arrays, self._index.geometry), arrays["term_end"]
         term_start = np.concatenate([np.zeros(1, np.int64), term_end[:-1]])
         ends = np.cumsum(self._counts)
-        room = self._index.geometry.num_positions
-        scratch = np.empty(room, np.int32), np.empty(room, np.int64), np.empty(room, np.int32), np.empty(room, np.int64)
         first = 0
         while first < self._counts.size:
             before = int(ends[first - 1]) if first else 0
             last = max(first + 1, int(np.searchsorted(ends, before + BATCH, "right")))
             total = int(ends[last - 1]) - before
             docs, impacts = np.empty(total, np.int32), np.empty(total, np.int32)
-            read_terms(first, last, excess, lists, *scratch, docs, impacts)
+            read_terms(first=first, last=last, index=index, docs=docs, impacts=impacts)
             mine = first + np.flatnonzero(self._counts[first:last])
             names = gather(arrays["term_bytes"], term_start[mine], term_end[mine]).tobytes()
             cuts = [0, *np.cumsum(term_end[mine] - term_start[mine]).tolist()]
@@ -77,16 +74,15 @@ class BlockMaxSource:
 
 
 @kernel
-def read_terms(first, last, excess, index, list_docs, list_impacts, more_docs, more_impacts, docs, impacts):
-    """Terms first to last with all their postings into docs int32[m] and impacts int32[m], one after the other.
-
-    excess int32[terms] names the list of what a term's impacts are above 255, or is -1. The other four arrays are room
-    for a list each, int32 and int64 of as many as there are positions.
-    """
-    at = np.int64(0)
+def read_terms(first, last, index, docs, impacts):
+    """Read the postings of terms first to before last into docs int32[m] and impacts int32[m], one term after the other."""
+    longest = np.int64(0)
     for t in range(first, last):
-        n = read_term(t, excess[t], index, list_docs, list_impacts, more_docs, more_impacts)
-        docs[at:at + n] = list_docs[:n]
+        longest = max(longest, index.list_count[t])
+    scratch_docs, scratch_impacts = np.empty(longest, np.int32), np.empty(longest, np.uint8)
+    whole, at = np.empty(longest, np.int64), np.int64(0)
+    for t in range(first, last):
+        n = decode_term(t, index, scratch_docs, scratch_impacts, docs[at:], whole)
         for j in range(n):
-            impacts[at + j] = np.int32(list_impacts[j])
+            impacts[at + j] = np.int32(whole[j])
         at += n

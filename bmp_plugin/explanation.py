@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from .checks import Query, checked_weights, kept_terms
 from .index.index import BmpIndex
+from .index.layout import KernelIndex
 from .query.batch import adjust_ties
-from .query.lists import Index
 from .query.lookup import find_documents
 from .query.rescore import read_impacts
 
@@ -93,15 +93,11 @@ def positions_of(index: BmpIndex, docids: Sequence[str]) -> NDArray[np.int32]:
     return positions
 
 
-def impacts_of(arrays: Index, excess: NDArray[np.int32], geometry: NDArray[np.int64], terms: NDArray[np.int32],
-               positions: NDArray[np.int32]) -> NDArray[np.int64]:
-    """Impacts int64[terms, documents] of the documents at ``positions``; 0 where a document lacks the term.
-
-    excess int32[all terms] is the index's ``term_excess``; geometry is the kernels'.
-    """
-    ascending = np.argsort(positions)
-    impacts = np.zeros((len(terms), len(positions)), np.int64)
-    read_impacts(terms, excess, positions[ascending].astype(np.int64), geometry, arrays, impacts)
+def impacts_of(index: KernelIndex, terms: NDArray[np.int32], docs: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Impacts int64[terms, documents] of the documents with internal document ids ``docs``; 0 where one lacks the term."""
+    ascending = np.argsort(docs)
+    impacts = np.zeros((len(terms), len(docs)), np.int64)
+    read_impacts(terms=terms, docs=docs[ascending].astype(np.int64), index=index, impacts=impacts)
     impacts[:, ascending] = impacts.copy()
     return impacts
 
@@ -133,11 +129,10 @@ class Ahead(NamedTuple):
     ties: int
 
 
-def find(index: BmpIndex, arrays: Index, geometry: NDArray[np.int64], keeps: NDArray[np.bool_], query: Query,
-         docid: str) -> Found | None:
+def find(index: BmpIndex, kernel_index: KernelIndex, keeps: NDArray[np.bool_], query: Query, docid: str) -> Found | None:
     """What a document has of a query, in the order of the query; None for a docid that the index does not have.
 
-    geometry is the kernels'; keeps bool[terms] tells which terms count. Errors: ``ValueError`` for a bad weight.
+    keeps bool[terms] tells which terms count. Raises ``ValueError`` for a bad weight.
     """
     ids, values = index.term_ids(query), checked_weights(query).tolist()
     position = index.position_of(docid)
@@ -145,11 +140,11 @@ def find(index: BmpIndex, arrays: Index, geometry: NDArray[np.int64], keeps: NDA
         return None
     kept = [(token, term, value) for token, term, value in zip(query, ids, values, strict=True) if term >= 0 and keeps[term]]
     terms, weights = np.array([term for _, term, _ in kept], np.int32), np.array([value for *_, value in kept], np.int64)
-    impacts = impacts_of(arrays, index.arrays["term_excess"], geometry, terms, np.array([position], np.int32))
+    impacts = impacts_of(kernel_index, terms, np.array([position], np.int32))
     products = products_of(impacts, weights)[:, 0].tolist()
     parts = [Contribution(token, impact, value, product) for (token, _, value), impact, product
              in zip(kept, impacts[:, 0].tolist(), products, strict=True) if impact]
-    return Found(int(index.arrays["doc_number"][position]), parts)
+    return Found(int(index.arrays["source_docid"][position]), parts)
 
 
 def ahead(scores: NDArray[np.float32], matched: NDArray[np.bool_], first: NDArray[np.bool_], score: float) -> Ahead:

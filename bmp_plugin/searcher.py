@@ -4,7 +4,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,37 +12,15 @@ from .checks import Query, check_docids, check_options, check_qids, checked_weig
 from .explanation import Ahead, Explanation, Found, ahead, explained, find, impacts_of, left_out, positions_of, products_of
 from .hits import Hit, finish_hits
 from .index.index import BmpIndex
+from .index.layout import kernel_index
 from .parallel import in_turns
 from .quantize import quantize_query, scale_of
-from .query.addresses import addresses_of
-from .query.batch import search_many
+from .query.batch import Queries, Results, search_many
 from .query.exhaustive import add_terms
-from .query.lists import Index
-from .query.prepare import OUT_OF_RANGE, prepare
+from .query.prepare import OUT_OF_RANGE, QueryTerms, make_query_terms, prepare
+from .query.search import SearchOptions
 
 Ranked = tuple[NDArray[np.int32], NDArray[np.float32]]
-
-
-class _Terms(NamedTuple):
-    """A query as the kernels take it.
-
-    Attributes
-    ----------
-    terms : int32[n]
-    weights : int64[n]
-        Terms of positive weight that min_idf keeps.
-    zeros : int32[m]
-        Terms of weight 0.
-    lists : int32[l]
-    list_weights : int64[l]
-        The posting lists of the terms; none if products or sums do not fit the fast kernels.
-    """
-
-    terms: NDArray[np.int32]
-    weights: NDArray[np.int64]
-    zeros: NDArray[np.int32]
-    lists: NDArray[np.int32]
-    list_weights: NDArray[np.int64]
 
 
 class BmpSearcher:
@@ -64,19 +41,12 @@ class BmpSearcher:
     def __init__(self, index: BmpIndex | str | Path, min_idf: float = 0) -> None:
         self.index = index if isinstance(index, BmpIndex) else BmpIndex.open(index)
         self.min_idf = min_idf
-        geometry = self.index.geometry
         source = self.index.manifest["source"]
         self._source_docs: int = source["num_docs"]
         self._adjust: bool = source["ties_by_docid"]
         self._scale = scale_of(source["details"])              # of the weights that the documents had
-        self._arrays = Index(*(self.index.arrays[name] for name in Index._fields))
-        self._addresses = addresses_of(self._arrays)
-        self._excess = excess = self.index.arrays["term_excess"]
-        largest = self.index.arrays["list_max"].astype(np.int64)
-        self._term_max = largest[:len(excess)] + np.where(excess < 0, 0, largest[excess])
+        self._kernel_index = kernel_index(self.index.arrays, self.index.geometry)
         self._kept: tuple[float, NDArray[np.bool_]] | None = None
-        self._geometry = np.array([geometry.num_docs, geometry.num_superblocks, geometry.block_shift,
-                                   geometry.num_windows], np.int64)
 
     def __enter__(self) -> BmpSearcher:
         return self
@@ -146,7 +116,7 @@ class BmpSearcher:
         encoded = self._encode(query)
         positions = positions_of(self.index, docids)
         known = positions >= 0
-        impacts = impacts_of(self._arrays, self._excess, self._geometry, encoded.terms, positions[known])
+        impacts = impacts_of(self._kernel_index, encoded.terms, positions[known])
         products = products_of(impacts, encoded.weights)
         scores = np.full(len(positions), np.nan, np.float32)
         scores[known] = products.sum(axis=0, dtype=np.float64)
@@ -168,7 +138,7 @@ class BmpSearcher:
 
     def find(self, query: Query, docid: str) -> Found | None:
         """What a document has of a query, in the order of the query; None for a docid that the index does not have."""
-        return find(self.index, self._arrays, self._geometry, self._keeps(), self._scaled(query), docid)
+        return find(self.index, self._kernel_index, self._keeps(), self._scaled(query), docid)
 
     def ahead(self, query: Query, score: float, docid: str, number: int) -> Ahead:
         """What ranks before a document of this or another shard: its docid, and its number as this source would count."""
@@ -183,7 +153,7 @@ class BmpSearcher:
         if not ranked:
             return []
         found = ranked[0][0] if len(ranked) == 1 else np.concatenate([docs for docs, _ in ranked])
-        docids, numbers = self.index.docids(found), self.index.arrays["doc_number"].take(found)
+        docids, numbers = self.index.docids(found), self.index.arrays["source_docid"].take(found)
         hits, end = [], 0
         for _, scores in ranked:
             start, end = end, end + len(scores)
@@ -212,12 +182,11 @@ class BmpSearcher:
         k = min(int(k), self.index.num_docs)
         starts, ids, values = self._tokens(queries)
         most = self.index.geometry.num_superblocks if budget is None else int(budget)
-        docs = np.empty((n, k), np.int32)
-        scores = np.empty((n, k), np.float32)
-        outcomes = np.zeros((n, 4), np.int64)
         floors = np.zeros(n, np.float32) if floors is None else np.array(floors, np.float32)
-        search_many(starts, ids, values, self._keeps(), self._term_max, self._excess, k, floors, float(alpha), float(beta),
-                    most, _first_tier(k), self._geometry, self._addresses, docs, scores, outcomes)
+        results = Results(np.empty((n, k), np.int32), np.empty((n, k), np.float32), np.zeros((n, 4), np.int64))
+        search_many(queries=Queries(starts, ids, values, floors), kept=self._keeps(), index=self._kernel_index,
+                    options=SearchOptions(k, float(alpha), float(beta), most), results=results)
+        docs, scores, outcomes = results
         ranked = []
         for q, (found, zeros, _, _) in enumerate(outcomes.tolist()):
             if found < 0:
@@ -240,18 +209,17 @@ class BmpSearcher:
         starts = np.array([0, *itertools.accumulate(map(len, queries))], np.int64)
         return starts, np.array(ids, np.int64), weights_of(queries)
 
-    def _encode(self, query: Query) -> _Terms:
+    def _encode(self, query: Query) -> QueryTerms:
+        """A query's terms, of which there are just so many. Raises ``ValueError`` for a bad weight."""
         _, ids, values = self._tokens([query])
-        n = len(values)
-        terms, zeros, lists = np.empty(n, np.int32), np.empty(n, np.int32), np.empty(2 * n, np.int32)
-        weights, list_weights = np.empty(n, np.int64), np.empty(2 * n, np.int64)
-        num_terms, num_zeros, num_lists = prepare(ids, values, self._keeps(), self._term_max, self._excess, terms, weights,
-                                                  zeros, lists, list_weights)
+        room = make_query_terms(len(values))
+        num_terms, num_zeros, num_lists = prepare(ids=ids, values=values, kept=self._keeps(), index=self._kernel_index, query=room)
         if num_lists == OUT_OF_RANGE:
             for token, weight in self._scaled(query).items():
                 java_int(token, weight)
-        num_lists = max(num_lists, 0)
-        return _Terms(terms[:num_terms], weights[:num_terms], zeros[:num_zeros], lists[:num_lists], list_weights[:num_lists])
+        lists = slice(max(num_lists, 0))
+        return QueryTerms(room.terms[:num_terms], room.weights[:num_terms], room.zeros[:num_zeros], room.lists[lists],
+                          room.list_weights[lists])
 
     def _keeps(self) -> NDArray[np.bool_]:
         """Whether min_idf, which may be assigned, keeps each term: bool[num_terms]."""
@@ -259,14 +227,14 @@ class BmpSearcher:
             self._kept = (self.min_idf, kept_terms(self.index.arrays["term_df"], self._source_docs, self.min_idf))
         return self._kept[1]
 
-    def _exhaustive(self, query: _Terms, k: int) -> Ranked:
+    def _exhaustive(self, query: QueryTerms, k: int) -> Ranked:
         sums, matched = self._all_sums(query)
         found = np.flatnonzero(matched)
         scores = sums[found].astype(np.float32)
         best = np.lexsort((self.index.arrays["doc_rank"][found], -scores))[:k]
         return found[best].astype(np.int32), scores[best]
 
-    def _with_zeros(self, query: _Terms, k: int, docs: NDArray[np.int32],
+    def _with_zeros(self, query: QueryTerms, k: int, docs: NDArray[np.int32],
                     scores: NDArray[np.float32]) -> Ranked:
         """All documents with a positive score are in; those that match by tokens of weight 0 alone follow by rank."""
         _, matched = self._sums(query.zeros, np.zeros(len(query.zeros), np.int64))
@@ -275,7 +243,7 @@ class BmpSearcher:
         more = self.index.arrays["rank_doc"][ranks]
         return np.concatenate([docs, more]), np.concatenate([scores, np.zeros(len(more), np.float32)])
 
-    def _all_sums(self, query: _Terms) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    def _all_sums(self, query: QueryTerms) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         sums, matched = self._sums(query.terms, query.weights)
         return self._sums(query.zeros, np.zeros(len(query.zeros), np.int64), sums, matched)
 
@@ -283,10 +251,5 @@ class BmpSearcher:
               matched: NDArray[np.bool_] | None = None) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         if sums is None or matched is None:
             sums, matched = np.zeros(self.index.num_docs), np.zeros(self.index.num_docs, np.bool_)
-        add_terms(terms, self._excess[terms], weights.astype(np.float32), self._arrays, sums, matched)
+        add_terms(terms=terms, weights=weights.astype(np.float32), index=self._kernel_index, sums=sums, matched=matched)
         return sums, matched
-
-
-def _first_tier(k: int) -> int:
-    """Superblocks to score before the rest is looked at: enough for a threshold, few enough to be nearly all needed."""
-    return 4 + k // 16

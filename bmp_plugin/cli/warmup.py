@@ -61,8 +61,8 @@ def _demand_writable(folder: Path) -> None:
 
 
 def _sources(folder: Path) -> Iterator[Path]:
-    """The same small collection in every format that is decoded by kernels. Terms of every kind: dense, frequent, gaps,
-    rare, impacts of 8, 16 and 32 bits, and a term few of whose impacts are above 8 bits."""
+    """The same small collection in every format that is decoded by kernels: lists with block maxima, sparse lists, and impacts
+    of up to three digits."""
     postings = {
         f"{share}.{largest}": {doc: 1 + doc * largest // NUM_DOCS for doc in range(0, NUM_DOCS, share)}
         for share in (1, 20, 100, 500)

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from ..errors import SourceError
 from ..parallel import in_order
 from ..progress import tqdm
-from .batches import IMPACTS, EncodedBatch, Numbering, encode_postings
+from .batches import EncodedBatch, Numbering, encode_batch
 from .docid_order import docid_ranks
-from .layout import ARRAYS, DENSE, FORMAT, FREQUENT, GAPS, RARE, VERSION, Geometry, check_block_size
+from .layout import ARRAYS, FORMAT, PADDING, VERSION, Geometry, check_block_size
 from .manifest import write_manifest
 from .proof import Identity
 from .store import ArrayWriter, staging
@@ -35,8 +35,12 @@ def build_index(source: PostingSource, output: Path, *, block_size: int, reorder
                 threads: int, progress: bool) -> None:
     """Write the index of ``source`` at ``output``, which appears only when it is whole.
 
-    Errors: ``ValueError`` for a block size or order that there is not, those of the source, and
-    :class:`bmp_plugin.errors.BuildError` where ``output`` cannot be written.
+    Raises
+    ------
+    ValueError
+        For a block size or order that does not exist.
+    BuildError
+        Where ``output`` cannot be written. The source raises errors of its own.
     """
     check_block_size(block_size)
     if reorder not in ORDERS:
@@ -57,7 +61,7 @@ def build_index(source: PostingSource, output: Path, *, block_size: int, reorder
         try:
             build.documents(documents, order, source.info.ties_by_docid)
             build.postings(source, documents, order, threads, progress)
-            manifest = build.finish()
+            manifest = build.finish(source.info.path)
         finally:
             build.abandon()
         manifest |= {"reorder": reorder, "source": asdict(source.info), "created_with": versions()}
@@ -74,20 +78,50 @@ def _check_documents(source: PostingSource, documents: Documents) -> None:
 
 
 @dataclass
-class _Terms:
+class _Lists:
     """What is kept of every term and of every posting list until terms are sorted."""
 
     names: list[bytes] = field(default_factory=list)
-    columns: dict[str, list[NDArray[Any]]] = field(default_factory=dict)       # a value a term
-    excess: dict[str, list[NDArray[Any]]] = field(default_factory=dict)        # a value an excess
+    dfs: list[NDArray[np.int64]] = field(default_factory=list)
+    own: dict[str, list[NDArray[Any]]] = field(default_factory=dict)                # columns, a value a term
+    overflow: dict[str, list[NDArray[Any]]] = field(default_factory=dict)           # columns, a value an overflow list
+    overflow_terms: list[NDArray[np.int64]] = field(default_factory=list)
 
-    def add(self, names: list[bytes], **columns: NDArray[Any]) -> None:
-        """Columns of lists are longer than ``names`` where excesses follow the terms' own lists."""
-        self.names += names
-        for name, values in columns.items():
-            self.columns.setdefault(name, []).append(values[:len(names)])
-            if name.startswith("list_"):
-                self.excess.setdefault(name, []).append(values[len(names):])
+    def add(self, batch: EncodedBatch) -> None:
+        self.overflow_terms.append(batch.overflow_terms + len(self.names))
+        self.names += batch.terms
+        self.dfs.append(batch.dfs)
+        for name, values in batch.columns.items():
+            self.own.setdefault(name, []).append(values[:len(batch.terms)])
+            self.overflow.setdefault(name, []).append(values[len(batch.terms):])
+
+    def in_term_order(self) -> tuple[list[bytes], dict[str, NDArray[Any]]]:
+        """The terms, ascending, and the term_* and list_* arrays, but for the terms' strings.
+
+        Raises
+        ------
+        ValueError
+            For a term that comes twice; its only argument is the term.
+        """
+        order = np.array(sorted(range(len(self.names)), key=self.names.__getitem__), np.int64)
+        names = [self.names[i] for i in order.tolist()]
+        for a, b in pairwise(names):
+            if a == b:
+                raise ValueError(a)
+        place = np.empty(len(order), np.int64)
+        place[order] = np.arange(len(order))
+        terms = place[_joined(self.overflow_terms, np.int64)]
+        by_term = np.argsort(terms, kind="stable")                 # of one term: by digits, as they came
+        columns: dict[str, NDArray[Any]] = {
+            "term_df": _joined(self.dfs, np.int64)[order],
+            "term_overflow": len(order) + np.searchsorted(terms[by_term], np.arange(len(order) + 1))}
+        for name, parts in self.own.items():
+            columns[name] = np.concatenate([np.concatenate(parts)[order], np.concatenate(self.overflow[name])[by_term]])
+        return names, columns
+
+
+def _joined(parts: list[NDArray[Any]], kind: type[np.generic]) -> NDArray[Any]:
+    return np.concatenate([np.empty(0, kind), *parts])
 
 
 class _Build:
@@ -95,24 +129,23 @@ class _Build:
 
     def __init__(self, folder: Path, geometry: Geometry) -> None:
         self.geometry = geometry
-        self.terms = _Terms()
-        self.free: dict[str, int] = {"num_rows": 0, "num_dense": 0, "num_excesses": 0}
-        self.num_postings = 0
+        self.lists = _Lists()
+        self.num_rows = self.num_postings = 0
         self.writers = {name: ArrayWriter(folder, name) for name in ARRAYS}
 
     def documents(self, documents: Documents, order: Order | None, by_docid: bool) -> None:
-        """Write the documents' arrays; ``order`` int32[num_docs] gives the document at each position."""
+        """Write the documents' arrays; ``order`` int32[num_docs] has the source's document of each internal document id."""
         num_docs = len(documents.numbers)
         at = np.arange(num_docs, dtype=np.int32) if order is None else order
-        position = np.empty(num_docs, np.int32)
-        position[at] = np.arange(num_docs, dtype=np.int32)
-        rank_doc = position[docid_ranks(documents, by_docid)]
+        internal = np.empty(num_docs, np.int32)
+        internal[at] = np.arange(num_docs, dtype=np.int32)
+        rank_doc = internal[docid_ranks(documents, by_docid)]
         doc_rank = np.empty(num_docs, np.int32)
         doc_rank[rank_doc] = np.arange(num_docs, dtype=np.int32)
         starts = np.concatenate([np.zeros(1, np.int64), documents.docid_ends[:-1]]) if num_docs else documents.docid_ends
         lengths = documents.docid_ends - starts
         raw = np.frombuffer(documents.docid_bytes, np.uint8)
-        self.writers["doc_number"].append(documents.numbers[at])
+        self.writers["source_docid"].append(documents.numbers[at])
         self.writers["doc_rank"].append(doc_rank)
         self.writers["rank_doc"].append(rank_doc)
         self.writers["docid_end"].append(np.cumsum(lengths[at]))
@@ -121,7 +154,7 @@ class _Build:
     def postings(self, source: PostingSource, documents: Documents, order: Order | None, threads: int,
                  progress: bool) -> None:
         """Encode every batch of the source. Where batches begin shows in the arrays; which thread encodes one does not."""
-        encode = partial(encode_postings, geometry=self.geometry, numbering=_numbering(source, documents, order))
+        encode = partial(encode_batch, geometry=self.geometry, numbering=_numbering(source, documents, order))
         with tqdm(total=source.num_postings_hint(), unit=" postings", unit_scale=True, desc="indexing",
                   disable=None if progress else True, file=sys.stderr) as bar:
             for encoded in in_order(encode, source.batches(), threads):
@@ -130,50 +163,33 @@ class _Build:
 
     def _append(self, batch: EncodedBatch) -> None:
         """Write what was encoded, and keep its columns with their pointers moved to where that stands."""
-        w, free, columns = self.writers, self.free, batch.columns
-        kinds, widths = columns["list_kind"], columns["list_width"]
-        with_row, dense = (kinds == FREQUENT) | (kinds == DENSE), kinds == DENSE
-        for kind, name in ((RARE, "rare_docs"), (GAPS, "gaps"), (FREQUENT, "frequent")):
-            columns["list_docs"][kinds == kind] += w[name].length
-        for width, name in IMPACTS.items():
-            columns["list_impacts"][(widths == width) & ~with_row] += w[name].length
-        columns["list_entry"] += np.where(with_row, free["num_rows"], w["entry_window"].length)
-        columns["list_entries"][dense] += free["num_dense"]
-        excess = columns["term_excess"]
-        excess[excess >= 0] += free["num_excesses"]
+        columns = batch.columns
+        columns["list_start"] += self.writers["postings"].length
+        columns["list_entry"] += self.writers["entry_end"].length
+        rows = columns["list_row"]
+        rows[rows >= 0] += self.num_rows
+        self.num_rows += len(batch.arrays["block_max"])
         self.num_postings += batch.num_postings
-        free["num_rows"] += int(with_row.sum())
-        free["num_dense"] += int(dense.sum())
-        free["num_excesses"] += len(kinds) - len(batch.terms)
-        self.terms.add(batch.terms, **columns)
+        self.lists.add(batch)
         for name, values in batch.arrays.items():
-            w[name].append(values)
+            self.writers[name].append(values)
 
-    def finish(self) -> dict[str, Any]:
-        """Write the term table in term order and close every file; returns the manifest's part about the arrays."""
-        names = self.terms.names
-        order = sorted(range(len(names)), key=names.__getitem__)
-        for a, b in pairwise(order):
-            if names[a] == names[b]:
-                raise SourceError(f"term {names[a].decode('utf-8', 'replace')!r} comes twice in the source")
-        self.writers["term_bytes"].append(np.frombuffer(b"".join(names[i] for i in order), np.uint8))
-        self.writers["term_end"].append(np.cumsum([len(names[i]) for i in order], dtype=np.int64))
-        for name, parts in self.terms.columns.items():
-            column = np.concatenate(parts)[order]
-            if name == "term_excess":
-                column[column >= 0] += len(names)
+    def finish(self, source_path: str) -> dict[str, Any]:
+        """Write the tables in term order and close every file; returns the manifest's part about the arrays."""
+        try:
+            names, columns = self.lists.in_term_order()
+        except ValueError as error:
+            raise SourceError(f"{source_path}: term {error.args[0].decode('utf-8', 'replace')!r} comes twice") from None
+        self.writers["term_bytes"].append(np.frombuffer(b"".join(names), np.uint8))
+        self.writers["term_end"].append(np.cumsum([len(name) for name in names], dtype=np.int64))
+        self.writers["postings"].append(np.zeros(PADDING, np.uint8))
+        for name, column in columns.items():
             self.writers[name].append(column)
-        for name, parts in self.terms.excess.items():
-            self.writers[name].append(np.concatenate(parts))
         length = {name: writer.length for name, writer in self.writers.items()}
-        excesses = self.free.pop("num_excesses")
-        counts = self.free | {
-            "num_docs": self.geometry.num_docs, "num_terms": len(names), "num_lists": len(names) + excesses,
-            "docid_bytes": length["docid_bytes"],
-            "term_bytes": length["term_bytes"], "num_entries": length["entry_window"],
-            "num_rare_postings": length["rare_docs"], "num_gaps": length["gaps"], "num_frequent_bytes": length["frequent"],
-            "num_impacts8": length["impacts8"], "num_impacts16": length["impacts16"],
-            "num_impacts32": length["impacts32"]}
+        counts = {
+            "num_docs": self.geometry.num_docs, "num_terms": len(names), "num_lists": length["list_count"],
+            "num_rows": self.num_rows, "num_entries": length["entry_end"], "num_posting_bytes": length["postings"],
+            "docid_bytes": length["docid_bytes"], "term_bytes": length["term_bytes"]}
         return {"format": FORMAT, "version": VERSION, "num_docs": self.geometry.num_docs, "num_terms": len(names),
                 "num_postings": self.num_postings, "block_size": self.geometry.block_size, "counts": counts,
                 "arrays": {name: writer.close() for name, writer in self.writers.items()}}
@@ -185,12 +201,12 @@ class _Build:
 
 def _numbering(source: PostingSource, documents: Documents, order: Order | None) -> Numbering:
     num_docs, numbers = len(documents.numbers), documents.numbers
-    top = int(numbers[-1]) + 1 if num_docs else 0
-    positions = None
-    if order is not None or top != num_docs:
-        positions = np.full(top, -1, np.int32)
-        positions[numbers if order is None else numbers[order]] = np.arange(num_docs, dtype=np.int32)
-    return Numbering(top, positions, source.info.path)
+    end = int(numbers[-1]) + 1 if num_docs else 0
+    internal_docids = None
+    if order is not None or end != num_docs:
+        internal_docids = np.full(end, -1, np.int32)
+        internal_docids[numbers if order is None else numbers[order]] = np.arange(num_docs, dtype=np.int32)
+    return Numbering(end, internal_docids, source.info.path)
 
 
 def versions() -> dict[str, str]:

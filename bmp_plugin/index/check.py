@@ -18,24 +18,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DamagedIndexError
-from ..kernels import kernel, leaf
-from .layout import DENSE, FILLER_SHARE, FREQUENT, GAPS, RARE, SUPERBLOCK, WINDOW, Geometry
+from ..kernels import kernel
+from .decode import decode_list
+from .layout import DIGIT_SHIFTS, PADDING, SUPERBLOCK, Geometry, kernel_index
 
 Arrays = dict[str, NDArray[Any]]
 Demand = Callable[[bool | np.bool_, str, str], None]
 AT_ONCE = 2**18              # elements of a table
-LISTS_AT_ONCE = 4096
+MOST_BYTES = 3               # document bytes of one posting: its own, and those of at most two jumps
 
 
 def check_tables(folder: Path, arrays: Arrays, geometry: Geometry, num_postings: int) -> None:
-    """Raise :class:`DamagedIndexError`, naming the file, unless every pointer of the tables stays in its array."""
+    """Check the tables of terms and of posting lists.
+
+    Raises
+    ------
+    DamagedIndexError
+        Naming the file, unless every pointer stays in its array.
+    """
     demand = partial(_demand, folder)
-    terms, lists = len(arrays["term_df"]), len(arrays["list_kind"])
+    terms, lists = len(arrays["term_df"]), len(arrays["list_count"])
     check_terms(folder, arrays)
-    demand(lists >= terms, "list_kind", "has fewer lists than there are terms")
-    for part in _parts(terms):
-        excess = arrays["term_excess"][part]
-        demand(np.all((excess == -1) | ((excess >= terms) & (excess < lists))), "term_excess", "names a list that is no excess")
+    overflow = arrays["term_overflow"]
+    steps = (np.diff(overflow[part.start:part.stop + 1]) for part in _parts(terms))
+    demand(overflow[0] == terms and overflow[-1] == lists and all(
+        np.all((step >= 0) & (step <= len(DIGIT_SHIFTS))) for step in steps), "term_overflow", "does not ascend to the last list")
     for part in _parts(lists):
         tables = {name: table[part] for name, table in arrays.items() if name.startswith("list_")}
         _check_lists(demand, tables, arrays, geometry)
@@ -57,39 +64,21 @@ def _parts(length: int) -> Iterator[slice]:
 
 def _check_lists(demand: Demand, tables: Arrays, arrays: Arrays, geometry: Geometry) -> None:
     """Check some of the lists, tables being the parts of ``list_...`` that are about them."""
-    a = arrays
-    kind, width, count = tables["list_kind"], tables["list_width"], tables["list_count"]
-    rare, gaps, frequent, dense = (kind == k for k in (RARE, GAPS, FREQUENT, DENSE))
-    demand(np.all(kind <= DENSE), "list_kind", "has a kind that there is not")
-    demand(np.all((width == 1) | (width == 2) | (width == 4)) and np.all(width[dense | gaps] == 1), "list_width",
-           "has a width that there is not")
+    count, largest, row = tables["list_count"], tables["list_max"], tables["list_row"]
+    entry, entries = tables["list_entry"], tables["list_entries"].astype(np.int64)
     demand(np.all((count >= 0) & (count <= geometry.num_docs)), "list_count", "has a count out of range")
-    largest = tables["list_max"]
-    demand(np.all((largest >= 0) & ((largest > 0) == (count > 0))), "list_max", "has a maximum out of range")
-
-    def within(name: str, mine: NDArray[np.bool_], sizes: NDArray[Any] | int, length: int) -> None:
-        first = tables[name][mine].astype(np.int64)
-        top = sizes[mine].astype(np.int64) if isinstance(sizes, np.ndarray) else sizes
-        # compared without adding up, which could overflow
-        demand(np.all((first >= 0) & (top >= 0) & (top <= length)) and np.all(first <= length - top), name,
-               "points outside of its array")
-
-    listed = rare | gaps
-    entries = tables["list_entries"].astype(np.int64)
-    demand(np.all(entries[listed] >= 0), "list_entries", "has a count out of range")
-    within("list_entry", listed, entries + 1, len(a["entry_window"]))
-    within("list_entry", ~listed, 1, len(a["block_max"]))
-    within("list_entries", dense, 1, len(a["dense_impacts"]))
-    length = np.zeros(len(kind), np.int64)                  # postings and fillers
-    length[listed] = a["entry_start"][tables["list_entry"][listed] + entries[listed]]
-    fillers = length - count
-    demand(np.all(fillers[rare] == 0) and np.all((fillers[gaps] >= 0) & (fillers[gaps] * FILLER_SHARE <= count[gaps])),
-           "entry_start", "ends a list where its count does not")
-    within("list_docs", rare, length, len(a["rare_docs"]))
-    within("list_docs", gaps, length, len(a["gaps"]))
-    within("list_docs", frequent, count * (1 + width.astype(np.int64)), len(a["frequent"]))
-    for bytes_, name in ((1, "impacts8"), (2, "impacts16"), (4, "impacts32")):
-        within("list_impacts", (width == bytes_) & listed, length, len(a[name]))
+    demand(np.all((largest > 0) == (count > 0)), "list_max", "has a maximum out of range")
+    demand(np.all(np.isin(tables["list_shift"], DIGIT_SHIFTS)), "list_shift", "has a shift that no digit has")
+    demand(np.all((row >= -1) & (row < len(arrays["block_max"]))), "list_row", "points outside of its array")
+    demand(np.all((entries >= 0) & (entries <= geometry.num_windows)) and np.all(entries[row >= 0] == 0)
+           and np.all((entries > 0) == ((count > 0) & (row < 0))), "list_entries", "has a count out of range")
+    # compared without adding up, which could overflow
+    demand(np.all((entry >= 0) & (entry <= len(arrays["entry_end"]) - entries)), "list_entry", "points outside of its array")
+    length, sparse = count.copy(), entries > 0                  # postings and jumps
+    length[sparse] = arrays["entry_end"][entry[sparse] + entries[sparse] - 1]
+    demand(np.all((length >= count) & (length <= count * MOST_BYTES)), "entry_end", "ends a list where its count does not")
+    start, end = tables["list_start"], len(arrays["postings"]) - PADDING - 2 * length
+    demand(np.all((start >= 0) & (start <= end)), "list_start", "points outside of its array")
 
 
 def _demand(folder: Path, holds: bool | np.bool_, name: str, what: str) -> None:
@@ -109,7 +98,13 @@ def _check_ends(demand: Demand, ends: NDArray[np.int64], length: int, name: str)
 
 
 def check_content(folder: Path, arrays: Arrays, geometry: Geometry) -> None:
-    """Raise :class:`DamagedIndexError`, naming the file, unless documents and postings are what the layout says."""
+    """Check all else: documents, and all postings, as the decoder hands them out.
+
+    Raises
+    ------
+    DamagedIndexError
+        Naming the file, unless they are what the layout says.
+    """
     a = arrays
     demand = partial(_demand, folder)
     n = geometry.num_docs
@@ -117,16 +112,17 @@ def check_content(folder: Path, arrays: Arrays, geometry: Geometry) -> None:
     _check_text(demand, a["docid_bytes"], a["docid_end"], "docid")
     check_term_text(folder, a)
     demand(_are_inverse(a["doc_rank"], a["rank_doc"]), "rank_doc", "is not the inverse of doc_rank")
-    demand(all(np.all(a["doc_number"][part] >= 0) for part in _parts(n)), "doc_number", "has a negative number")
-    for first in range(0, len(a["list_kind"]), LISTS_AT_ONCE):
-        bad = check_postings(first, min(first + LISTS_AT_ONCE, len(a["list_kind"])), a["list_kind"], a["list_count"],
-                             a["list_width"], a["list_docs"], a["list_impacts"], a["list_entry"], a["list_entries"],
-                             a["entry_window"], a["entry_start"], a["rare_docs"], a["gaps"], a["impacts8"],
-                             a["window_start"], a["superblock_start"], a["frequent"], a["dense_impacts"], n)
-        if bad >= 0:
-            kind = a["list_kind"][bad]
-            name = "dense_impacts" if kind == DENSE else "superblock_start" if kind == FREQUENT else "entry_start"
-            demand(False, name, f"does not describe the postings of list {bad}")
+    demand(all(np.all(a["source_docid"][part] >= 0) for part in _parts(n)), "source_docid", "has a negative number")
+    for row in range(len(a["superblock_start"])):
+        steps = np.diff(a["superblock_start"][row].astype(np.int64), prepend=0)
+        demand(steps[0] == 0 and np.all((steps >= 0) & (steps <= SUPERBLOCK)), "superblock_start", "does not ascend in steps")
+    with_maxima = np.flatnonzero(a["list_row"] >= 0)
+    demand(np.array_equal(a["superblock_start"][a["list_row"][with_maxima], -1], a["list_count"][with_maxima]),
+           "superblock_start", "ends a list where its count does not")
+    index = kernel_index(a, geometry)
+    room = int(a["list_count"].max(initial=0)) * MOST_BYTES
+    bad = find_bad_list(index, np.empty(room, np.int32), np.empty(room, np.uint8))
+    demand(bad < 0, "postings", f"does not have the postings of list {bad} as its tables say")
 
 
 def check_term_text(folder: Path, arrays: Arrays) -> None:
@@ -163,103 +159,25 @@ def _are_inverse(ranks, docs):
 
 
 @kernel
-def check_postings(begin, end, kind, count, width, first_doc, first_impact, entry, entries, entry_window, entry_start,
-                   rare_docs, gaps, impacts8, window_start, superblock_start, frequent, dense_impacts, num_docs):
-    """The first of the lists begin to before end whose starts do not ascend or whose documents are out of order or range,
-    or -1."""
-    for t in range(begin, end):
-        if kind[t] == RARE or kind[t] == GAPS:
-            if not _check_listed(kind[t], count[t], first_doc[t], first_impact[t], entry[t], entries[t], entry_window,
-                                 entry_start, rare_docs, gaps, impacts8, num_docs):
+def find_bad_list(index, docs, impacts):
+    """The first list whose windows, runs or documents do not ascend, or of which others are decoded than counted; or -1.
+
+    docs int32[m] and impacts uint8[m] have room for the postings and jumps of the longest list.
+    """
+    for t in range(len(index.list_count)):
+        begin, window = np.int64(0), np.int64(-1)
+        for e in range(index.list_entry[t], index.list_entry[t] + index.list_entries[t]):
+            if np.int64(index.entry_end[e]) <= begin or np.int64(index.entry_window[e]) <= window:
                 return t
-        elif kind[t] == FREQUENT:
-            if not _check_frequent(count[t], width[t], first_doc[t], entry[t], window_start, superblock_start, frequent,
-                                   num_docs):
-                return t
-        elif not _check_dense(count[t], entries[t], dense_impacts, num_docs):
+            begin, window = np.int64(index.entry_end[e]), np.int64(index.entry_window[e])
+        if window >= index.num_windows:
             return t
+        n = decode_list(t, index, docs, impacts)
+        if n != index.list_count[t]:
+            return t
+        last = np.int64(-1)
+        for j in range(n):
+            if docs[j] <= last or docs[j] >= index.num_docs:
+                return t
+            last = np.int64(docs[j])
     return -1
-
-
-@kernel
-def _check_dense(count, row, dense_impacts, num_docs):
-    found = np.int64(0)
-    for doc in range(num_docs):
-        found += np.int64(dense_impacts[row, doc] > 0)
-    for doc in range(num_docs, dense_impacts.shape[1]):            # which are no documents
-        if dense_impacts[row, doc] > 0:
-            return False
-    return found == count
-
-
-@kernel
-def _check_listed(kind, count, first_doc, first_impact, entry, entries, entry_window, entry_start, rare_docs, gaps, impacts8,
-                  num_docs):
-    found, length = np.int64(0), np.int64(entry_start[entry + entries])
-    if entry_start[entry] != 0 or entry_window[entry + entries] != 0xFFFF:
-        return False
-    for at in range(entry, entry + entries):
-        start, end = np.int64(entry_start[at]), np.int64(entry_start[at + 1])
-        base = np.int64(entry_window[at]) * WINDOW
-        if start >= end or end > length or (at > entry and entry_window[at] <= entry_window[at - 1]):
-            return False
-        if kind == RARE:
-            last = np.int64(rare_docs[first_doc + end - 1])
-            found += end - start
-            if not _ascend(rare_docs, first_doc + start, first_doc + end):
-                return False
-        else:
-            last = _add_up(gaps, first_doc + start, first_doc + end) - 1
-            found += _count(impacts8, first_impact + start, first_impact + end)
-        if last < 0 or last >= WINDOW or base + last >= num_docs:
-            return False
-    return found == count
-
-
-@leaf
-def _ascend(docs, first, end):
-    """Whether docs[first:end] ascend. Without an early end and by unsigned indices, as the compiler can vectorize it."""
-    wrong = 0
-    for j in range(np.uint64(first), np.uint64(end - 1)):
-        wrong |= docs[j] >= docs[j + np.uint64(1)]
-    return wrong == 0
-
-
-@leaf
-def _add_up(gaps, first, end):
-    """The sum of gaps[first:end], or 0 if one of them is 0."""
-    total, lowest = np.uint64(0), np.uint8(255)
-    for j in range(np.uint64(first), np.uint64(end)):
-        total += np.uint64(gaps[j])
-        lowest = min(lowest, gaps[j])
-    return np.int64(total) if lowest > 0 else np.int64(0)
-
-
-@leaf
-def _count(impacts, first, end):
-    """How many of impacts[first:end] are not 0."""
-    found = np.uint64(0)
-    for j in range(np.uint64(first), np.uint64(end)):
-        found += np.uint64(impacts[j] > 0)
-    return np.int64(found)
-
-
-@kernel
-def _check_frequent(count, width, first_doc, row, window_start, superblock_start, frequent, num_docs):
-    windows = window_start.shape[1] - 1
-    if window_start[row, 0] != 0 or np.int64(window_start[row, windows]) != count:
-        return False
-    superblocks = superblock_start.shape[1]
-    for s in range(superblocks):
-        begin = np.int64(window_start[row, s >> 8]) + np.int64(superblock_start[row, s])
-        end = np.int64(window_start[row, (s >> 8) + 1])
-        if s + 1 < superblocks and (s + 1) & 255 != 0:
-            end = np.int64(window_start[row, s >> 8]) + np.int64(superblock_start[row, s + 1])
-        if (s & 255 == 0 and superblock_start[row, s] != 0) or begin > end or end > count:
-            return False
-        if begin == end:
-            continue
-        at = first_doc + begin * (1 + np.int64(width))
-        if not _ascend(frequent, at, at + end - begin) or s * SUPERBLOCK + frequent[at + end - begin - 1] >= num_docs:
-            return False
-    return True

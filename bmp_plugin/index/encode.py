@@ -1,24 +1,81 @@
-"""Kernels that turn postings into the arrays of the layout: pure functions over arrays that the caller allocates."""
+"""Encodes postings into the arrays of the layout: kernels over arrays that the caller allocates."""
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
+from numpy.typing import NDArray
 
 from ..kernels import kernel
-from .layout import DENSE, FREQUENT, GAPS, LARGEST_MAXIMUM, LONGEST_GAP, RARE, SUPERBLOCK, SUPERBLOCKS_PER_WINDOW
+from .layout import LARGEST_IMPACT, LARGEST_MAXIMUM, LONGEST_GAP, SUPERBLOCK, WINDOW_SHIFT
+
+
+class Postings(NamedTuple):
+    """Posting lists one after the other.
+
+    Attributes
+    ----------
+    starts : int64[lists + 1]
+        List i's postings are those from starts[i] to before starts[i + 1].
+    docs : int32[postings]
+        Documents, ascending within a list.
+    impacts : int32[postings]
+    """
+
+    starts: NDArray[np.int64]
+    docs: NDArray[np.int32]
+    impacts: NDArray[np.int32]
+
+
+class Encoded(NamedTuple):
+    """Arrays of the layout that posting lists are encoded into, rows as zeros, and where each list's part begins.
+
+    Attributes
+    ----------
+    list_max, list_row, list_start, list_entry
+        As in the layout; a value a list.
+    entry_window, entry_end, superblock_start, block_max, postings
+        As in the layout.
+    """
+
+    list_max: NDArray[np.uint8]
+    list_row: NDArray[np.int32]
+    list_start: NDArray[np.int64]
+    list_entry: NDArray[np.int64]
+    entry_window: NDArray[np.uint16]
+    entry_end: NDArray[np.uint32]
+    superblock_start: NDArray[np.uint32]
+    block_max: NDArray[np.uint8]
+    postings: NDArray[np.uint8]
 
 
 @kernel
-def to_positions(starts, docs, impacts, position_of):
-    """Replace document numbers by positions and sort each term's postings by position, in place.
+def check_postings(lists, num_source_docids, maxima):
+    """Write the largest impact of each list into maxima int32[lists]; returns the index of the first bad posting, or -1.
 
-    starts int64[n + 1], docs int32[m], impacts int32[m]; position_of int32[numbers] maps numbers to positions.
+    A posting is bad if its document is out of range or not ascending, or its impact below 1.
     """
+    starts, docs, impacts = lists
+    for i in range(len(starts) - 1):
+        last, top = np.int64(-1), np.int32(0)
+        for j in range(starts[i], starts[i + 1]):
+            doc = np.int64(docs[j])
+            if doc <= last or doc >= num_source_docids or impacts[j] < 1:
+                return j
+            last, top = doc, max(top, impacts[j])
+        maxima[i] = top
+    return -1
+
+
+@kernel
+def renumber(lists, internal_docid):
+    """Replace source document ids by internal ones, internal_docid int32[source ids], and sort each list by them, in place."""
+    starts, docs, impacts = lists
     for i in range(len(starts) - 1):
         lo, hi = starts[i], starts[i + 1]
-        ascending = True
-        last = np.int32(-1)
+        ascending, last = True, np.int32(-1)
         for j in range(lo, hi):
-            docs[j] = position_of[docs[j]]
+            docs[j] = internal_docid[docs[j]]
             ascending = ascending and docs[j] > last
             last = docs[j]
         if not ascending:
@@ -32,125 +89,69 @@ def to_positions(starts, docs, impacts, position_of):
 
 
 @kernel
-def check_postings(starts, docs, impacts, num_numbers, maxima):
-    """Largest impact of each term into maxima int32[n]; returns the first bad posting's index, or -1.
+def measure_sparse(lists, is_sparse, lengths, entries):
+    """Count the postings and jumps of each sparse list into lengths int64[lists], and its windows into entries int64[lists].
 
-    Bad is a document out of range or not ascending, or an impact below 1.
+    Of the lists that are not sparse, lengths are their postings, and entries 0.
     """
+    starts, docs, _ = lists
     for i in range(len(starts) - 1):
-        last = np.int64(-1)
-        top = np.int32(0)
-        for j in range(starts[i], starts[i + 1]):
-            doc = np.int64(docs[j])
-            if doc <= last or doc >= num_numbers or impacts[j] < 1:
-                return j
-            last = doc
-            top = max(top, impacts[j])
-        maxima[i] = top
-    return -1
+        lengths[i], entries[i] = starts[i + 1] - starts[i], 0
+        if is_sparse[i]:
+            j = starts[i]
+            while j < starts[i + 1]:
+                end, length = _measure_run(docs, j, starts[i + 1])
+                lengths[i] += length - (end - j)
+                entries[i] += 1
+                j = end
 
 
 @kernel
-def count_fillers(starts, docs, out):
-    """How many fillers each list's gaps would need, into out int64[n]."""
-    for i in range(len(starts) - 1):
-        out[i] = 0
-        window = -1
-        last = np.int64(-1)
-        for j in range(starts[i], starts[i + 1]):
-            if docs[j] >> 16 != window:
-                window = docs[j] >> 16
-                last = (np.int64(window) << 16) - 1
-            out[i] += (docs[j] - last - 1) // LONGEST_GAP
-            last = np.int64(docs[j])
+def _measure_run(docs, first, end):
+    """Where the window of posting ``first`` ends among those before ``end``, and the length of its run, jumps included."""
+    window, j, length = docs[first] >> WINDOW_SHIFT, first, np.int64(0)
+    last = (np.int64(window) << WINDOW_SHIFT) - 1
+    while j < end and docs[j] >> WINDOW_SHIFT == window:
+        length += 1
+        if docs[j] - last > LONGEST_GAP:
+            jumps = (docs[j] - last - 1) // LONGEST_GAP
+            length += (jumps + LARGEST_IMPACT - 1) // LARGEST_IMPACT   # an impact byte holds so many jumps
+        last = np.int64(docs[j])
+        j += 1
+    return j, length
 
 
 @kernel
-def count_entries(starts, docs, kinds, out):
-    """Entries of each rare list and list of gaps, one for every window and one to end, into out int64[n]; 0 for the others."""
-    for i in range(len(starts) - 1):
-        out[i] = 0
-        if kinds[i] == RARE or kinds[i] == GAPS:
-            last = -1
-            for j in range(starts[i], starts[i + 1]):
-                window = docs[j] >> 16
-                if window != last:
-                    out[i] += 1
-                    last = window
-            out[i] += 1
-
-
-@kernel
-def encode_rare(lo, hi, docs, impacts, out_docs, out_impacts, entry_window, entry_start):
-    """One rare list's postings lo to hi into out_docs uint16[hi - lo], out_impacts int32[hi - lo] and its entries."""
-    last = -1
-    e = 0
-    for j in range(lo, hi):
-        window = docs[j] >> 16
-        if window != last:
-            entry_window[e] = window
-            entry_start[e] = j - lo
-            e += 1
-            last = window
-        out_docs[j - lo] = np.uint16(docs[j] & 0xFFFF)
-        out_impacts[j - lo] = impacts[j]
-    entry_window[e] = 0xFFFF
-    entry_start[e] = hi - lo
-
-
-@kernel
-def encode_gaps(lo, hi, docs, impacts, out_gaps, out_impacts, entry_window, entry_start):
-    """The same in gaps, fillers included: out_gaps uint8, out_impacts int32."""
-    window = -1
-    e = 0
-    at = 0
-    last = np.int64(-1)
-    for j in range(lo, hi):
-        if docs[j] >> 16 != window:
-            window = docs[j] >> 16
-            last = (np.int64(window) << 16) - 1
-            entry_window[e] = window
-            entry_start[e] = at
-            e += 1
+def _encode_run(docs, impacts, first, end, length, out, at):
+    """Encode the postings first to before ``end`` of one window as a run of that length, from byte ``at`` of out on."""
+    last = (np.int64(docs[first] >> WINDOW_SHIFT) << WINDOW_SHIFT) - 1
+    for j in range(first, end):
         while docs[j] - last > LONGEST_GAP:
-            out_gaps[at] = LONGEST_GAP
-            out_impacts[at] = 0
-            last += LONGEST_GAP
+            jumps = min((docs[j] - last - 1) // LONGEST_GAP, LARGEST_IMPACT)
+            out[at], out[at + length] = 0, jumps
+            last += jumps * LONGEST_GAP
             at += 1
-        out_gaps[at] = np.uint8(docs[j] - last)
-        out_impacts[at] = impacts[j]
+        out[at], out[at + length] = docs[j] - last, impacts[j]
         last = np.int64(docs[j])
         at += 1
-    entry_window[e] = 0xFFFF
-    entry_start[e] = at
 
 
 @kernel
-def encode_frequent(lo, hi, docs, impacts, width, out, window_start, superblock_start):
-    """One frequent list's bytes uint8[(hi - lo) * (1 + width)], window_start uint32[windows + 1], superblock_start
-    uint16[superblocks].
-
-    A start inside a window is at most 65,536 - 256, since the superblock itself comes after it: 16 bits hold it.
-    """
-    j = lo
-    base = lo
-    at = 0
-    for s in range(len(superblock_start)):
-        if s % SUPERBLOCKS_PER_WINDOW == 0:
-            base = j
-            window_start[s // SUPERBLOCKS_PER_WINDOW] = j - lo
-        superblock_start[s] = j - base
-        end = np.int64(s + 1) * SUPERBLOCK
-        first = j
-        while j < hi and docs[j] < end:
-            out[at] = np.uint8(docs[j] & 0xFF)
-            at += 1
+def _encode_superblocks(docs, impacts, first, end, out, at, superblock_start):
+    """Encode the postings first to before ``end`` as runs of superblocks from byte ``at`` of out on; the starts of the runs go
+    into superblock_start uint32[superblocks + 1]."""
+    j = first
+    for s in range(len(superblock_start) - 1):
+        superblock_start[s] = j - first
+        begin = j
+        while j < end and docs[j] < (s + 1) * SUPERBLOCK:
             j += 1
-        for x in range(first, j):
-            for b in range(width):
-                out[at] = np.uint8((impacts[x] >> (8 * b)) & 0xFF)
-                at += 1
-    window_start[len(window_start) - 1] = hi - lo
+        count = j - begin
+        for x in range(count):
+            out[at + x] = docs[begin + x] & (SUPERBLOCK - 1)
+            out[at + count + x] = impacts[begin + x]
+        at += 2 * count
+    superblock_start[len(superblock_start) - 1] = end - first
 
 
 @kernel
@@ -160,77 +161,32 @@ def maximum_unit(list_max):
 
 
 @kernel
-def encode_maxima(lo, hi, docs, impacts, block_shift, unit, row):
-    """Block maxima of one list into row uint8[row bytes], which comes as zeros; rounded up, so that they stay bounds."""
-    block = np.int64(-1)
-    top = np.int64(0)
-    for j in range(lo, hi):
-        if np.int64(docs[j]) >> block_shift != block:
-            put_maximum(row, block, top, unit)
-            block = np.int64(docs[j]) >> block_shift
-            top = np.int64(0)
-        top = max(top, np.int64(impacts[j]))
-    put_maximum(row, block, top, unit)
-
-
-@kernel
-def put_maximum(row, block, top, unit):
-    """The maximum of one block, at most 15 units, into its half of a byte."""
-    if block >= 0:
+def _encode_maxima(docs, impacts, first, end, block_shift, unit, row):
+    """Write block maxima in units, rounded up so that they stay bounds, into row uint8[row bytes], which comes as zeros."""
+    j = first
+    while j < end:
+        block, top = np.int64(docs[j]) >> block_shift, np.int64(0)
+        while j < end and np.int64(docs[j]) >> block_shift == block:
+            top = max(top, np.int64(impacts[j]))
+            j += 1
         row[(block >> 7 << 6) + (block & 63)] |= np.uint8(((top + unit - 1) // unit) << (4 * ((block >> 6) & 1)))
 
 
 @kernel
-def encode_dense(lo, hi, docs, impacts, row):
-    """Impacts of one dense list into row uint8[positions], which comes as zeros; all are at most 255."""
-    for j in range(lo, hi):
-        row[docs[j]] = np.uint8(impacts[j])
-
-
-@kernel
-def encode_batch(starts, docs, impacts, kinds, widths, maxima, block_shift, entry_ptr, entry_window, entry_start,
-                 docs_ptr, rare_docs, gaps, impacts_ptr, list_impacts, frequent, row_of, dense_of, window_start,
-                 superblock_start, block_max, dense_impacts):
-    """Every list of a batch into the arrays of its kind; pointers int64[n] say where each list's part begins.
-
-    list_impacts int32 receives the impacts of rare lists and of lists of gaps.
-    """
+def encode_lists(lists, block_shift, out):
+    """Encode :class:`Postings`, whose impacts are at most LARGEST_IMPACT, into ``out``, :class:`Encoded`."""
+    starts, docs, impacts = lists
     for i in range(len(starts) - 1):
-        lo, hi, at = starts[i], starts[i + 1], docs_ptr[i]
-        if kinds[i] == RARE:
-            encode_rare(lo, hi, docs, impacts, rare_docs[at:], list_impacts[impacts_ptr[i]:], entry_window[entry_ptr[i]:],
-                        entry_start[entry_ptr[i]:])
+        lo, hi, at, row = starts[i], starts[i + 1], out.list_start[i], out.list_row[i]
+        if row >= 0:
+            _encode_superblocks(docs, impacts, lo, hi, out.postings, at, out.superblock_start[row])
+            _encode_maxima(docs, impacts, lo, hi, block_shift, maximum_unit(out.list_max[i]), out.block_max[row])
             continue
-        if kinds[i] == GAPS:
-            encode_gaps(lo, hi, docs, impacts, gaps[at:], list_impacts[impacts_ptr[i]:], entry_window[entry_ptr[i]:],
-                        entry_start[entry_ptr[i]:])
-            continue
-        row = row_of[i]
-        encode_maxima(lo, hi, docs, impacts, block_shift, maximum_unit(maxima[i]), block_max[row])
-        if kinds[i] == FREQUENT:
-            encode_frequent(lo, hi, docs, impacts, widths[i], frequent[at:], window_start[row], superblock_start[row])
-        if kinds[i] == DENSE:
-            encode_dense(lo, hi, docs, impacts, dense_impacts[dense_of[i]])
-
-
-@kernel
-def count_large(starts, impacts, out):
-    """How many impacts of each list are above 255, into out int64[n]."""
-    for i in range(len(starts) - 1):
-        out[i] = 0
-        for j in range(starts[i], starts[i + 1]):
-            out[i] += impacts[j] > 255
-
-
-@kernel
-def split_excess(starts, split, docs, impacts, excess_docs, excess_impacts):
-    """Cut the impacts of the lists that bool[n] ``split`` names at 255, in place; the rest into the excess's arrays."""
-    at = 0
-    for i in range(len(starts) - 1):
-        if split[i]:
-            for j in range(starts[i], starts[i + 1]):
-                if impacts[j] > 255:
-                    excess_docs[at] = docs[j]
-                    excess_impacts[at] = impacts[j] - 255
-                    impacts[j] = 255
-                    at += 1
+        entry, length = out.list_entry[i], np.int64(0)
+        while lo < hi:
+            end, count = _measure_run(docs, lo, hi)
+            _encode_run(docs, impacts, lo, end, count, out.postings, at + 2 * length)
+            length += count
+            out.entry_window[entry] = docs[lo] >> WINDOW_SHIFT
+            out.entry_end[entry] = length
+            lo, entry = end, entry + 1

@@ -181,7 +181,7 @@ class BmpIndex:
     def lucene_docid_of(self, docid: str) -> int | None:
         """The source's number of the document with a collection docid, or None."""
         position = self.position_of(docid)
-        return None if position is None else int(self.arrays["doc_number"][position])
+        return None if position is None else int(self.arrays["source_docid"][position])
 
     def position_of(self, docid: str) -> int | None:
         """The position of the document with a collection docid, or None."""
@@ -201,7 +201,7 @@ class BmpIndex:
         """
         if self.manifest["source"]["ties_by_docid"]:
             return self._docids_before(docid.encode("utf-8", "surrogatepass"))
-        return int(np.count_nonzero(self.arrays["doc_number"] < number))
+        return int(np.count_nonzero(self.arrays["source_docid"] < number))
 
     def _docids_before(self, wanted: bytes) -> int:
         """How many docids come before one, by their bytes; only where ranks follow docids."""

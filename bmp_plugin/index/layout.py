@@ -1,57 +1,55 @@
 """The block-max layout: which arrays an index consists of, their types and shapes, and what each is for.
 
-This is the one place that says how an index looks on disk. Documents are numbered by *position*, the order in which
-the index stores them. Three units divide the positions:
+This is the one place that says how an index looks on disk. Documents are known by *internal document ids*, the order in which
+the index stores them. Three units divide these:
 
 - a *block* of ``block_size`` documents is what has block maxima, hence an upper bound for a query;
 - a *superblock* of 256 documents is what is visited at once: its documents need 8 bits each, its scores fit the L1 cache;
 - a *window* of 65,536 documents is what upper bounds are computed for at once: its documents need 16 bits each.
 
-A posting list is stored in one of four ways, by its number of postings:
+Every posting takes two bytes of ``postings``, one for its document and one for its impact. Postings come in *runs*: a run of
+n postings is n document bytes and then n impact bytes. There are two kinds of posting lists, by their number of postings:
 
-- *rare*: a list of 16-bit offsets in the window, found through the entries of the windows in which it occurs. Its block
-  maxima are taken from the postings themselves at query time;
-- *gaps*: the same, but with 8-bit gaps from posting to posting, the first counted from before the window. Where a gap is
-  longer than 255, fillers come in between: gaps of 255 to a document that has not the term, with impact 0. So a kernel
-  need not know of them. Taken where fillers are few, and impacts below 2^8;
-- *frequent* (at least one document in ``ROW_SHARE``): for every superblock the 8-bit offsets in it and after them the
-  impacts, so that both are read together; a start for every superblock; and a row with the maximum of every block, in
-  4 bits: units of a fifteenth of the list's largest impact, rounded up;
-- *dense* (at least one document in ``DENSE_SHARE``, impacts up to 255): a row with the impact of every document, 0 where
-  there is none, and a row of block maxima.
+- lists *with block maxima* (at least one document in ``MAXIMA_SHARE``) have a run for every superblock; a document byte is
+  the document's offset in its superblock. ``superblock_start`` says where runs begin, ``block_max`` has the maximum of every
+  block in 4 bits: units of a fifteenth of the list's largest impact, rounded up;
+- *sparse* lists, the others, have a run for every window in which they occur; a document byte is the gap to the document
+  before, the first one counted from before the window. A gap above 255 is divided: a document byte of 0 is no posting but a
+  jump over 255 times its impact byte. ``entry_window`` and ``entry_end`` say which windows there are and where runs end. The
+  block maxima of a sparse list are found in its postings at query time.
 
-Impacts are stored exactly, in the narrowest of 8, 16 or 32 bits that holds the list's largest. A term has one posting
-list, or two: where few of its impacts are above 255, its own list has 255 for them, and what is missing stands in a
-second, rare list, the term's *excess*. A score is a sum, so a query takes both with the same weight.
+Impacts are bytes. What a term's impacts are above 255 is kept in *overflow lists*, ordinary lists of its digits to base 256: a
+posting of impact v has min(v, 255) in the term's own list, and the digits other than 0 of the rest in the lists of
+``list_shift`` 0, 8, 16 and 24. A score is a sum, so a query takes all of them, with its weight times 2 ** list_shift.
 
 A row of block maxima comes in chunks of 64 bytes, a cache line each, that hold the maxima of 128 blocks: the first 64
 blocks' in the low, the next 64 blocks' in the high 4 bits.
 """
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 FORMAT = "bmp-plugin block-max index"
-VERSION = 4               # 3 has the same arrays, and a manifest without a seal
-UNSEALED = 3
+VERSION = 5
 
-SUPERBLOCK = 256
-WINDOW = 65_536
+SUPERBLOCK_SHIFT, WINDOW_SHIFT = 8, 16
+SUPERBLOCK, WINDOW = 1 << SUPERBLOCK_SHIFT, 1 << WINDOW_SHIFT
 SUPERBLOCKS_PER_WINDOW = WINDOW // SUPERBLOCK
 BLOCK_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 DEFAULT_BLOCK_SIZE = 4
-ROW_SHARE = 32
-DENSE_SHARE = 4
-FILLER_SHARE = 4      # gaps are taken where fillers are at most one in so many postings
+MAXIMA_SHARE = 32        # a list with one document in so many has block maxima
+LARGEST_IMPACT = 255     # of a list; what is above goes to overflow lists
 LONGEST_GAP = 255
-
-RARE, GAPS, FREQUENT, DENSE = 0, 1, 2, 3
+DIGIT_SHIFTS = (0, 8, 16, 24)
 LARGEST_MAXIMUM = 15
-EXCESS_SHARE = 8      # at most one posting in so many may be above 255 for them to stand in a list of their own
 BLOCKS_PER_CHUNK = 128
 BYTES_PER_CHUNK = 64
+PADDING = 64             # bytes behind the last posting, so that kernels may read so many at once anywhere
 
 
 @dataclass(frozen=True)
@@ -64,8 +62,8 @@ class ArraySpec:
 
 
 ARRAYS: dict[str, ArraySpec] = {
-    # documents, by position
-    "doc_number": ArraySpec("<i4", ("num_docs",), "the document's number in the source (Lucene's docid)"),
+    # documents, by internal document id
+    "source_docid": ArraySpec("<i4", ("num_docs",), "the document's id in the source (Lucene's docid)"),
     "doc_rank": ArraySpec("<i4", ("num_docs",), "place in the order that breaks ties, a permutation"),
     "rank_doc": ArraySpec("<i4", ("num_docs",), "the inverse of doc_rank"),
     "docid_bytes": ArraySpec("|u1", ("docid_bytes",), "collection docids, UTF-8"),
@@ -74,31 +72,23 @@ ARRAYS: dict[str, ArraySpec] = {
     "term_bytes": ArraySpec("|u1", ("term_bytes",), "terms, UTF-8"),
     "term_end": ArraySpec("<i8", ("num_terms",), "where each term ends in term_bytes"),
     "term_df": ArraySpec("<i8", ("num_terms",), "document frequency as the source reports it, for min_idf"),
-    "term_excess": ArraySpec("<i4", ("num_terms",), "the list of what its impacts are above 255, or -1"),
-    # posting lists: list i of the first num_terms is term i's, the others are excesses
+    "term_overflow": ArraySpec("<i4", ("num_terms_1",), "the term's first overflow list; they end where the next term's begin"),
+    # posting lists: list i of the first num_terms is term i's own, the others are overflow lists
     "list_count": ArraySpec("<i8", ("num_lists",), "postings"),
-    "list_max": ArraySpec("<i4", ("num_lists",), "largest impact, 0 without postings"),
-    "list_kind": ArraySpec("|u1", ("num_lists",), "0 rare, 1 gaps, 2 frequent, 3 dense"),
-    "list_width": ArraySpec("|u1", ("num_lists",), "bytes of an impact: 1, 2 or 4"),
-    "list_docs": ArraySpec("<i8", ("num_lists",), "where it begins in rare_docs, gaps or frequent"),
-    "list_impacts": ArraySpec("<i8", ("num_lists",), "rare, gaps: first impact in impacts8, impacts16 or impacts32"),
-    "list_entry": ArraySpec("<i8", ("num_lists",), "rare, gaps: first entry; else: its row of block_max"),
-    "list_entries": ArraySpec("<i4", ("num_lists",), "rare, gaps: entries but the last; dense: its row of dense_impacts"),
-    # rare lists and lists of gaps
-    "entry_window": ArraySpec("<u2", ("num_entries",), "a window in which the list has postings, ascending; one more to end"),
-    "entry_start": ArraySpec("<u4", ("num_entries",), "first posting there, counted from the list's first, fillers included"),
-    "rare_docs": ArraySpec("<u2", ("num_rare_postings",), "offset in the window, ascending"),
-    "gaps": ArraySpec("|u1", ("num_gaps",), "distance from the posting before, or from the position before the window"),
-    # frequent lists; rows are shared with dense ones, which leave their starts at 0
-    "window_start": ArraySpec("<u4", ("num_rows", "num_windows_1"), "first posting of the window, from the list's first"),
-    "superblock_start": ArraySpec("<u2", ("num_rows", "num_superblocks"), "first posting there, from the window's first"),
-    "frequent": ArraySpec("|u1", ("num_frequent_bytes",), "a superblock's offsets, ascending, then its impacts, little-endian"),
+    "list_max": ArraySpec("|u1", ("num_lists",), "largest impact, 0 without postings"),
+    "list_shift": ArraySpec("|u1", ("num_lists",), "bits by which impacts are shifted: 0, or the digit of an overflow list"),
+    "list_start": ArraySpec("<i8", ("num_lists",), "first byte in postings"),
+    "list_row": ArraySpec("<i4", ("num_lists",), "row of block_max and superblock_start; -1 for sparse lists"),
+    "list_entry": ArraySpec("<i8", ("num_lists",), "first entry"),
+    "list_entries": ArraySpec("<i4", ("num_lists",), "entries: windows in which a sparse list has postings, 0 for others"),
+    # the windows of sparse lists
+    "entry_window": ArraySpec("<u2", ("num_entries",), "a window in which the list has postings, ascending"),
+    "entry_end": ArraySpec("<u4", ("num_entries",), "where its run ends, in postings and jumps from the list's first"),
+    # lists with block maxima
+    "superblock_start": ArraySpec("<u4", ("num_rows", "num_superblocks_1"), "the superblock's first posting, from the list's"),
     "block_max": ArraySpec("|u1", ("num_rows", "num_row_bytes"), "block maxima in units of maximum_unit(list_max), rounded up"),
-    "dense_impacts": ArraySpec("|u1", ("num_dense", "num_positions"), "impact of every document, 0 for none"),
-    # impacts of rare lists and of lists of gaps
-    "impacts8": ArraySpec("|u1", ("num_impacts8",), "impacts of lists whose largest is below 2^8"),
-    "impacts16": ArraySpec("<u2", ("num_impacts16",), "impacts of lists whose largest is below 2^16"),
-    "impacts32": ArraySpec("<u4", ("num_impacts32",), "impacts of the others"),
+    # all lists
+    "postings": ArraySpec("|u1", ("num_posting_bytes",), "runs of postings, and PADDING zeros behind them"),
 }
 
 
@@ -122,22 +112,19 @@ class Geometry:
         return -(-self.num_docs // SUPERBLOCK)
 
     @property
-    def num_positions(self) -> int:
-        """Documents rounded up to whole superblocks: rows have no ragged end, so kernels need no case for it."""
-        return self.num_superblocks * SUPERBLOCK
+    def row_bytes(self) -> int:
+        """Bytes of a row of block maxima. Superblocks count whole: rows have no ragged end, so kernels need no case for it."""
+        return -(-self.num_superblocks * SUPERBLOCK // self.block_size // BLOCKS_PER_CHUNK) * BYTES_PER_CHUNK
 
-    @property
-    def num_blocks(self) -> int:
-        return self.num_positions // self.block_size
 
-    @property
-    def num_chunks(self) -> int:
-        return -(-self.num_blocks // BLOCKS_PER_CHUNK)
+DERIVED = ("num_terms_1", "num_superblocks_1", "num_row_bytes")
 
-    def counts(self) -> dict[str, int]:
-        return {"num_docs": self.num_docs, "num_windows": self.num_windows, "num_windows_1": self.num_windows + 1,
-                "num_superblocks": self.num_superblocks, "num_positions": self.num_positions,
-                "num_row_bytes": self.num_chunks * BYTES_PER_CHUNK}
+
+def shapes(counts: Mapping[str, int], geometry: Geometry) -> dict[str, tuple[int, ...]]:
+    """The shape of every array, from the counts of a manifest, which lack the ``DERIVED`` ones."""
+    extents = {**counts, "num_terms_1": counts["num_terms"] + 1, "num_superblocks_1": geometry.num_superblocks + 1,
+               "num_row_bytes": geometry.row_bytes}
+    return {name: tuple(extents[extent] for extent in spec.shape) for name, spec in ARRAYS.items()}
 
 
 def check_block_size(block_size: int) -> None:
@@ -148,3 +135,33 @@ def check_block_size(block_size: int) -> None:
 
 def dtype(name: str) -> np.dtype:
     return np.dtype(ARRAYS[name].dtype)
+
+
+class KernelIndex(NamedTuple):
+    """What kernels see of an index: arrays of the layout, of the same names, and its geometry."""
+
+    term_overflow: NDArray[np.int32]
+    list_count: NDArray[np.int64]
+    list_max: NDArray[np.uint8]
+    list_shift: NDArray[np.uint8]
+    list_start: NDArray[np.int64]
+    list_row: NDArray[np.int32]
+    list_entry: NDArray[np.int64]
+    list_entries: NDArray[np.int32]
+    entry_window: NDArray[np.uint16]
+    entry_end: NDArray[np.uint32]
+    superblock_start: NDArray[np.uint32]
+    block_max: NDArray[np.uint8]
+    postings: NDArray[np.uint8]
+    doc_rank: NDArray[np.int32]
+    rank_doc: NDArray[np.int32]
+    num_docs: int
+    num_superblocks: int
+    num_windows: int
+    block_shift: int
+
+
+def kernel_index(arrays: Mapping[str, NDArray[Any]], geometry: Geometry) -> KernelIndex:
+    """The arrays of an index and its geometry as kernels take them."""
+    return KernelIndex(*(arrays[name] for name in KernelIndex._fields if name in ARRAYS), geometry.num_docs,
+                       geometry.num_superblocks, geometry.num_windows, geometry.block_shift)

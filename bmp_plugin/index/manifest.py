@@ -1,7 +1,7 @@
 """``manifest.json``: what an index says of itself, read as a stranger's text, and sealed against damage.
 
 The last entry of a manifest is a seal: the SHA-256 of all of the file's bytes, with zeros where the seal stands. It does not
-keep out somebody who means harm, who can seal anew; it finds every other change. Manifests of the version before have none.
+keep out a malicious writer, who can seal anew; it finds every other change.
 
 Whoever wrote it, a manifest is read only if it is a file of at most :data:`LARGEST` bytes, or :data:`LARGEST_SHARDED`, so
 that neither a device nor nonsense of a gigabyte is read, and every entry is of the type and in the range that its readers
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeGuard
 
 from ..errors import BmpError, DamagedIndexError
-from .layout import ARRAYS, BLOCK_SIZES, FORMAT, UNSEALED, VERSION, Geometry
+from .layout import ARRAYS, BLOCK_SIZES, DERIVED, FORMAT, VERSION
 
 MANIFEST = "manifest.json"
 LARGEST = 2**20              # bytes; ordinary ones have 5,000
@@ -25,7 +25,7 @@ LARGEST_SHARDED = 2**24      # some 50,000 shards
 LARGEST_COUNT = 2**62
 SEAL = "sha256"
 BLANK = "0" * 64
-_COUNTS = frozenset(name for spec in ARRAYS.values() for name in spec.shape) - (set(Geometry(1, 8).counts()) - {"num_docs"})
+_COUNTS = {name for spec in ARRAYS.values() for name in spec.shape} - set(DERIVED)
 
 
 def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
@@ -96,12 +96,11 @@ def read_manifest(folder: Path) -> dict[str, Any]:
                        "bmp_plugin.ShardedSearcher, or one of its shards")
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise BmpError(f"{path}: does not describe a block-max index; build one with `bmp-plugin index`")
-    if manifest.get("version") not in (UNSEALED, VERSION):
+    if manifest.get("version") != VERSION:
         raise BmpError(f"{path}: has version {manifest.get('version')!r:.40} of the layout and this bmp-plugin reads "
                        f"version {VERSION}; build the index again")
     _check_form(path, manifest)
-    if manifest["version"] != UNSEALED or SEAL in manifest:
-        check_seal(path, data, manifest.get(SEAL))
+    check_seal(path, data, manifest.get(SEAL))
     return manifest
 
 

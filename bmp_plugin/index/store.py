@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..errors import BmpError, BuildError, DamagedIndexError
 from ..whole import whole_folder
-from .layout import ARRAYS, FORMAT, Geometry, dtype
+from .layout import ARRAYS, FORMAT, Geometry, dtype, shapes
 from .manifest import read_bytes
 
 BYTES_AT_ONCE = 2**24
@@ -79,9 +79,9 @@ def _is_index(folder: Path) -> bool:
 
 def open_arrays(folder: Path, manifest: dict[str, Any]) -> Arrays:
     """Memory-map every array, read-only, after comparing each file's size with the manifest's counts."""
-    counts = dict(manifest["counts"])
-    counts |= Geometry(counts["num_docs"], manifest["block_size"]).counts()
-    return {name: open_array(folder, name, tuple(counts[x] for x in spec.shape)) for name, spec in ARRAYS.items()}
+    counts = manifest["counts"]
+    geometry = Geometry(counts["num_docs"], manifest["block_size"])
+    return {name: open_array(folder, name, shape) for name, shape in shapes(counts, geometry).items()}
 
 
 def open_array(folder: Path, name: str, shape: tuple[int, ...]) -> NDArray[Any]:

@@ -1,19 +1,20 @@
-"""Many queries in one call, each searched and its ties adjusted: what threads run without holding the interpreter."""
+"""Searches many queries in one call, which threads run without holding the interpreter; adjusts ties."""
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..kernels import kernel
-from .addresses import index_at
-from .prepare import prepare
+from .prepare import make_query_terms, prepare
 from .two_steps import search_in_two_steps
 
 
 @kernel
 def adjust_ties(scores, n):
-    """Anserini's ScoreTiesAdjusterReranker on the ranked scores float32[n], in place.
+    """Adjust the ranked scores float32[n] in place as Anserini's ScoreTiesAdjusterReranker does.
 
     A score is rounded to 1e-4 as Java's Math.round(double) does; where it is within 1e-4 of the one before it, which is
     adjusted already, 1e-6 times the number of such scores in a row is taken off. The arithmetic is float32 but for the
@@ -33,27 +34,57 @@ def adjust_ties(scores, n):
             scores[i] = np.float32(scores[i] - np.float32(np.float32(1e-6) * np.float32(dup)))
 
 
-@kernel
-def search_many(starts, ids, values, kept, term_max, excess, k, floors, alpha, beta, budget, first_tier, geometry, addresses,
-                docs, scores, outcomes):
-    """Several queries; query q has the tokens starts[q] to starts[q + 1] of ids and values, and floors[q].
+class Queries(NamedTuple):
+    """Several queries.
 
-    Tokens are as :func:`.prepare.prepare` takes them. Results go to docs int32[queries, >= k], scores
-    float32[queries, >= k] and outcomes int64[queries, 4]: how many documents were found, or a number below 0 for a query
-    that needs the exhaustive way, or is refused by it; how many of its terms weigh 0; the statistics of
-    :func:`.two_steps.search_in_two_steps`, which see for the others. The index is where :func:`.addresses.addresses_of` says.
+    Attributes
+    ----------
+    starts : int64[queries + 1]
+        Query q has the tokens starts[q] to starts[q + 1].
+    ids, values : int64[tokens]
+        Tokens as :func:`.prepare.prepare` takes them.
+    floors : float32[queries]
+        Documents that score less may be left out, see :func:`.search.search`.
     """
-    index = index_at(addresses)
+
+    starts: NDArray[np.int64]
+    ids: NDArray[np.int64]
+    values: NDArray[np.int64]
+    floors: NDArray[np.float32]
+
+
+class Results(NamedTuple):
+    """Their results.
+
+    Attributes
+    ----------
+    docs, scores : int32[queries, >= k], float32[queries, >= k]
+        Internal document ids and scores, best first.
+    outcomes : int64[queries, 4]
+        How many documents were found, or a number below 0 for a query that is to be scored exhaustively, or is out of range;
+        how many of its terms weigh 0; the statistics of :func:`.search.search`.
+    """
+
+    docs: NDArray[np.int32]
+    scores: NDArray[np.float32]
+    outcomes: NDArray[np.int64]
+
+
+@kernel
+def search_many(queries, kept, options, index, results):
+    """Search :class:`Queries` into :class:`Results`.
+
+    kept bool[terms] says which terms count; options is :class:`.search.SearchOptions`, index
+    :class:`..index.layout.KernelIndex`.
+    """
     longest = np.int64(0)
-    for q in range(len(starts) - 1):
-        longest = max(longest, starts[q + 1] - starts[q])
-    terms, zeros, lists = np.empty(longest, np.int32), np.empty(longest, np.int32), np.empty(2 * longest, np.int32)
-    weights, list_weights = np.empty(longest, np.int64), np.empty(2 * longest, np.int64)
-    for q in range(len(starts) - 1):
-        lo, hi = starts[q], starts[q + 1]
-        _, outcomes[q, 1], n = prepare(ids[lo:hi], values[lo:hi], kept, term_max, excess, terms, weights, zeros, lists,
-                                       list_weights)
+    for q in range(len(queries.starts) - 1):
+        longest = max(longest, queries.starts[q + 1] - queries.starts[q])
+    query = make_query_terms(longest)
+    for q in range(len(queries.starts) - 1):
+        lo, hi = queries.starts[q], queries.starts[q + 1]
+        _, results.outcomes[q, 1], n = prepare(queries.ids[lo:hi], queries.values[lo:hi], kept, index, query)
         if n > 0:
-            n = search_in_two_steps(lists[:n], list_weights[:n], k, floors[q], alpha, beta, budget, first_tier, geometry,
-                                    index, docs[q], scores[q], outcomes[q, 2:])
-        outcomes[q, 0] = n
+            n = search_in_two_steps(query.lists[:n], query.list_weights[:n], queries.floors[q], options, index,
+                                    results.docs[q], results.scores[q], results.outcomes[q, 2:])
+        results.outcomes[q, 0] = n

@@ -1,156 +1,235 @@
-"""Upper bounds: for every block, in 16 bits, and for every superblock the largest of its blocks'.
+"""Upper bounds: of every block, in 16 bits, and of every superblock, the largest of its blocks'.
 
-A block's upper bound is the sum over the query's lists of weight times block maximum. Weights are scaled such that the
-sum of the lists' largest parts fits 16 bits, and every part is rounded up: a document's sum times the scale is never
-above the bound of its block.
+A block's upper bound is the sum over the query's lists of weight times block maximum. Weights are scaled such that the sum of
+the lists' largest parts fits 16 bits, and every part is rounded up: a document's score times the scale is never above the
+bound of its block. Block maxima that the index has are added row by row; those of sparse lists are found in their postings.
 """
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ..index.decode import CHUNK, HEAD, START_SENTINEL, Chunk, decode_chunk, make_chunk
 from ..index.encode import maximum_unit
-from ..index.layout import BLOCKS_PER_CHUNK, BYTES_PER_CHUNK, GAPS, LARGEST_MAXIMUM, SUPERBLOCKS_PER_WINDOW
+from ..index.layout import BLOCKS_PER_CHUNK, BYTES_PER_CHUNK, LARGEST_MAXIMUM, SUPERBLOCK_SHIFT, SUPERBLOCKS_PER_WINDOW
+from ..intrinsics import BEHIND, DECODED, LANES, add_product, bound_increments, prefetch, scale_impacts
 from ..kernels import kernel, leaf
-from .instructions import add_product, touch
-from .postings import FRACTION, FRACTION_OF_BYTES, add_postings, make_chunk
+from .lists import groups_of, record_groups, run_bytes
+from .tuning import PREFETCHED_POSTINGS, ROW_CHUNKS, STRIDE
 
 LARGEST = 65_535
-ROW_CHUNKS = 64          # chunks of all rows that are added up before the next: their sums stay in the L1 cache
+FRACTION = 256           # a sparse list's scaled weight is in units of one 256th: its largest part, of impact 255, fits 16 bits
+CACHE_LINE = 64
+
+
+class Bounds(NamedTuple):
+    """Upper bounds of one query.
+
+    Attributes
+    ----------
+    blocks : uint16[windows * blocks of a window]
+        Room for whole windows, so that no file makes a kernel write beyond it.
+    superblocks : uint16[superblocks + LANES]
+        Zeros at the end. None is 65,535, see :func:`scale_weights`.
+    """
+
+    blocks: NDArray[np.uint16]
+    superblocks: NDArray[np.uint16]
+
+
+class Parts(NamedTuple):
+    """What the postings of a chunk add to bounds; the last ones of the chunk before stand before HEAD.
+
+    Attributes
+    ----------
+    decoded : :class:`..index.decode.Chunk`
+    parts : uint16[HEAD + CHUNK]
+        Impact times scaled weight, rounded up.
+    increments : uint16[HEAD + CHUNK]
+        What of it raises the block's bound, beyond what the list has added to it already.
+    """
+
+    decoded: Chunk
+    parts: NDArray[np.uint16]
+    increments: NDArray[np.uint16]
 
 
 @kernel
 def scale_weights(lists, weights, index, scaled):
-    """Scaled weights into scaled int64[n]; returns the scale (float64), or 0.0 if the query does not fit 16 bits.
+    """Write scaled weights into scaled int64[n]; returns the scale, float64, or 0.0 if the query does not fit 16 bits.
 
-    lists int32[n], weights int64[n] >= 1, index :class:`.lists.Index`. A list with a row gets the part of one unit of its
-    block maxima, a whole number below 2^16; others the part of an impact of 1, with fractional bits as :mod:`.postings` says.
+    lists int32[n], weights int64[n] >= 1. A list with block maxima gets the part of one of their units, a whole number below
+    2^16; a sparse list the part of an impact of 1, in units of 1 / FRACTION.
     """
-    total = 0.0
-    reserve = 0.0                    # what rounding up adds at most
-    largest = 1e300                  # scale with which all scaled weights fit their types
+    total, reserve = 0.0, 0.0            # the largest score, in the lists' own units; what rounding up adds at most
+    largest = 1e300                      # scale with which all scaled weights fit their types
     for i in range(len(lists)):
-        t = lists[i]
-        if index.list_kind[t] <= GAPS:                     # rare or gaps
-            total += np.float64(weights[i]) * np.float64(index.list_max[t])
-            reserve += 1.0 + np.float64(index.list_max[t]) / np.float64(1 << _fraction(index.list_width[t]))
-            if index.list_width[t] == 1:
-                largest = min(largest, 255.0 / np.float64(weights[i]))
+        weight, top = np.float64(weights[i]), np.float64(index.list_max[lists[i]])
+        if index.list_row[lists[i]] < 0:
+            total += weight * top
+            reserve += 1.0 + top / FRACTION
+            largest = min(largest, 255.0 / weight)
         else:
-            total += np.float64(weights[i]) * np.float64(maximum_unit(index.list_max[t]) * LARGEST_MAXIMUM)
+            total += weight * np.float64(maximum_unit(index.list_max[lists[i]]) * LARGEST_MAXIMUM)
             reserve += LARGEST_MAXIMUM
     if total == 0.0 or reserve > LARGEST / 2:
         return 0.0
     scale = min((LARGEST - 1.0 - reserve) / total, largest)
     for i in range(len(lists)):
-        part, t = np.float64(weights[i]) * scale, lists[i]
-        if index.list_kind[t] <= GAPS:
-            scaled[i] = np.int64(math.ceil(part * np.float64(1 << _fraction(index.list_width[t]))))
-        else:
-            scaled[i] = np.int64(math.ceil(part * np.float64(maximum_unit(index.list_max[t]))))
+        part = np.float64(weights[i]) * scale
+        unit = FRACTION if index.list_row[lists[i]] < 0 else maximum_unit(index.list_max[lists[i]])
+        scaled[i] = np.int64(math.ceil(part * np.float64(unit)))
     return scale
 
 
 @kernel
-def _fraction(width):
-    return FRACTION_OF_BYTES if width == 1 else FRACTION
-
-
-@kernel
-def lowest_bound(lowest_sum, scale, alpha):
-    """The largest bound (int64) of a block in which no sum can reach ``lowest_sum``, given as int64.
+def bound_threshold(lowest_sum, scale):
+    """The largest bound, int64, of a block in which no sum can reach ``lowest_sum``, int64; scale is that of bounds, float64.
 
     The margin is far above the rounding of float64 and far below 1, so that a bound that is equal is not skipped.
     """
-    return np.int64(math.floor(np.float64(lowest_sum) * scale / alpha * (1.0 - 1e-9)))
+    return np.int64(math.floor(np.float64(lowest_sum) * scale * (1.0 - 1e-9)))
+
+
+@kernel
+def make_bounds(index):
+    """Room for the bounds of a query."""
+    superblocks = np.empty(index.num_superblocks + LANES, np.uint16)
+    superblocks[index.num_superblocks:] = 0
+    return Bounds(np.empty((index.num_windows << 16) >> index.block_shift, np.uint16), superblocks)
+
+
+@kernel
+def upper_bounds(query, index, bounds):
+    """Write the upper bounds of a query into ``bounds``, and record the groups of its sparse lists.
+
+    query is :class:`.lists.QueryLists`, index :class:`..index.layout.KernelIndex`, bounds :class:`Bounds`.
+    """
+    blocks_shift = SUPERBLOCK_SHIFT - index.block_shift               # from a superblock to its first block
+    parts = Parts(make_chunk(), np.zeros(HEAD + CHUNK, np.uint16), np.zeros(HEAD + CHUNK, np.uint16))
+    row_chunks = index.block_max.shape[1] // BYTES_PER_CHUNK
+    for window in range(index.num_windows):
+        first = window * SUPERBLOCKS_PER_WINDOW
+        chunk = (first << blocks_shift) // BLOCKS_PER_CHUNK
+        end = min(((first + SUPERBLOCKS_PER_WINDOW) << blocks_shift) // BLOCKS_PER_CHUNK, row_chunks)
+        bounds.blocks[chunk * BLOCKS_PER_CHUNK:end * BLOCKS_PER_CHUNK] = 0
+        _add_rows(bounds.blocks, index.block_max, query, chunk, end)
+        window_bounds = bounds.blocks[first << blocks_shift:]
+        for i in range(query.num_with_maxima, len(query.weights)):
+            if i + 1 < len(query.weights):
+                _prefetch_postings(query, i + 1, window, index.postings)
+            _add_sparse(window_bounds, query, i, window, index, parts)
+        last = min(first + SUPERBLOCKS_PER_WINDOW, index.num_superblocks)
+        _superblock_maxima(bounds, first, last, np.uint64(1) << np.uint64(blocks_shift))
 
 
 @leaf
-def add_rows(acc, rows, a, b, weight_a, weight_b, chunk, end, next_a, next_b, next_chunk):
-    """Add the block maxima of rows a and b, chunks ``chunk`` to before ``end``, to acc uint16[blocks].
+def _add_rows(acc, block_max, query, chunk, end):
+    """Add the chunks ``chunk`` to before ``end`` of all rows of block maxima to acc uint16[blocks], two rows at once."""
+    n = query.num_with_maxima
+    for begin in range(chunk, end, ROW_CHUNKS):
+        stop = min(begin + ROW_CHUNKS, end)
+        for i in range(0, n, 2):
+            other = min(i + 1, n - 1)
+            weight = query.scaled_weights[other] if i + 1 < n else np.int64(0)   # an odd one is paired with itself, weighing 0
+            following, next_chunk = i + 2, begin
+            if following >= n:
+                following, next_chunk = 0, stop
+            ahead_a = query.row[following] * block_max.shape[1] + next_chunk * BYTES_PER_CHUNK
+            ahead_b = query.row[min(following + 1, n - 1)] * block_max.shape[1] + next_chunk * BYTES_PER_CHUNK
+            _add_two_rows(acc, block_max, (query.row[i], query.row[other]), (query.scaled_weights[i], weight), begin, stop,
+                          (ahead_a, ahead_b))
 
-    Two rows at once, since reading and writing acc is half of the work. On the way the rows that are next are fetched,
-    from ``next_chunk`` on: rows come from memory, and lie too far apart for the processor to guess the next one.
-    Sums fit 16 bits by the choice of the scale.
+
+@leaf
+def _add_two_rows(acc, rows, pair, weights, chunk, end, ahead):
+    """Add a pair of rows, weighed, to acc: to read and write it is half of the work, so one pass is for two rows.
+
+    Sums fit 16 bits by the choice of the scale. On the way the rows that are next are prefetched, from the bytes ``ahead`` on:
+    rows lie too far apart for the processor to guess the next one.
     """
-    ra, rb = np.uint64(a), np.uint64(b)
-    wa, wb = np.uint16(weight_a), np.uint16(weight_b)
-    at_a = next_a * rows.shape[1] + next_chunk * BYTES_PER_CHUNK
-    at_b = next_b * rows.shape[1] + next_chunk * BYTES_PER_CHUNK
+    a, b, wa, wb = np.uint64(pair[0]), np.uint64(pair[1]), np.uint16(weights[0]), np.uint16(weights[1])
+    ahead_a, ahead_b = ahead
     for c in range(np.uint64(chunk), np.uint64(end)):
-        touch(rows, at_a)
-        touch(rows, at_b)
-        at_a += BYTES_PER_CHUNK
-        at_b += BYTES_PER_CHUNK
-        byte = c * np.uint64(BYTES_PER_CHUNK)
-        low = c * np.uint64(BLOCKS_PER_CHUNK)
+        prefetch(rows, ahead_a)
+        prefetch(rows, ahead_b)
+        ahead_a += BYTES_PER_CHUNK
+        ahead_b += BYTES_PER_CHUNK
+        byte, low = c * np.uint64(BYTES_PER_CHUNK), c * np.uint64(BLOCKS_PER_CHUNK)
         high = low + np.uint64(BYTES_PER_CHUNK)
         for q in range(np.uint64(BYTES_PER_CHUNK)):
-            x, y = np.uint16(rows[ra, byte + q]), np.uint16(rows[rb, byte + q])
+            x, y = np.uint16(rows[a, byte + q]), np.uint16(rows[b, byte + q])
             acc[low + q] = add_product(add_product(acc[low + q], x & np.uint16(15), wa), y & np.uint16(15), wb)
             acc[high + q] = add_product(add_product(acc[high + q], x >> np.uint16(4), wa), y >> np.uint16(4), wb)
 
 
 @leaf
-def lists_with_rows(window, query, lists):
-    """The lists whose rows are part of a window's bounds into lists int64[>= m], as indices into the query's; returns m."""
-    n = 0
-    for i in range(query.groups[4]):
-        if i < query.groups[1] or query.first[window, i] < query.last[window, i]:
-            lists[n] = i
-            n += 1
-    return n
+def _prefetch_postings(query, i, window, postings):
+    """Prefetch the first postings of sparse list i in a window."""
+    gaps_at, impacts_at, n = run_bytes(query, i, window)
+    for line in range(0, min(n, PREFETCHED_POSTINGS), CACHE_LINE):
+        prefetch(postings, np.int64(gaps_at) + line)
+        prefetch(postings, np.int64(impacts_at) + line)
 
 
 @leaf
-def add_all_rows(acc, block_max, query, lists, chunk, end):
-    """Add the rows of ``lists`` int64[m], indices into the query's, chunks ``chunk`` to before ``end``, to acc
-    uint16[blocks]."""
-    n = len(lists)
-    for begin in range(chunk, end, ROW_CHUNKS):
-        stop = min(begin + ROW_CHUNKS, end)
-        for x in range(0, n, 2):
-            i = lists[x]
-            other = lists[min(x + 1, n - 1)]
-            weight = query.scaled[other] if x + 1 < n else np.int64(0)      # an odd one is paired with itself, weighing 0
-            after, next_chunk = x + 2, begin
-            if after >= n:
-                after, next_chunk = 0, stop
-            add_rows(acc, block_max, query.row[i], query.row[other], query.scaled[i], weight, begin, stop,
-                     query.row[lists[after]], query.row[lists[min(after + 1, n - 1)]], next_chunk)
+def _add_sparse(acc, query, i, window, index, parts):
+    """Raise a window's bounds, acc uint16[blocks], by sparse list i, and record its groups."""
+    gaps_at, impacts_at, n = run_bytes(query, i, window)
+    groups, docs = groups_of(query, i, window), parts.decoded.docs
+    weight, before = np.uint16(query.scaled_weights[i]), np.uint64(START_SENTINEL)
+    for b in range(HEAD - BEHIND, HEAD):                   # no posting comes before the first
+        parts.parts[b] = 0
+    for done in range(0, n, CHUNK):
+        count = min(n - done, CHUNK)
+        at = np.uint64(done)
+        before = decode_chunk(index.postings, gaps_at + at, impacts_at + at, count, before, parts.decoded)
+        record_groups(query, groups + done // DECODED, docs, HEAD, count)
+        for j in range(np.uint64(HEAD), np.uint64(HEAD + count), np.uint64(LANES)):
+            scale_impacts(parts.parts, j, parts.decoded.impacts, j, weight)
+        if 1 << index.block_shift <= BEHIND + 1:
+            for j in range(np.uint64(HEAD), np.uint64(HEAD + count), np.uint64(LANES)):
+                bound_increments(parts.increments, j, docs, parts.parts, np.uint16(0xFFFF << index.block_shift & 0xFFFF))
+        else:
+            _increments_one_by_one(parts, count, index.block_shift)
+        _scatter(acc, docs, parts.increments, count, index.block_shift)
+        for b in range(HEAD - BEHIND, HEAD):
+            docs[b], parts.parts[b] = docs[b + CHUNK], parts.parts[b + CHUNK]
 
 
 @leaf
-def best_blocks(acc, per_superblock, out, s0, s1):
-    """The largest bound among each superblock's blocks into out[s0:s1], uint16."""
-    per = np.uint64(per_superblock)
-    for s in range(np.uint64(s0), np.uint64(s1)):
+def _increments_one_by_one(parts, n, block_shift):
+    """Do what :func:`.bound_increments` does for blocks of any size; a block's largest part so far takes the part's place."""
+    shift = np.uint16(block_shift)
+    for j in range(np.uint64(HEAD), np.uint64(HEAD + n)):
+        same = parts.decoded.docs[j] >> shift == parts.decoded.docs[j - np.uint64(1)] >> shift
+        previous = parts.parts[j - np.uint64(1)] if same else np.uint16(0)
+        parts.parts[j] = max(parts.parts[j], previous)
+        parts.increments[j] = parts.parts[j] - previous
+
+
+@leaf
+def _scatter(acc, docs, increments, n, block_shift):
+    """Add increments to the bounds of their blocks, acc uint16[blocks], those that are STRIDE apart one after the other."""
+    shift, stride, end = np.uint64(block_shift), np.uint64(STRIDE), np.uint64(HEAD) + np.uint64(n)
+    first = np.uint64(HEAD)
+    while first + stride * stride <= end:
+        for x in range(first, first + stride):
+            for j in range(x, x + stride * stride, stride):
+                acc[np.uint64(docs[j]) >> shift] += increments[j]
+        first += stride * stride
+    for j in range(first, end):
+        acc[np.uint64(docs[j]) >> shift] += increments[j]
+
+
+@leaf
+def _superblock_maxima(bounds, first, last, per_superblock):
+    """The largest bound of the blocks of each superblock from first to before last."""
+    for s in range(np.uint64(first), np.uint64(last)):
         top = np.uint16(0)
-        for p in range(s * per, (s + np.uint64(1)) * per):
-            top = max(top, acc[p])
-        out[s] = top
-
-
-@kernel
-def upper_bounds(query, geometry, index, acc, skips, marks, out):
-    """Bounds of all blocks into acc uint16[blocks], of superblocks into out uint16[superblocks].
-
-    query is :class:`.lists.Lists`, index :class:`.lists.Index`; geometry int64[4]: documents, superblocks, block_shift,
-    windows. acc has room for whole windows, so that no file makes a kernel write beyond it; skips and marks are
-    :mod:`.skips`'.
-    """
-    num_superblocks, block_shift = geometry[1], geometry[2]
-    per_superblock = np.int64(256) >> block_shift
-    num_chunks = (num_superblocks * per_superblock + BLOCKS_PER_CHUNK - 1) // BLOCKS_PER_CHUNK
-    with_rows = np.empty(query.groups[4], np.int64)
-    buffer = make_chunk()
-    for window in range(geometry[3]):
-        s0 = window * SUPERBLOCKS_PER_WINDOW
-        s1 = min(s0 + SUPERBLOCKS_PER_WINDOW, num_superblocks)
-        chunk = s0 * per_superblock // BLOCKS_PER_CHUNK
-        end = min((s0 + SUPERBLOCKS_PER_WINDOW) * per_superblock // BLOCKS_PER_CHUNK, num_chunks)
-        acc[chunk * BLOCKS_PER_CHUNK:end * BLOCKS_PER_CHUNK] = 0
-        add_all_rows(acc, index.block_max, query, with_rows[:lists_with_rows(window, query, with_rows)], chunk, end)
-        add_postings(window, query, index, block_shift, acc[s0 * per_superblock:], skips, marks, buffer)
-        best_blocks(acc, per_superblock, out, s0, s1)
+        for b in range(s * per_superblock, (s + np.uint64(1)) * per_superblock):
+            top = max(top, bounds.blocks[b])
+        bounds.superblocks[s] = top

@@ -1,168 +1,109 @@
-"""A query's posting lists in the order in which kernels take them, and where their postings lie in every window."""
+"""The posting lists of a query, as kernels take them, and where those without block maxima have their postings."""
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..index.layout import DENSE, FREQUENT, GAPS
-from ..kernels import kernel
-from .instructions import touch
-from .skips import SKIP_SHIFT
-
-NUM_GROUPS = 8      # dense, then frequent with impacts of 1, 2, 4 bytes, then gaps, then rare with 1, 2, 4
-
-Array = NDArray[Any]
+from ..intrinsics import DECODED, LANES, below_mask, count_bits
+from ..kernels import kernel, leaf
 
 
-class Index(NamedTuple):
-    """The arrays of an index that kernels use; their meaning is :data:`bmp_plugin.index.layout.ARRAYS`'s."""
-
-    list_count: Array
-    list_max: Array
-    list_kind: Array
-    list_width: Array
-    list_docs: Array
-    list_impacts: Array
-    list_entry: Array
-    list_entries: Array
-    entry_window: Array
-    entry_start: Array
-    rare_docs: Array
-    gaps: Array
-    window_start: Array
-    superblock_start: Array
-    frequent: Array
-    block_max: Array
-    dense_impacts: Array
-    impacts8: Array
-    impacts16: Array
-    impacts32: Array
-    doc_rank: Array
-    rank_doc: Array
-
-
-class Lists(NamedTuple):
-    """A query's lists in the order of groups.
+class QueryLists(NamedTuple):
+    """Posting lists, those with block maxima first, then the sparse ones.
 
     Attributes
     ----------
-    groups : int64[NUM_GROUPS + 1]
-        Where each group begins.
+    num_with_maxima : int64
     weights : int32[n]
-    scaled : int64[n]
-        Weights as upper bounds take them, see :func:`.bounds.scale_weights`; 0 for lists that bounds do without.
+    scaled_weights : int64[n]
+        Weights as upper bounds take them, see :func:`.bounds.scale_weights`.
+    start : int64[n]
+        First byte in ``postings``.
     row : int64[n]
-        Row of block_max; for rare lists and those of gaps, the first entry.
-    dense_row : int64[n]
-        Row of dense_impacts, for dense lists.
-    docs : int64[n]
-        Where the list begins, in frequent, gaps or rare_docs.
-    to_impacts : int64[n]
-        For rare lists and those of gaps, from a posting's index in rare_docs or gaps to its impact's.
-    width : int64[n]
-        Bytes of an impact.
-    skip : int64[n + 1]
-        For rare lists and those of gaps, where the list's part of what :mod:`.skips` keeps begins; the last, where all end.
-    first : int64[windows, n]
-    last : int64[windows, n]
-        The window's postings are those from first to before last, counted from the list's first for frequent lists,
-        indices into gaps or rare_docs for the others.
+        Row of block maxima; -1 for sparse lists.
+    run_start, run_end : int64[windows, n]
+        Sparse lists: the run of a window, in postings and jumps from the list's first; empty where the list has none there.
+    groups_at : int64[n + 1]
+        Sparse lists: where the list's part of ``group_last`` begins.
+    group_last : uint16[m]
+        The last document of every DECODED postings of a run, its *groups*; written by :func:`record_groups` while bounds are
+        made. What is recorded of a window stands where the number of postings before it says, so no table is needed.
     """
 
-    groups: Array
-    weights: Array
-    scaled: Array
-    row: Array
-    dense_row: Array
-    docs: Array
-    to_impacts: Array
-    width: Array
-    skip: Array
-    first: Array
-    last: Array
+    num_with_maxima: int
+    weights: NDArray[np.int32]
+    scaled_weights: NDArray[np.int64]
+    start: NDArray[np.int64]
+    row: NDArray[np.int64]
+    run_start: NDArray[np.int64]
+    run_end: NDArray[np.int64]
+    groups_at: NDArray[np.int64]
+    group_last: NDArray[np.uint16]
 
 
 @kernel
-def order_lists(lists, weights, scaled, index, num_windows):
-    """The query's lists int32[n] with weights int64[n] and scaled weights int64[n] as :class:`Lists`.
-
-    Those stored alike follow one another, so that kernels need not ask.
-    """
+def make_query_lists(lists, weights, scaled_weights, index):
+    """:class:`QueryLists` of lists int32[n] with weights int64[n] and scaled weights int64[n]."""
     n = len(lists)
-    groups = np.zeros(NUM_GROUPS + 1, np.int64)
-    for i in range(n):                                         # all that is asked for comes while the first is waited for
-        touch(index.list_kind, np.int64(lists[i]))
-        touch(index.list_width, np.int64(lists[i]))
-        touch(index.list_docs, np.int64(lists[i]))
-        touch(index.list_impacts, np.int64(lists[i]))
-        touch(index.list_entry, np.int64(lists[i]))
-        touch(index.list_entries, np.int64(lists[i]))
-    for i in range(n):
-        entry = np.int64(index.list_entry[lists[i]])
-        if index.list_kind[lists[i]] >= FREQUENT:
-            touch(index.window_start, entry * index.window_start.shape[1])
-        else:
-            touch(index.entry_window, entry)
-            touch(index.entry_start, entry)
-    for i in range(n):
-        groups[_group(index.list_kind[lists[i]], index.list_width[lists[i]]) + 1] += 1
-    for g in range(NUM_GROUPS):
-        groups[g + 1] += groups[g]
-    at = groups[:NUM_GROUPS].copy()
-    weights32 = np.empty(n, np.int32)
-    scaled_by_group = np.empty(n, np.int64)
-    row = np.empty(n, np.int64)
-    dense_row = np.empty(n, np.int64)
-    docs = np.empty(n, np.int64)
-    to_impacts = np.empty(n, np.int64)
-    width = np.empty(n, np.int64)
-    postings = np.zeros(n, np.int64)
-    first = np.zeros((num_windows, n), np.int64)
-    last = np.zeros((num_windows, n), np.int64)
+    order = np.empty(n, np.int64)
+    with_maxima, other = 0, n
     for x in range(n):
-        t = lists[x]
-        g = _group(index.list_kind[t], index.list_width[t])
-        i = at[g]
-        at[g] += 1
-        weights32[i] = weights[x]
-        scaled_by_group[i] = scaled[x]
-        row[i] = index.list_entry[t]
-        dense_row[i] = index.list_entries[t]
-        docs[i] = index.list_docs[t]
-        to_impacts[i] = index.list_impacts[t] - index.list_docs[t]
-        width[i] = index.list_width[t]
-        if g == 0:
-            continue
-        if g < 4:
-            r, j = np.uint64(row[i]), np.uint64(i)
-            start = np.int64(index.window_start[r, np.uint64(0)])
-            for w in range(np.uint64(num_windows)):
-                first[w, j] = start
-                start = np.int64(index.window_start[r, w + np.uint64(1)])
-                last[w, j] = start
-            continue
-        postings[i] = np.int64(index.entry_start[row[i] + index.list_entries[t]])
-        begin, j = docs[i], np.uint64(i)
-        start = begin + np.int64(index.entry_start[row[i]])
-        for e in range(np.uint64(row[i]), np.uint64(row[i]) + np.uint64(index.list_entries[t])):
-            w, end = np.uint64(index.entry_window[e]), begin + np.int64(index.entry_start[e + np.uint64(1)])
-            if w < np.uint64(num_windows):                     # which the file may not keep to
-                first[w, j] = start
-                last[w, j] = end
-            start = end
-    skip = np.zeros(n + 1, np.int64)
+        if index.list_row[lists[x]] >= 0:
+            order[with_maxima] = x
+            with_maxima += 1
+        else:
+            other -= 1
+            order[other] = x
+    ordered_weights, scaled = np.empty(n, np.int32), np.empty(n, np.int64)
+    start, row = np.empty(n, np.int64), np.empty(n, np.int64)
+    run_start = np.zeros((index.num_windows, n), np.int64)
+    run_end = np.zeros((index.num_windows, n), np.int64)
+    groups_at = np.zeros(n + 1, np.int64)
     for i in range(n):
-        skip[i + 1] = skip[i] + (postings[i] >> SKIP_SHIFT)
-    return Lists(groups, weights32, scaled_by_group, row, dense_row, docs, to_impacts, width, skip, first, last)
+        t = lists[order[i]]
+        ordered_weights[i], scaled[i] = weights[order[i]], scaled_weights[order[i]]
+        start[i], row[i] = index.list_start[t], index.list_row[t]
+        begin = np.int64(0)
+        for e in range(index.list_entry[t], index.list_entry[t] + index.list_entries[t]):
+            window, end = np.int64(index.entry_window[e]), np.int64(index.entry_end[e])
+            run_start[window, i], run_end[window, i] = begin, end
+            begin = end
+        groups_at[i + 1] = groups_at[i] + begin // DECODED
+    group_last = np.empty(groups_at[n] + LANES, np.uint16)
+    return QueryLists(with_maxima, ordered_weights, scaled, start, row, run_start, run_end, groups_at, group_last)
 
 
-@kernel
-def _group(kind, width):
-    if kind == DENSE:
-        return 0
-    if kind == GAPS:
-        return 4
-    by_width = 0 if width == 1 else (1 if width == 2 else 2)
-    return (1 if kind == FREQUENT else 5) + by_width
+@leaf
+def run_bytes(query, i, window):
+    """Where sparse list i has its run of a window: the first document byte, the first impact byte, and how many there are."""
+    begin, end = query.run_start[window, i], query.run_end[window, i]
+    gaps_at = query.start[i] + 2 * begin
+    return np.uint64(gaps_at), np.uint64(gaps_at + end - begin), end - begin
+
+
+@leaf
+def groups_of(query, i, window):
+    """Where the groups of sparse list i in a window are recorded, int64."""
+    return query.groups_at[i] + query.run_start[window, i] // DECODED
+
+
+@leaf
+def record_groups(query, at, docs, first, n):
+    """Record the groups of n postings, which begin with one; their documents uint16 are in docs from ``first`` on."""
+    last = np.uint64(first) + np.uint64(DECODED - 1)
+    for g in range(np.uint64(n) // np.uint64(DECODED)):
+        query.group_last[np.uint64(at) + g] = docs[last + g * np.uint64(DECODED)]
+
+
+@leaf
+def groups_before(query, at, n, doc):
+    """How many of the n groups recorded from ``at`` on end before a document, a lower bound; int64."""
+    total = np.int64(0)
+    for x in range(0, n, LANES):
+        ends = below_mask(query.group_last, np.uint64(at + x), np.uint16(doc))
+        if n - x < LANES:
+            ends &= (np.uint64(1) << np.uint64(n - x)) - np.uint64(1)
+        total += np.int64(count_bits(ends))
+    return total

@@ -1,251 +1,281 @@
-"""Safe Block-Max Pruning over superblocks: bounds for all, the most promising scored first, the others if they can matter.
+"""Block-Max Pruning: upper bounds of all blocks, the most promising scored first, the others as long as they can matter.
 
-After Mallia, Suel and Tonellotto, "Faster Learned Sparse Retrieval with Block-Max Pruning", SIGIR 2024. Blocks have
-upper bounds as there. Visited is the superblock around blocks that may matter, once, and only these are scored, side by
-side, unless they are many: see :mod:`.visit`; or, where many superblocks of a window may matter, list by list: see
-:mod:`.sweep`. Instead of sorting superblocks by bound they are taken in a few tiers of falling bounds, each in storage order:
-sequential memory, and no order among those that will be scored anyway.
+After Mallia, Suel and Tonellotto, "Faster Learned Sparse Retrieval with Block-Max Pruning", SIGIR 2024. As there, blocks of
+documents have upper bounds, blocks are scored in the order of their bounds, and the search ends when no bound that is left
+reaches the k-th best score. It departs from the paper in this:
+
+- Blocks are small, 4 documents instead of 8 to 256, since short rows of bounds are added up by vector instructions. What is
+  visited is the superblock of 256 documents around the blocks that may matter, once: see :mod:`.visits`.
+- Superblocks are not sorted by bound but taken in a few *tiers* of falling bounds, each in the order of storage: memory is
+  read in sequence, and no order is needed among superblocks that will be scored anyway.
+- Postings are not kept by block, but by list, as a list's block maxima are; :mod:`.scores` finds those of a block. Where many
+  superblocks of a window are to be scored, sparse lists are added up for the window as a whole.
 """
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ..index.decode import Chunk, make_chunk
+from ..index.layout import SUPERBLOCK_SHIFT, SUPERBLOCKS_PER_WINDOW, WINDOW, WINDOW_SHIFT
+from ..intrinsics import LANES, below_mask, lowest_bit
 from ..kernels import kernel, leaf
-from .bounds import lowest_bound, scale_weights, upper_bounds
-from .candidates import begin, make_candidates, offer, settle
-from .instructions import LANES, below, lowest_bit
-from .lists import order_lists
-from .scores import make_found, score_superblock
-from .skips import make_marks, make_skips
-from .sweep import make_sweep, next_part, sweep_rows, sweep_window
-from .topk import finish
-from .visit import STEPS, announce, choose_blocks, locate, make_visits
+from .bounds import Bounds, bound_threshold, make_bounds, scale_weights, upper_bounds
+from .lists import QueryLists, make_query_lists
+from .scores import Matches, add_sparse_lists, make_matches, score_superblock
+from .topk import finish, floor_key, insert, key_score, lowest_sum, make_key
+from .tuning import LEAST_IN_WINDOW, SEEK_COST, TIER_GROWTH, VISITS
+from .visits import Visits, choose_blocks, make_visits, prefetch_offsets, seek
 
-TIER_GROWTH = 6
-AT_ONCE = 16             # superblocks of a window that is swept, between two looks at the threshold
+UNFIT = -1               # of a query with too many lists for bounds in 16 bits
+BIN_SHIFT = 6            # superblocks are counted in bins of 64 bounds
 
 
-class Progress(NamedTuple):
+class SearchOptions(NamedTuple):
+    """What to search for, and how safely.
+
+    Attributes
+    ----------
+    k : int
+        Documents wanted.
+    alpha : float
+        Bounds are multiplied by it; 1.0 is safe.
+    beta : float
+        How much of a query comes first, see :mod:`.two_steps`; 1.0 is all of it, and safe.
+    budget : int
+        Superblocks of which blocks are scored at most, in about the order of their bounds; that of all is safe.
+    """
+
+    k: int
+    alpha: float
+    beta: float
+    budget: int
+
+
+class Workspace(NamedTuple):
+    """What one search works with."""
+
+    bounds: Bounds
+    visits: Visits
+    matches: Matches
+    scores: NDArray[np.int32]            # of a superblock's documents
+    window_sums: NDArray[np.int32]       # of a window's documents: its sparse lists added up
+    chunk: Chunk
+    heap: NDArray[np.uint64]
+
+
+class SearchState(NamedTuple):
     """How far a search has come.
 
     Attributes
     ----------
-    best : :class:`.candidates.Threshold`
-    demand : int64
+    num_candidates : int64
+    lowest_key : uint64
+        Keys at or below it do not enter.
+    lowest_sum : int64
+        The least sum that may enter, at least 1: every posting adds 1.
+    threshold : int64
         A block whose bound is at or below this one cannot matter.
-    begun : int64
-        Superblocks whose visit has begun.
-    scored : int64
-        Superblocks of which any block was scored.
+    begun, scored : int64
+        Superblocks whose visit has begun, and those of which any block was scored.
     """
 
-    best: Any
-    demand: Any
-    begun: Any
-    scored: Any
+    num_candidates: int
+    lowest_key: int
+    lowest_sum: int
+    threshold: int
+    begun: int
+    scored: int
 
 
-class Work(NamedTuple):
-    """What a search works with, allocated once a query.
+@kernel
+def search(lists, weights, floor_score, options, index, docs, scores, statistics):
+    """The k best documents, safe or as safe as ``options`` say; scores are whole in any case.
 
-    Attributes
+    Parameters
     ----------
-    block_bounds : uint16[blocks]
-    bounds : uint16[superblocks + LANES]
-    skips, marks
-        See :mod:`.skips`.
-    visits : :class:`.visit.Visits`
-    visited : int64[STEPS]
-        The superblock of each visit under way, or -1.
-    found : :class:`.scores.Found`
-    acc : int32[256]
-    sweep : :class:`.sweep.Sweep`
-    candidates : :class:`.candidates.Candidates`
-    """
+    lists : int32[n]
+        Distinct, with postings.
+    weights : int64[n]
+        At least 1, such that every product of weight and impact is below 2^24 and every sum below 2^31.
+    floor_score : float32
+        Documents that score less are left out, as if k of that score had been found; 0 leaves out none.
+    options : SearchOptions
+    index : KernelIndex
+    docs, scores : int32[>= k], float32[>= k]
+        Receive internal document ids and scores, best first.
+    statistics : int64[2]
+        Receives how many superblocks there are and of how many any block was scored.
 
-    block_bounds: Any
-    bounds: Any
-    skips: Any
-    marks: Any
-    visits: Any
-    visited: Any
-    found: Any
-    acc: Any
-    sweep: Any
-    candidates: Any
+    Returns
+    -------
+    int64
+        The number of documents, or UNFIT.
+    """
+    scaled_weights = np.empty(len(lists), np.int64)
+    scale = scale_weights(lists, weights, index, scaled_weights) / options.alpha
+    if scale == 0.0:
+        return np.int64(UNFIT)
+    query = make_query_lists(lists, weights, scaled_weights, index)
+    work = Workspace(make_bounds(index), make_visits(VISITS, len(lists)), make_matches(len(lists)), np.empty(256, np.int32),
+                     np.empty(WINDOW, np.int32), make_chunk(), np.empty(options.k, np.uint64))
+
+    # Bounds: of all blocks and superblocks.
+    upper_bounds(query, index, work.bounds)
+
+    # Order: tiers of superblocks, each with several times as many as the one before.
+    counts = np.zeros(1 << (16 - BIN_SHIFT), np.int64)
+    for s in range(index.num_superblocks):
+        counts[work.bounds.superblocks[s] >> BIN_SHIFT] += 1
+    tier = np.empty(index.num_superblocks + 1, np.int32)
+    size = min(np.int64(4 + options.k // 16), options.budget)
+    ceiling = np.int64(1 << 16)          # superblocks with bounds from here up were in earlier tiers
+
+    # Threshold: rises with the k-th best score.
+    lowest = max(np.int64(1), lowest_sum(floor_score))
+    threshold = bound_threshold(lowest, scale) if floor_score > np.float32(0.0) else np.int64(0)
+    state = SearchState(np.int64(0), floor_key(floor_score), lowest, threshold, np.int64(0), np.int64(0))
+
+    # Stop: when no bound is left that is above the threshold.
+    while ceiling > state.threshold + 1 and state.begun < options.budget:
+        is_last = size >= options.budget
+        floor = _tier_floor(counts, size)
+        size = min(size * TIER_GROWTH, options.budget)
+        if floor >= ceiling and not is_last:
+            continue
+        floor = max(floor, min(state.threshold + 1, ceiling))
+        end = _superblocks_between(work.bounds.superblocks, index.num_superblocks, floor, ceiling, tier)
+        first = np.int64(0)
+        while first < end:
+            stop, whole_window = _next_part(tier, first, end, query)
+            state = _score_part(tier[first:stop], whole_window, query, index, work, scale, options, state)
+            first = stop
+        ceiling = floor
+        if is_last:
+            break
+    statistics[0], statistics[1] = index.num_superblocks, state.scored
+    return finish(work.heap, state.num_candidates, index.rank_doc, docs, scores)
 
 
 @leaf
-def tier_floor(counts, at_least):
-    """The largest bound, in bins of 64, such that at least that many superblocks have it or more."""
-    had = 0
+def _tier_floor(counts, at_least):
+    """The largest bound, in whole bins, such that at least that many superblocks have it or more."""
+    total = 0
     for bucket in range(len(counts) - 1, 0, -1):
-        had += counts[bucket]
-        if had >= at_least:
-            return np.int64(bucket) << 6
+        total += counts[bucket]
+        if total >= at_least:
+            return np.int64(bucket) << BIN_SHIFT
     return np.int64(0)
 
 
 @leaf
-def between(bounds, num_superblocks, floor, ceiling, todo):
-    """Superblocks whose bounds are from ``floor``, above 0, to below ``ceiling``, into todo int32[superblocks], ascending;
-    returns their number. bounds uint16 ends with LANES zeros.
+def _superblocks_between(bounds, num_superblocks, floor, ceiling, tier):
+    """Write the superblocks whose bounds are from ``floor``, above 0, to below ``ceiling`` into tier int32[superblocks],
+    ascending; returns their number.
 
-    No bound is 65,535, see :func:`.bounds.scale_weights`, so that as a ceiling it is as good as anything above.
+    bounds uint16 ends with LANES zeros. As no bound is 65,535, that serves as an open upper limit.
     """
     if floor >= ceiling:                 # which may be above 16 bits, both of them
         return np.int64(0)
     n, lowest, end = np.uint64(0), np.uint16(floor), np.uint16(min(ceiling, np.int64(65535)))
     for s in range(np.uint64(0), np.uint64(num_superblocks), np.uint64(LANES)):
-        found = below(bounds, s, end) & ~below(bounds, s, lowest)
+        found = below_mask(bounds, s, end) & ~below_mask(bounds, s, lowest)
         while found:
-            todo[n] = np.int32(s + lowest_bit(found))
+            tier[n] = np.int32(s + lowest_bit(found))
             n += np.uint64(1)
             found &= found - np.uint64(1)
     return np.int64(n)
 
 
 @leaf
-def visit_part(todo, first, end, query, index, work, geometry, k, scale, alpha, budget, at):
-    """Score the superblocks todo[first:end] as far as they may matter, one by one, at most ``budget`` in all; returns the
-    progress then."""
-    num_docs, block_shift = geometry[0], geometry[2]
-    per_superblock = np.int64(256) >> block_shift
-    bounds, visits, visited = work.bounds, work.visits, work.visited
-    best, demand, begun, scored = at
-    step = 0
-    while True:
-        v = step & (STEPS - 1)
-        visited[v] = -1
-        while first < end and visited[v] < 0 and begun < budget:
-            s = np.int64(todo[first])
-            first += 1
-            if np.int64(bounds[s]) > demand:
-                visited[v] = s
-                begun += 1
-        if visited[v] >= 0:
-            announce(visited[v], query, index, work.block_bounds, per_superblock, work.marks)
-        step += 1
-        if step >= 2:
-            before = (step - 2) & (STEPS - 1)
-            s = visited[before]
-            if s >= 0 and np.int64(bounds[s]) > demand:
-                choose_blocks(work.block_bounds, s, block_shift, demand, visits, before)
-                locate(s, query, index, work.skips, work.marks, visits, before)
-        if step < 3:
-            continue
-        v = (step - 3) & (STEPS - 1)
-        s = visited[v]
-        if s < 0:
-            break
-        if np.int64(bounds[s]) <= demand:
-            continue
-        score_superblock(s, query, index, visits, v, work.found, work.acc)
-        scored += 1
-        had = best.lowest
-        best = offer(work.acc, 0, s, visits, v, num_docs, index.doc_rank, work.candidates, k, scale, best)
-        if best.lowest != had:
-            demand = lowest_bound(best.lowest, scale, alpha)
-    return Progress(best, demand, begun, scored)
+def _next_part(tier, first, end, query):
+    """Where the superblocks from tier[first] on end that are scored alike, and whether their window is to be added up.
+
+    It is where to find the postings of the superblocks one by one takes longer than to go through the lists. Other parts go on
+    over as many windows as need none; int64 and bool.
+    """
+    stop = first
+    while stop < end:
+        window, after = np.int64(tier[stop]) // SUPERBLOCKS_PER_WINDOW, stop + 1
+        while after < end and np.int64(tier[after]) // SUPERBLOCKS_PER_WINDOW == window:
+            after += 1
+        if after - stop >= LEAST_IN_WINDOW:
+            postings = np.int64(0)
+            for i in range(query.num_with_maxima, len(query.weights)):
+                postings += query.run_end[window, i] - query.run_start[window, i]
+            if postings < (after - stop) * SEEK_COST * (len(query.weights) - query.num_with_maxima):
+                if stop == first:
+                    return after, True
+                return stop, False
+        stop = after
+    return stop, False
 
 
 @leaf
-def sweep_part(todo, first, end, query, index, work, geometry, k, scale, alpha, budget, at):
-    """The same of superblocks of one window, list by list. Changes ``todo``."""
-    best, demand, begun, scored = at
-    m = first                            # those that may still matter move to the front
-    for x in range(first, end):
-        if np.int64(work.bounds[todo[x]]) > demand:
-            todo[m] = todo[x]
-            m += 1
-    if m == first:
-        return at
-    sweep_window(work.sweep, todo, first, m, work.block_bounds, geometry[2], demand, query, index)
-    x = first
-    while x < m and begun < budget:
-        batch = x                        # the next few of them
-        y = x
-        while x < m and y < batch + AT_ONCE and begun < budget:
-            if np.int64(work.bounds[todo[x]]) > demand:
-                todo[y] = todo[x]
-                y += 1
-                begun += 1
-            x += 1
-        sweep_rows(work.sweep, todo, batch, y, work.block_bounds, geometry[2], demand, query, index)
-        scored += y - batch
-        had = best.lowest
-        for z in range(batch, y):
-            s = np.int64(todo[z])
-            best = offer(work.sweep.sums, (s & 255) << 8, s, work.sweep.visits, z - batch, geometry[0], index.doc_rank,
-                         work.candidates, k, scale, best)
-        if best.lowest != had:
-            demand = lowest_bound(best.lowest, scale, alpha)
-    return Progress(best, demand, begun, scored)
+def _score_part(part, whole_window, query, index, work, scale, options, state):
+    """Score the superblocks ``part`` int32[n], ascending, as far as they may matter; returns the state then.
 
-
-@kernel
-def search(lists, weights, k, floor_score, alpha, budget, first_tier, geometry, index, docs, scores, statistics):
-    """The k best documents: positions into docs int32[>= k], scores float32[>= k]; returns their number, or -1.
-
-    lists int32[n] distinct, with postings; weights int64[n] >= 1, such that every product of weight and impact is below
-    2^24 and every sum below 2^31. -1 says that the query has too many lists for bounds in 16 bits.
-
-    Safe with alpha 1.0 and a budget of all superblocks. Else bounds are scaled by alpha, and blocks are scored of at most
-    ``budget`` superblocks, in about the order of their bounds; scores are whole in any case.
-
-    floor_score float32: documents that score less are left out, as if k of that score had been found; 0 leaves out none.
-
-    first_tier: superblocks in the first tier. geometry int64[4]: documents, superblocks,
-    block_shift, windows. ``index`` is :class:`.lists.Index`.
-    statistics int64[2] receives how many superblocks there are and of how many any block was scored.
+    With ``whole_window`` they are of one window, whose sparse lists are added up at once.
     """
-    num_superblocks, block_shift = geometry[1], geometry[2]
-    scaled = np.empty(len(lists), np.int64)
-    scale = scale_weights(lists, weights, index, scaled)
-    if scale == 0.0:
-        return -1
-    query = order_lists(lists, weights, scaled, index, geometry[3])
-    block_bounds = np.empty((geometry[3] << 16) >> block_shift, np.uint16)
-    skips, marks = make_skips(query), make_marks(query, num_superblocks)
-    bounds = np.empty(num_superblocks + LANES, np.uint16)
-    bounds[num_superblocks:] = 0
-    upper_bounds(query, geometry, index, block_bounds, skips, marks, bounds)
-    counts = np.zeros(1024, np.int64)
-    for s in range(num_superblocks):
-        counts[bounds[s] >> 6] += 1
-
-    work = Work(block_bounds, bounds, skips, marks, make_visits(STEPS, len(lists)), np.empty(STEPS, np.int64),
-                make_found(len(lists)), np.empty(256, np.int32), make_sweep(block_shift), make_candidates(k))
-    todo = np.empty(num_superblocks + 1, np.int32)
-    best = begin(floor_score)
-    demand = lowest_bound(best.lowest, scale, alpha) if floor_score > np.float32(0.0) else np.int64(0)
-    at = Progress(best, demand, np.int64(0), np.int64(0))
-    ceiling = np.int64(65536)            # superblocks with bounds from here up were seen in earlier tiers
-    wanted = min(first_tier, budget)
+    visits, bounds = work.visits, work.bounds
+    if whole_window:
+        add_sparse_lists(query, index, np.int64(part[0]) // SUPERBLOCKS_PER_WINDOW, work.chunk, work.window_sums)
+    acc = work.window_sums if whole_window else work.scores
+    following, step = 0, 0
     while True:
-        floor = tier_floor(counts, wanted)
-        last_tier = wanted >= budget
-        wanted = min(wanted * TIER_GROWTH, budget)
-        if floor >= ceiling and not last_tier:
+        v = step & (VISITS - 1)          # the first step of one visit ...
+        visits.superblock[v] = -1
+        while following < len(part) and visits.superblock[v] < 0 and state.begun < options.budget:
+            s = np.int64(part[following])
+            following += 1
+            if np.int64(bounds.superblocks[s]) > state.threshold:
+                visits.superblock[v] = s
+                state = SearchState(state.num_candidates, state.lowest_key, state.lowest_sum, state.threshold,
+                                    state.begun + 1, state.scored)
+                prefetch_offsets(s, query, index, bounds.blocks)
+        step += 1
+        v = (step - 2) & (VISITS - 1)    # ... the second step of the one before ...
+        s = visits.superblock[v]
+        if step >= 2 and s >= 0 and np.int64(bounds.superblocks[s]) > state.threshold:
+            choose_blocks(visits, v, bounds.blocks, index, state.threshold)
+            seek(visits, v, query, index, not whole_window)
+        if step < 3:
             continue
-        floor = max(floor, min(at.demand + 1, ceiling))
-        num_todo = between(bounds, num_superblocks, floor, ceiling, todo)
-        first = np.int64(0)
-        while first < num_todo:
-            end, swept = next_part(todo, first, num_todo, query)
-            if swept:
-                at = sweep_part(todo, first, end, query, index, work, geometry, k, scale, alpha, budget, at)
-            else:
-                at = visit_part(todo, first, end, query, index, work, geometry, k, scale, alpha, budget, at)
-            first = end
-        if at.best.n >= k:
-            best = settle(work.candidates, k, at.best)
-            at = Progress(best, lowest_bound(best.lowest, scale, alpha), at.begun, at.scored)
-        ceiling = floor
-        if ceiling <= at.demand + 1 or at.begun >= budget or last_tier:
-            break
-    statistics[0] = num_superblocks
-    statistics[1] = at.scored
-    return finish(work.candidates.keys, at.best.n, k, index.rank_doc, docs, scores)
+        v = (step - 3) & (VISITS - 1)    # ... and the third step of the one before that.
+        s = visits.superblock[v]
+        if s < 0:
+            return state
+        if np.int64(bounds.superblocks[s]) > state.threshold:
+            score_superblock(visits, v, query, index, work.matches, acc, not whole_window)
+            state = _insert_scores(acc, visits, v, index, work.heap, scale, state)
+    return state
+
+
+@leaf
+def _insert_scores(acc, visits, v, index, heap, scale, state):
+    """Insert the documents of visit v's blocks whose sums are in acc int32; returns the state then."""
+    n, lowest_key, lowest = state.num_candidates, state.lowest_key, state.lowest_sum
+    base = visits.superblock[v] << SUPERBLOCK_SHIFT
+    at = base & (len(acc) - 1)           # acc is of a window, or of a superblock
+    for b in range(visits.num_blocks[v]):
+        first = np.int64(visits.blocks[v, b])
+        end = first + (np.int64(1) << visits.block_shift[v])
+        top = np.int32(0)
+        for d in range(np.uint64(at + first), np.uint64(at + end)):
+            top = max(top, acc[d])
+        if top < lowest:
+            continue
+        for d in range(first, min(end, index.num_docs - base)):
+            total = np.int64(acc[at + d])
+            if total < lowest:
+                continue
+            key = make_key(np.float32(total), index.doc_rank[base + d])
+            if key > lowest_key:
+                n = insert(heap, n, key)
+                if n == len(heap):
+                    lowest_key = heap[0]
+                    lowest = max(lowest, lowest_sum(key_score(lowest_key)))
+    threshold = bound_threshold(lowest, scale) if lowest > state.lowest_sum else state.threshold
+    return SearchState(n, lowest_key, lowest, threshold, state.begun, state.scored + 1)

@@ -54,7 +54,7 @@ def join(paths: Sequence[str | Path], output: Path, *, check_docids: bool = True
 
 def _numbers(index: BmpIndex) -> int:
     """How many numbers the source gave to documents, deleted ones included."""
-    numbers = index.arrays["doc_number"]
+    numbers = index.arrays["source_docid"]
     stated: int = index.manifest["source"]["details"].get("max_doc", 0)
     return max(stated, int(numbers.max()) + 1 if len(numbers) else 0)
 

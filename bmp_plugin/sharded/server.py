@@ -148,7 +148,7 @@ class ShardServer:
         raw, ends = index.docid_table(docs)
         return Answers(np.cumsum([len(docs) for docs, _ in ranked], dtype=np.int64),
                        np.concatenate([scores for _, scores in ranked]),
-                       index.arrays["doc_number"][docs] + np.int64(self.entry.first_lucene_docid), raw, ends, work)
+                       index.arrays["source_docid"][docs] + np.int64(self.entry.first_lucene_docid), raw, ends, work)
 
     def close(self) -> None:
         """Nothing to free: the maps go with the index."""

@@ -87,7 +87,7 @@ def _made(question: Callable[[], Any], method: str) -> object:
 
 def _documents(index: BmpIndex) -> list[Any]:
     docids = index.docids(np.arange(index.num_docs, dtype=np.int32))
-    return [docids, [index.lucene_docid_of(docid) for docid in docids[:5]], index.arrays["doc_number"].tolist()]
+    return [docids, [index.lucene_docid_of(docid) for docid in docids[:5]], index.arrays["source_docid"].tolist()]
 
 
 def _command(command: Callable[[argparse.Namespace], int], folder: Path, **arguments: bool) -> tuple[int, str]:

@@ -1,6 +1,6 @@
-"""Instructions that numba has no words for.
+"""Intrinsics: instructions that numba has no words for, or that its compiler does not find by itself.
 
-Those that read or write arrays do so without a look at their bounds, but for ``NUMBA_BOUNDSCHECK=1``; see :mod:`..kernels`.
+Those that read or write arrays check no bounds, unless ``NUMBA_BOUNDSCHECK=1`` is set; see :mod:`.kernels`. Indices are uint64.
 """
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-LANES = 32               # values that instructions for many take at once
+from .index.layout import LONGEST_GAP
+
+LANES = 32               # elements of uint16 that are compared or multiplied at once: an AVX-512 register, or two of AVX2
+DECODED = 16             # postings that are decoded at once
 BEHIND = 3               # postings that may be in the block of the one after them, in blocks of at most 4 documents
 
 
 @intrinsic
-def touch(typing_context: Any, array: Any, index: Any) -> Any:
+def prefetch(typing_context: Any, array: Any, index: Any) -> Any:
     """Prefetch the cache line of the array's element ``index``, counted in elements of the C-contiguous whole.
 
     A hint: it changes nothing and cannot fault, wherever it points.
@@ -47,15 +50,15 @@ def add_product(typing_context: Any, total: Any, a: Any, b: Any) -> Any:
 
 
 def _vector(context: Any, builder: Any, signature: Any, arguments: Any, which: int, bits: int, lanes: int,
-            before: int = 0) -> Any:
-    """A pointer to ``lanes`` elements of ``bits`` bits: argument ``which`` is the array, the one after it where they begin,
-    or rather ``before`` elements before it."""
+            before: int = 0, index: int | None = None) -> Any:
+    """A pointer to ``lanes`` elements of ``bits`` bits: argument ``which`` is the array, argument ``index``, or else the one
+    after the array, where they begin, or rather ``before`` elements before it."""
     array = context.make_array(signature.args[which])(context, builder, arguments[which])
-    first = builder.sub(arguments[which + 1], ir.Constant(ir.IntType(64), before))
+    first = builder.sub(arguments[which + 1 if index is None else index], ir.Constant(ir.IntType(64), before))
     if context.enable_boundscheck:
         [size] = cgutils.unpack_tuple(builder, array.shape, 1)
-        for index in (first, builder.add(first, ir.Constant(first.type, lanes - 1))):
-            cgutils.do_boundscheck(context, builder, index, size)
+        for checked in (first, builder.add(first, ir.Constant(first.type, lanes - 1))):
+            cgutils.do_boundscheck(context, builder, checked, size)
     kind = ir.VectorType(ir.IntType(bits), lanes)
     return builder.bitcast(builder.gep(array.data, [first]), kind.as_pointer())
 
@@ -68,106 +71,114 @@ def _everywhere(builder: Any, value: Any, lanes: int) -> Any:
 
 
 @intrinsic
-def weigh_lanes(typing_context: Any, out: Any, at: Any, impacts: Any, first: Any, weight: Any) -> Any:
-    """out[at + i] = (impacts[first + i] * weight >> 8) + 1 for LANES of them, modulo 2^16.
+def scale_impacts(typing_context: Any, out: Any, at: Any, impacts: Any, first: Any, weight: Any) -> Any:
+    """out[at + i] = (impacts[first + i] * weight >> 8) + 1, or 0 for an impact of 0, for LANES elements, modulo 2^16.
 
-    out uint16, impacts uint8, weight uint16, the indices uint64. The upper half of a product of two numbers of 16 bits is
-    an instruction that compilers find only if nothing is in its way, and not at all in an unrolled loop.
+    out uint16, impacts uint8, weight uint16. The upper half of a product of two numbers of 16 bits is one instruction, which
+    compilers find only if nothing is in its way, and not at all in an unrolled loop.
     """
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         narrow, wide = (ir.VectorType(ir.IntType(bits), LANES) for bits in (16, 32))
         read = _vector(context, builder, signature, arguments, 2, 8, LANES)
-        lifted = builder.shl(builder.zext(builder.load(read, align=1), narrow), ir.Constant(narrow, [8] * LANES))
+        impact = builder.zext(builder.load(read, align=1), narrow)
+        one = builder.zext(builder.icmp_unsigned("!=", impact, ir.Constant(narrow, [0] * LANES)), narrow)
+        lifted = builder.shl(impact, ir.Constant(narrow, [8] * LANES))
         factor = _everywhere(builder, arguments[4], LANES)
         product = builder.mul(builder.zext(lifted, wide), builder.zext(factor, wide))
         high = builder.trunc(builder.lshr(product, ir.Constant(wide, [16] * LANES)), narrow)
-        builder.store(builder.add(high, ir.Constant(narrow, [1] * LANES)),
-                      _vector(context, builder, signature, arguments, 0, 16, LANES), align=2)
+        builder.store(builder.add(high, one), _vector(context, builder, signature, arguments, 0, 16, LANES), align=2)
         return context.get_dummy_value()
 
     return types.void(out, types.uint64, impacts, types.uint64, types.uint16), generate
 
 
 @intrinsic
-def raise_lanes(typing_context: Any, rises: Any, at: Any, docs: Any, docs_at: Any, parts: Any, parts_at: Any,
-                upper: Any) -> Any:
-    """By how much each of LANES postings raises its block, the BEHIND before it having done so: into rises[at + i].
+def bound_increments(typing_context: Any, increments: Any, at: Any, docs: Any, parts: Any, upper: Any) -> Any:
+    """By how much each of LANES postings raises its block's bound, into increments[at + i].
 
-    rises, docs and parts uint16, the indices uint64; upper uint16 has the bits above those within a block. A posting's part
-    counts as far as it is above those of its block before it. Compilers find this only for some processors.
+    increments, docs and parts uint16, all indexed from ``at`` on; upper uint16 has the bits above those within a block. A
+    posting's part counts as far as it is above the parts of the BEHIND postings before it, where these are of its block.
     """
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         narrow = ir.VectorType(ir.IntType(16), LANES)
         zeros = ir.Constant(narrow, [0] * LANES)
-        upper_bits = _everywhere(builder, arguments[6], LANES)
+        upper_bits = _everywhere(builder, arguments[4], LANES)
 
         def load(which: int, before: int) -> Any:
-            return builder.load(_vector(context, builder, signature, arguments, which, 16, LANES, before), align=2)
+            address = _vector(context, builder, signature, arguments, which, 16, LANES, before, index=1)
+            return builder.load(address, align=2)
 
         def larger(a: Any, b: Any) -> Any:
             return builder.select(builder.icmp_unsigned(">", a, b), a, b)
 
-        doc, had = load(2, 0), zeros
+        doc, previous = load(2, 0), zeros
         for before in range(1, BEHIND + 1):
             apart = builder.and_(builder.xor(doc, load(2, before)), upper_bits)
-            had = larger(had, builder.select(builder.icmp_unsigned("==", apart, zeros), load(4, before), zeros))
-        rise = builder.sub(larger(load(4, 0), had), had)
-        builder.store(rise, _vector(context, builder, signature, arguments, 0, 16, LANES), align=2)
+            previous = larger(previous, builder.select(builder.icmp_unsigned("==", apart, zeros), load(3, before), zeros))
+        increment = builder.sub(larger(load(3, 0), previous), previous)
+        builder.store(increment, _vector(context, builder, signature, arguments, 0, 16, LANES), align=2)
         return context.get_dummy_value()
 
-    return types.void(rises, types.uint64, docs, types.uint64, parts, types.uint64, types.uint16), generate
+    return types.void(increments, types.uint64, docs, parts, types.uint16), generate
 
 
 @intrinsic
-def add_up(typing_context: Any, out: Any, at: Any, gaps: Any, first: Any, before: Any) -> Any:
-    """out[at + i] = before + gaps[first] + ... + gaps[first + i] for 16 of them, modulo 2^16; returns the last, uint64.
+def decode_lanes(typing_context: Any, docs: Any, impacts: Any, at: Any, postings: Any, gaps_at: Any, impacts_at: Any,
+                 before: Any) -> Any:
+    """Decode DECODED postings of a sparse list into docs[at + i], uint16, and impacts[at + i], uint8; returns the last
+    document, uint64.
 
-    out uint16, gaps uint8, the numbers uint64. In four steps, each of which adds to every sum the one so many places
-    before it: a compiler does not see that sums of all that came before can be made side by side.
+    The document bytes are postings[gaps_at + i], the impact bytes postings[impacts_at + i], uint8; ``before``, uint64, is the
+    document before the first. Documents are modulo 2^16. Jumps come as postings of impact 0. The prefix sum has four steps,
+    each of which adds to every sum the one so many places before it: a compiler does not see that these can be made side by
+    side.
     """
-    lanes = 16
-
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        narrow, index = ir.VectorType(ir.IntType(16), lanes), ir.IntType(32)
-        sums = builder.load(_vector(context, builder, signature, arguments, 2, 8, lanes), align=1)
-        sums = builder.zext(sums, narrow)
-        zeros = ir.Constant(narrow, [0] * lanes)
+        byte, narrow = (ir.VectorType(ir.IntType(bits), DECODED) for bits in (8, 16))
+        number = ir.IntType(32)
+        gap, impact = (builder.load(_vector(context, builder, signature, arguments, 3, 8, DECODED, index=which), align=1)
+                       for which in (4, 5))
+        is_jump = builder.icmp_unsigned("==", gap, ir.Constant(byte, [0] * DECODED))
+        jump = builder.mul(builder.zext(impact, narrow), ir.Constant(narrow, [LONGEST_GAP] * DECODED))
+        sums, zeros = builder.select(is_jump, jump, builder.zext(gap, narrow)), ir.Constant(narrow, [0] * DECODED)
         for step in (1, 2, 4, 8):
-            shifted = ir.Constant(ir.VectorType(index, lanes), [max(i - step, -1) % (lanes + 1) for i in range(lanes)])
-            sums = builder.add(sums, builder.shuffle_vector(sums, zeros, shifted))
-        sums = builder.add(sums, _everywhere(builder, builder.trunc(arguments[4], ir.IntType(16)), lanes))
-        builder.store(sums, _vector(context, builder, signature, arguments, 0, 16, lanes), align=2)
-        return builder.zext(builder.extract_element(sums, ir.Constant(index, lanes - 1)), ir.IntType(64))
+            shifted = [max(i - step, -1) % (DECODED + 1) for i in range(DECODED)]
+            sums = builder.add(sums, builder.shuffle_vector(sums, zeros, ir.Constant(ir.VectorType(number, DECODED), shifted)))
+        sums = builder.add(sums, _everywhere(builder, builder.trunc(arguments[6], ir.IntType(16)), DECODED))
+        builder.store(sums, _vector(context, builder, signature, arguments, 0, 16, DECODED, index=2), align=2)
+        builder.store(builder.select(is_jump, ir.Constant(byte, [0] * DECODED), impact),
+                      _vector(context, builder, signature, arguments, 1, 8, DECODED, index=2), align=1)
+        return builder.zext(builder.extract_element(sums, ir.Constant(number, DECODED - 1)), ir.IntType(64))
 
-    return types.uint64(out, types.uint64, gaps, types.uint64, types.uint64), generate
+    return types.uint64(docs, impacts, types.uint64, postings, types.uint64, types.uint64, types.uint64), generate
 
 
 @intrinsic
-def in_blocks(typing_context: Any, docs: Any, first: Any, upper: Any, blocks: Any) -> Any:
+def block_match_mask(typing_context: Any, docs: Any, first: Any, upper: Any, blocks: Any, base: Any) -> Any:
     """Which of the documents from docs[first] on are in one of four blocks: bit i of the uint64 is docs[first + i]'s.
 
-    Of 64 documents of uint8, or 16 of uint16. ``first`` is uint64; upper, of the documents' type, has the bits
-    above those within a block; blocks uint64 has the blocks' first documents, of that type, the first one lowest.
+    Looks at 64 documents of uint8, or at DECODED of uint16. upper, of the documents' type, has the bits above those within a
+    block; the low four bytes of blocks, uint64, are the first documents of the blocks, counted from ``base``, uint64.
     """
     bits = docs.dtype.bitwidth
-    lanes = 64 if bits == 8 else 16
+    lanes = 64 if bits == 8 else DECODED
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         found = builder.load(_vector(context, builder, signature, arguments, 0, bits, lanes), align=bits // 8)
         mine = builder.and_(found, _everywhere(builder, arguments[2], lanes))
         either = None
         for q in range(4):
-            shifted = builder.lshr(arguments[3], ir.Constant(ir.IntType(64), q * bits))
-            block = _everywhere(builder, builder.trunc(shifted, ir.IntType(bits)), lanes)
-            same = builder.icmp_unsigned("==", mine, block)
+            shifted = builder.lshr(arguments[3], ir.Constant(ir.IntType(64), q * 8))
+            block = builder.or_(builder.and_(shifted, ir.Constant(ir.IntType(64), 255)), arguments[4])
+            same = builder.icmp_unsigned("==", mine, _everywhere(builder, builder.trunc(block, ir.IntType(bits)), lanes))
             either = same if either is None else builder.or_(either, same)
         return _mask(builder, either, lanes)
 
-    return types.uint64(docs, types.uint64, docs.dtype, types.uint64), generate
+    return types.uint64(docs, types.uint64, docs.dtype, types.uint64, types.uint64), generate
 
 
 @intrinsic
-def below(typing_context: Any, values: Any, first: Any, limit: Any) -> Any:
+def below_mask(typing_context: Any, values: Any, first: Any, limit: Any) -> Any:
     """Which of LANES values are below a limit: bit i of the uint64 is values[first + i] < limit, both of uint16."""
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         found = builder.load(_vector(context, builder, signature, arguments, 0, 16, LANES), align=2)

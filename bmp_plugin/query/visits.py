@@ -1,0 +1,149 @@
+"""Superblocks on their way to be scored: which of their blocks may matter, and where the postings of these are.
+
+Superblocks that are scored lie far apart, and waiting for their memory one after the other would be most of a search. So a
+visit has three steps, with a step of two other visits in between: the memory that says where the postings are is prefetched;
+they are found and prefetched; they are scored, see :mod:`.scores`.
+"""
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..index.decode import START_SENTINEL, superblock_run
+from ..index.layout import SUPERBLOCK_SHIFT, SUPERBLOCKS_PER_WINDOW, WINDOW_SHIFT
+from ..intrinsics import DECODED, LANES, below_mask, count_bits, lowest_bit, prefetch
+from ..kernels import kernel, leaf
+from .lists import groups_before, groups_of, run_bytes
+from .tuning import FEW_BLOCKS, FEW_DOCUMENTS
+
+
+class Visits(NamedTuple):
+    """Visits under way, one a row; rows are used again and again.
+
+    Attributes
+    ----------
+    superblock : int64[rows]
+        Or -1 where there is no visit.
+    blocks : uint8[rows, FEW_BLOCKS]
+        The chosen blocks, by their first documents in the superblock, ascending.
+    packed_blocks : uint64[rows]
+        The same as one number, the first one lowest; the last one again where there are fewer.
+    num_blocks : int64[rows]
+    block_shift : int64[rows]
+        Of these blocks: the index's, or SUPERBLOCK_SHIFT where the superblock is scored as one block.
+    lists : int64[rows, n]
+        The lists that may have postings there, as numbers of :class:`.lists.QueryLists`: all those with block maxima, and
+        then the sparse ones.
+    num_lists : int64[rows]
+    docs_at, impacts_at : uint64[rows, n]
+        The first document byte and the first impact byte that each of these lists may have there.
+    counts : int64[rows, n]
+        How many postings and jumps to look at.
+    before : uint64[rows, n]
+        Sparse lists: the document before, in the window.
+    """
+
+    superblock: NDArray[np.int64]
+    blocks: NDArray[np.uint8]
+    packed_blocks: NDArray[np.uint64]
+    num_blocks: NDArray[np.int64]
+    block_shift: NDArray[np.int64]
+    lists: NDArray[np.int64]
+    num_lists: NDArray[np.int64]
+    docs_at: NDArray[np.uint64]
+    impacts_at: NDArray[np.uint64]
+    counts: NDArray[np.int64]
+    before: NDArray[np.uint64]
+
+
+@kernel
+def make_visits(rows, n):
+    """Room for so many visits of a query of n lists."""
+    return Visits(np.full(rows, -1, np.int64), np.empty((rows, FEW_BLOCKS), np.uint8), np.empty(rows, np.uint64),
+                  np.empty(rows, np.int64), np.empty(rows, np.int64), np.empty((rows, n), np.int64), np.empty(rows, np.int64),
+                  np.empty((rows, n), np.uint64), np.empty((rows, n), np.uint64), np.empty((rows, n), np.int64),
+                  np.empty((rows, n), np.uint64))
+
+
+@leaf
+def prefetch_offsets(superblock, query, index, block_bounds):
+    """Prefetch the memory that says where the postings of a superblock are, and which of its blocks may matter."""
+    first_block = superblock << (SUPERBLOCK_SHIFT - index.block_shift)
+    prefetch(block_bounds, first_block)
+    prefetch(block_bounds, first_block + (1 << (SUPERBLOCK_SHIFT - index.block_shift)) - 1)
+    columns = index.superblock_start.shape[1]
+    for i in range(query.num_with_maxima):
+        prefetch(index.superblock_start, query.row[i] * columns + superblock)
+
+
+@leaf
+def choose_blocks(visits, v, block_bounds, index, threshold):
+    """Choose the blocks of visit v whose bounds are above ``threshold``, of which there is one; all of them if they are many."""
+    lowest, shift = np.uint16(threshold + 1), index.block_shift
+    per_superblock = np.int64(1) << (SUPERBLOCK_SHIFT - shift)
+    base = visits.superblock[v] * per_superblock
+    most = min(np.int64(FEW_BLOCKS), np.int64(FEW_DOCUMENTS) >> shift)
+    count = np.int64(0)
+    for b in range(0, per_superblock, LANES):
+        if per_superblock < LANES:
+            found = np.uint64(0)
+            for q in range(per_superblock):
+                found |= np.uint64(block_bounds[base + q] >= lowest) << np.uint64(q)
+        else:
+            found = below_mask(block_bounds, np.uint64(base + b), lowest) ^ np.uint64((1 << LANES) - 1)
+        if count + np.int64(count_bits(found)) > most:
+            visits.blocks[v, 0] = 0
+            count, shift = np.int64(1), np.int64(SUPERBLOCK_SHIFT)
+            break
+        while found:
+            visits.blocks[v, count] = np.uint8((np.uint64(b) + lowest_bit(found)) << np.uint64(shift))
+            count += 1
+            found &= found - np.uint64(1)
+    set_blocks(visits, v, count, shift)
+
+
+@leaf
+def set_blocks(visits, v, count, block_shift):
+    """Complete visit v, the first ``count`` of whose blocks are there."""
+    visits.num_blocks[v], visits.block_shift[v] = count, block_shift
+    packed = np.uint64(0)
+    for x in range(FEW_BLOCKS - 1, -1, -1):
+        packed = packed << np.uint64(8) | np.uint64(visits.blocks[v, min(np.int64(x), count - 1)])
+    visits.packed_blocks[v] = packed
+
+
+@leaf
+def seek(visits, v, query, index, with_sparse):
+    """Find the postings of visit v's blocks, and prefetch them; those of sparse lists only if ``with_sparse``."""
+    superblock = visits.superblock[v]
+    for b in range(visits.num_blocks[v]):
+        prefetch(index.doc_rank, (superblock << SUPERBLOCK_SHIFT) + np.int64(visits.blocks[v, b]))
+    for i in range(query.num_with_maxima):
+        at, count = superblock_run(index, query.row[i], query.start[i], superblock)
+        visits.lists[v, i], visits.docs_at[v, i], visits.impacts_at[v, i] = i, np.uint64(at), np.uint64(at + count)
+        visits.counts[v, i] = count
+        prefetch(index.postings, at)
+        prefetch(index.postings, at + 2 * count - 1)
+    n = query.num_with_maxima
+    window = superblock >> (WINDOW_SHIFT - SUPERBLOCK_SHIFT)
+    start = (superblock & (SUPERBLOCKS_PER_WINDOW - 1)) << SUPERBLOCK_SHIFT                 # in the window
+    first = start + np.int64(visits.blocks[v, 0])
+    last = start + np.int64(visits.blocks[v, visits.num_blocks[v] - 1]) + (np.int64(1) << visits.block_shift[v]) - 1
+    for i in range(query.num_with_maxima, len(query.weights) if with_sparse else query.num_with_maxima):
+        gaps_at, impacts_at, length = run_bytes(query, i, window)
+        groups, recorded = groups_of(query, i, window), length // DECODED
+        over = groups_before(query, groups, recorded, first)
+        if over * DECODED < length:
+            end = over                   # the group, the last perhaps, whose last document is the first not to be before ``last``
+            while end < recorded and np.int64(query.group_last[groups + end]) < last:
+                end += 1
+            at = np.uint64(over * DECODED)
+            visits.lists[v, n], visits.docs_at[v, n], visits.impacts_at[v, n] = i, gaps_at + at, impacts_at + at
+            visits.counts[v, n] = min((end + 1) * DECODED, length) - over * DECODED
+            visits.before[v, n] = np.uint64(query.group_last[groups + over - 1]) if over > 0 else np.uint64(START_SENTINEL)
+            prefetch(index.postings, np.int64(gaps_at + at))
+            prefetch(index.postings, np.int64(impacts_at + at))
+            n += 1
+    visits.num_lists[v] = n
