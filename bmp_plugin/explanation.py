@@ -95,10 +95,8 @@ def positions_of(index: BmpIndex, docids: Sequence[str]) -> NDArray[np.int32]:
 
 def impacts_of(index: KernelIndex, terms: NDArray[np.int32], docs: NDArray[np.int32]) -> NDArray[np.int64]:
     """Impacts int64[terms, documents] of the documents with internal document ids ``docs``; 0 where one lacks the term."""
-    ascending = np.argsort(docs)
     impacts = np.zeros((len(terms), len(docs)), np.int64)
-    read_impacts(terms=terms, docs=docs[ascending].astype(np.int64), index=index, impacts=impacts)
-    impacts[:, ascending] = impacts.copy()
+    read_impacts(terms=terms, docs=docs.astype(np.int64), index=index, impacts=impacts)
     return impacts
 
 

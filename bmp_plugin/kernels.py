@@ -31,7 +31,8 @@ import llvmlite.binding
 import numba
 import numba.core.config
 import numpy as np
-from numba.core import caching, event, sigutils
+from numba.core import caching, codegen, event, sigutils
+from numba.core.compiler import Compiler
 from numba.core.runtime.nrt import rtsys
 from platformdirs import user_cache_path
 
@@ -49,18 +50,43 @@ def kernel(function: Function) -> Function:
     return cast(Function, compiled)
 
 
-def leaf(function: Function) -> Function:
-    """The same for a kernel that makes no array, nor calls one that does: it counts no references to those it is given, and
-    becomes part of what calls it, since handing over some dozens of arrays takes longer than most leaves do."""
-    options: dict[str, Any] = {"nogil": True, "_nrt": False, "forceinline": True}
-    compiled: Any = numba.njit(**options)(function)
-    compiled._cache = _Kept(function)
-    return cast(Function, compiled)
+def inline_kernel(function: Function) -> Function:
+    """``function``, which makes no array nor calls what does, compiled as a part of the kernels that call it, and inlined.
+
+    It counts no references to the arrays it is given, since handing over some dozens of them takes longer than most of these
+    functions do.
+    """
+    options: dict[str, Any] = {"nogil": True, "_nrt": False, "forceinline": True, **_LINKED}
+    return cast(Function, numba.njit(**options)(function))
 
 
-def part(function: Function) -> Function:
-    """A part of the one kernel that calls it: compiled with that, and not by itself as well, which would take as long again."""
-    return cast(Function, numba.njit(function, inline="always"))
+def inline_part(function: Function) -> Function:
+    """``function``, which may make arrays, compiled as a part of the kernels that call it."""
+    return cast(Function, numba.njit(nogil=True, **_LINKED)(function))
+
+
+class _LinkedLibrary(codegen.JITCodeLibrary):
+    """Code that is linked into the kernels that call it, and optimized there: machine code of its own would never run."""
+
+    def _optimize_final_module(self) -> None:
+        pass
+
+    def _finalize_final_module(self) -> None:
+        self._finalize_dynamic_globals()
+        names = [value.name for value in self._final_module.global_variables if value.name.startswith("_ZN08NumbaEnv")]
+        environment = llvmlite.binding.parse_assembly("\n".join(f'@"{name}" = common global i8* null' for name in names))
+        self._codegen._add_module(environment)       # numba stores something there
+        self._codegen._engine.finalize_object()
+        self._finalized = True
+
+
+class _LinkedCompiler(Compiler):
+    def __init__(self, typing_context: Any, target_context: Any, library: Any, *others: Any) -> None:
+        library = library or _LinkedLibrary(target_context.codegen(), "linked")
+        super().__init__(typing_context, target_context, library, *others)
+
+
+_LINKED: dict[str, Any] = {"pipeline_class": _LinkedCompiler, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
 @functools.cache

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .checks import Query, check_docids, check_options, check_qids, checked_weights, java_int, kept_terms, weights_of
+from .checks import Query, check_docids, check_options, check_qids, checked_weights, kept_terms, weights_of
 from .explanation import Ahead, Explanation, Found, ahead, explained, find, impacts_of, left_out, positions_of, products_of
 from .hits import Hit, finish_hits
 from .index.index import BmpIndex
@@ -17,10 +17,10 @@ from .parallel import in_turns
 from .quantize import quantize_query, scale_of
 from .query.batch import Queries, Results, search_many
 from .query.exhaustive import add_terms
-from .query.prepare import OUT_OF_RANGE, QueryTerms, make_query_terms, prepare
 from .query.search import SearchOptions
 
 Ranked = tuple[NDArray[np.int32], NDArray[np.float32]]
+Terms = tuple[NDArray[np.int32], NDArray[np.int64]]
 
 
 class BmpSearcher:
@@ -113,11 +113,11 @@ class BmpSearcher:
         query, nan for a docid that the index does not have. Errors: ``ValueError`` for a bad weight, as in :meth:`search`.
         """
         check_docids(docids)
-        encoded = self._encode(query)
+        terms, weights = self._encode(query)
         positions = positions_of(self.index, docids)
         known = positions >= 0
-        impacts = impacts_of(self._kernel_index, encoded.terms, positions[known])
-        products = products_of(impacts, encoded.weights)
+        impacts = impacts_of(self._kernel_index, terms, positions[known])
+        products = products_of(impacts, weights)
         scores = np.full(len(positions), np.nan, np.float32)
         scores[known] = products.sum(axis=0, dtype=np.float64)
         return scores
@@ -142,7 +142,7 @@ class BmpSearcher:
 
     def ahead(self, query: Query, score: float, docid: str, number: int) -> Ahead:
         """What ranks before a document of this or another shard: its docid, and its number as this source would count."""
-        sums, matched = self._all_sums(self._encode(query))
+        sums, matched = self._sums(*self._encode(query))
         first = self.index.arrays["doc_rank"] < self.index.rank_of(docid, number)
         return ahead(sums.astype(np.float32), matched, first, score)
 
@@ -209,17 +209,12 @@ class BmpSearcher:
         starts = np.array([0, *itertools.accumulate(map(len, queries))], np.int64)
         return starts, np.array(ids, np.int64), weights_of(queries)
 
-    def _encode(self, query: Query) -> QueryTerms:
-        """A query's terms, of which there are just so many. Raises ``ValueError`` for a bad weight."""
-        _, ids, values = self._tokens([query])
-        room = make_query_terms(len(values))
-        num_terms, num_zeros, num_lists = prepare(ids=ids, values=values, kept=self._keeps(), index=self._kernel_index, query=room)
-        if num_lists == OUT_OF_RANGE:
-            for token, weight in self._scaled(query).items():
-                java_int(token, weight)
-        lists = slice(max(num_lists, 0))
-        return QueryTerms(room.terms[:num_terms], room.weights[:num_terms], room.zeros[:num_zeros], room.lists[lists],
-                          room.list_weights[lists])
+    def _encode(self, query: Query) -> Terms:
+        """The terms of a query that count, and their weights. Raises ``ValueError`` for a bad weight."""
+        ids, weights = np.array(self.index.term_ids(query), np.int64), checked_weights(self._scaled(query))
+        known = np.flatnonzero(ids >= 0)
+        counted = known[self._keeps()[ids[known]]]
+        return ids[counted].astype(np.int32), weights[counted]
 
     def _keeps(self) -> NDArray[np.bool_]:
         """Whether min_idf, which may be assigned, keeps each term: bool[num_terms]."""
@@ -227,29 +222,24 @@ class BmpSearcher:
             self._kept = (self.min_idf, kept_terms(self.index.arrays["term_df"], self._source_docs, self.min_idf))
         return self._kept[1]
 
-    def _exhaustive(self, query: QueryTerms, k: int) -> Ranked:
-        sums, matched = self._all_sums(query)
+    def _exhaustive(self, query: Terms, k: int) -> Ranked:
+        sums, matched = self._sums(*query)
         found = np.flatnonzero(matched)
         scores = sums[found].astype(np.float32)
         best = np.lexsort((self.index.arrays["doc_rank"][found], -scores))[:k]
         return found[best].astype(np.int32), scores[best]
 
-    def _with_zeros(self, query: QueryTerms, k: int, docs: NDArray[np.int32],
-                    scores: NDArray[np.float32]) -> Ranked:
+    def _with_zeros(self, query: Terms, k: int, docs: NDArray[np.int32], scores: NDArray[np.float32]) -> Ranked:
         """All documents with a positive score are in; those that match by tokens of weight 0 alone follow by rank."""
-        _, matched = self._sums(query.zeros, np.zeros(len(query.zeros), np.int64))
+        terms, weights = query
+        _, matched = self._sums(terms[weights == 0], weights[weights == 0])
         matched[docs] = False
         ranks = np.sort(self.index.arrays["doc_rank"][np.flatnonzero(matched)])[:k - len(docs)]
         more = self.index.arrays["rank_doc"][ranks]
         return np.concatenate([docs, more]), np.concatenate([scores, np.zeros(len(more), np.float32)])
 
-    def _all_sums(self, query: QueryTerms) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        sums, matched = self._sums(query.terms, query.weights)
-        return self._sums(query.zeros, np.zeros(len(query.zeros), np.int64), sums, matched)
-
-    def _sums(self, terms: NDArray[np.int32], weights: NDArray[np.int64], sums: NDArray[np.float64] | None = None,
-              matched: NDArray[np.bool_] | None = None) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        if sums is None or matched is None:
-            sums, matched = np.zeros(self.index.num_docs), np.zeros(self.index.num_docs, np.bool_)
+    def _sums(self, terms: NDArray[np.int32], weights: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Scores of all documents, and whether they match."""
+        sums, matched = np.zeros(self.index.num_docs), np.zeros(self.index.num_docs, np.bool_)
         add_terms(terms=terms, weights=weights.astype(np.float32), index=self._kernel_index, sums=sums, matched=matched)
         return sums, matched

@@ -23,47 +23,23 @@ RUN_ARRAYS = ("entry_window", "entry_end", "superblock_start", "block_max", "pos
 
 @dataclass(frozen=True)
 class Numbering:
-    """How the source numbers documents.
+    """How the source numbers documents."""
 
-    Attributes
-    ----------
-    end : int
-        Source document ids are below it.
-    internal_docids : int32[end] or None
-        The internal document id of each, -1 for none; None where they are the same.
-    source_path : str
-        For messages.
-    """
-
-    end: int
-    internal_docids: NDArray[np.int32] | None
-    source_path: str
+    end: int                                         # source document ids are below it
+    internal_docids: NDArray[np.int32] | None        # [end], -1 for no document; None where they are the source's
+    source_path: str                                 # for messages
 
 
 @dataclass
 class EncodedBatch:
-    """A batch's terms and lists, pointers counted from the batch's own beginning.
-
-    Attributes
-    ----------
-    terms : list of bytes
-    num_postings : int
-        Of the source: overflow lists do not count.
-    dfs : int64[terms]
-    overflow_terms : int64[overflow lists]
-        The term of each overflow list; these follow the terms' own lists.
-    columns : dict of array name -> array
-        The list_* arrays of the layout: a value a list.
-    arrays : dict of array name -> array
-        What goes into the ``RUN_ARRAYS``.
-    """
+    """A batch's terms and lists, overflow lists last; pointers are counted from the batch's own beginning."""
 
     terms: list[bytes]
-    num_postings: int
-    dfs: NDArray[np.int64]
-    overflow_terms: NDArray[np.int64]
-    columns: dict[str, NDArray[Any]]
-    arrays: dict[str, NDArray[Any]]
+    num_postings: int                        # of the source: overflow lists do not count
+    dfs: NDArray[np.int64]                   # [terms]
+    overflow_terms: NDArray[np.int64]        # [overflow lists], whose they are
+    columns: dict[str, NDArray[Any]]         # [lists], the list_* arrays of the layout
+    arrays: dict[str, NDArray[Any]]          # what goes into the RUN_ARRAYS
 
 
 def encode_batch(batch: PostingBatch, geometry: Geometry, numbering: Numbering) -> EncodedBatch:

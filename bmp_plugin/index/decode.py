@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..intrinsics import DECODED, LANES, decode_lanes
-from ..kernels import kernel, leaf
+from ..kernels import inline_kernel, inline_part, kernel
 from .layout import LONGEST_GAP, SUPERBLOCK_SHIFT, WINDOW, WINDOW_SHIFT
 
 CHUNK = 256              # postings of a sparse list that are decoded before they are used: they stay in the L1 cache
@@ -21,39 +21,31 @@ START_SENTINEL = 0xFFFF  # the document before a window's first, in 16 bits
 
 
 class Chunk(NamedTuple):
-    """Postings of a sparse list in one window, decoded; they begin at HEAD.
+    """Postings of a sparse list in one window, decoded, [HEAD + CHUNK]; they begin at HEAD."""
 
-    Attributes
-    ----------
-    docs : uint16[HEAD + CHUNK]
-        Offsets in the window.
-    impacts : uint8[HEAD + CHUNK]
-        0 for jumps, whose documents are none of the list's.
-    """
-
-    docs: NDArray[np.uint16]
-    impacts: NDArray[np.uint8]
+    docs: NDArray[np.uint16]                 # offsets in the window
+    impacts: NDArray[np.uint8]               # 0 for jumps, whose documents are none of the list's
 
 
-@kernel
+@inline_part
 def make_chunk():
     """Room for a chunk."""
     return Chunk(np.zeros(HEAD + CHUNK, np.uint16), np.zeros(HEAD + CHUNK, np.uint8))
 
 
-@leaf
+@inline_kernel
 def decode_chunk(postings, gaps_at, impacts_at, n, before, chunk):
     """Decode n postings and jumps, at most CHUNK; returns the last document, uint64, if n is a multiple of DECODED.
 
     Their document bytes begin at gaps_at, their impact bytes at impacts_at, uint64; ``before``, uint64, is the document before
-    them. Up to DECODED - 1 more are decoded, into what nobody knows.
+    them. What follows them is decoded as well, up to DECODED, and means nothing.
     """
     for j in range(np.uint64(0), np.uint64(n), np.uint64(DECODED)):
         before = decode_lanes(chunk.docs, chunk.impacts, np.uint64(HEAD) + j, postings, gaps_at + j, impacts_at + j, before)
     return before
 
 
-@leaf
+@inline_kernel
 def superblock_run(index, row, start, superblock):
     """The run of a superblock in a list with block maxima: its first byte in ``postings``, and how many postings it has.
 
@@ -67,8 +59,8 @@ def superblock_run(index, row, start, superblock):
 
 @kernel
 def decode_list(t, index, docs, impacts):
-    """Decode list t into docs int32[>= n] and impacts uint8[>= n]; returns n, or -1 where there is none: a run that does not end
-    in its window, or a jump over nothing.
+    """Decode list t into docs int32[>= n] and impacts uint8[>= n]; returns n, or -1 for a run that does not end in its window
+    and a jump over nothing.
 
     index is :class:`.layout.KernelIndex`. There has to be room for the list's postings and jumps.
     """

@@ -11,32 +11,15 @@ from .layout import LARGEST_IMPACT, LARGEST_MAXIMUM, LONGEST_GAP, SUPERBLOCK, WI
 
 
 class Postings(NamedTuple):
-    """Posting lists one after the other.
+    """Posting lists one after the other; list i has the postings from starts[i] to before starts[i + 1]."""
 
-    Attributes
-    ----------
-    starts : int64[lists + 1]
-        List i's postings are those from starts[i] to before starts[i + 1].
-    docs : int32[postings]
-        Documents, ascending within a list.
-    impacts : int32[postings]
-    """
-
-    starts: NDArray[np.int64]
-    docs: NDArray[np.int32]
-    impacts: NDArray[np.int32]
+    starts: NDArray[np.int64]                # [lists + 1]
+    docs: NDArray[np.int32]                  # [postings], ascending within a list
+    impacts: NDArray[np.int32]               # [postings]
 
 
 class Encoded(NamedTuple):
-    """Arrays of the layout that posting lists are encoded into, rows as zeros, and where each list's part begins.
-
-    Attributes
-    ----------
-    list_max, list_row, list_start, list_entry
-        As in the layout; a value a list.
-    entry_window, entry_end, superblock_start, block_max, postings
-        As in the layout.
-    """
+    """Arrays of the layout, of the same names: where each list's part begins, and, zeros before, what is encoded."""
 
     list_max: NDArray[np.uint8]
     list_row: NDArray[np.int32]

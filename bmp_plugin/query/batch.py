@@ -8,8 +8,46 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..kernels import kernel
-from .prepare import make_query_terms, prepare
+from .prepare import LISTS_OF_TERM, prepare
 from .two_steps import search_in_two_steps
+
+
+class Queries(NamedTuple):
+    """Several queries; query q has the tokens starts[q] to starts[q + 1]."""
+
+    starts: NDArray[np.int64]        # [queries + 1]
+    ids: NDArray[np.int64]           # [tokens], terms, -1 for unknown tokens
+    values: NDArray[np.int64]        # [tokens], weights
+    floors: NDArray[np.float32]      # [queries], documents that score less may be left out; 0 leaves out none
+
+
+class Results(NamedTuple):
+    """The results of several queries."""
+
+    docs: NDArray[np.int32]          # [queries, >= k], internal document ids, best first
+    scores: NDArray[np.float32]      # [queries, >= k]
+    outcomes: NDArray[np.int64]      # [queries, 4]: documents found, or below 0 where all are to be scored, or a weight is out of
+    #                                  range; terms of weight 0; superblocks, and those of which any block was scored
+
+
+@kernel
+def search_many(queries, kept, options, index, results):
+    """Search :class:`Queries` into :class:`Results`.
+
+    kept bool[terms] says which terms count; options is :class:`.search.SearchOptions`, index
+    :class:`..index.layout.KernelIndex`.
+    """
+    longest = np.int64(0)
+    for q in range(len(queries.starts) - 1):
+        longest = max(longest, queries.starts[q + 1] - queries.starts[q])
+    lists, weights = np.empty(LISTS_OF_TERM * longest, np.int32), np.empty(LISTS_OF_TERM * longest, np.int64)
+    for q in range(len(queries.starts) - 1):
+        tokens = slice(queries.starts[q], queries.starts[q + 1])
+        results.outcomes[q, 1], n = prepare(queries.ids[tokens], queries.values[tokens], kept, index, lists, weights)
+        if n > 0:
+            n = search_in_two_steps(lists[:n], weights[:n], queries.floors[q], options, index, results.docs[q],
+                                    results.scores[q], results.outcomes[q, 2:])
+        results.outcomes[q, 0] = n
 
 
 @kernel
@@ -32,59 +70,3 @@ def adjust_ties(scores, n):
         else:
             dup += 1
             scores[i] = np.float32(scores[i] - np.float32(np.float32(1e-6) * np.float32(dup)))
-
-
-class Queries(NamedTuple):
-    """Several queries.
-
-    Attributes
-    ----------
-    starts : int64[queries + 1]
-        Query q has the tokens starts[q] to starts[q + 1].
-    ids, values : int64[tokens]
-        Tokens as :func:`.prepare.prepare` takes them.
-    floors : float32[queries]
-        Documents that score less may be left out, see :func:`.search.search`.
-    """
-
-    starts: NDArray[np.int64]
-    ids: NDArray[np.int64]
-    values: NDArray[np.int64]
-    floors: NDArray[np.float32]
-
-
-class Results(NamedTuple):
-    """Their results.
-
-    Attributes
-    ----------
-    docs, scores : int32[queries, >= k], float32[queries, >= k]
-        Internal document ids and scores, best first.
-    outcomes : int64[queries, 4]
-        How many documents were found, or a number below 0 for a query that is to be scored exhaustively, or is out of range;
-        how many of its terms weigh 0; the statistics of :func:`.search.search`.
-    """
-
-    docs: NDArray[np.int32]
-    scores: NDArray[np.float32]
-    outcomes: NDArray[np.int64]
-
-
-@kernel
-def search_many(queries, kept, options, index, results):
-    """Search :class:`Queries` into :class:`Results`.
-
-    kept bool[terms] says which terms count; options is :class:`.search.SearchOptions`, index
-    :class:`..index.layout.KernelIndex`.
-    """
-    longest = np.int64(0)
-    for q in range(len(queries.starts) - 1):
-        longest = max(longest, queries.starts[q + 1] - queries.starts[q])
-    query = make_query_terms(longest)
-    for q in range(len(queries.starts) - 1):
-        lo, hi = queries.starts[q], queries.starts[q + 1]
-        _, results.outcomes[q, 1], n = prepare(queries.ids[lo:hi], queries.values[lo:hi], kept, index, query)
-        if n > 0:
-            n = search_in_two_steps(query.lists[:n], query.list_weights[:n], queries.floors[q], options, index,
-                                    results.docs[q], results.scores[q], results.outcomes[q, 2:])
-        results.outcomes[q, 0] = n

@@ -16,7 +16,7 @@ from ..index.decode import CHUNK, HEAD, START_SENTINEL, Chunk, decode_chunk, mak
 from ..index.encode import maximum_unit
 from ..index.layout import BLOCKS_PER_CHUNK, BYTES_PER_CHUNK, LARGEST_MAXIMUM, SUPERBLOCK_SHIFT, SUPERBLOCKS_PER_WINDOW
 from ..intrinsics import BEHIND, DECODED, LANES, add_product, bound_increments, prefetch, scale_impacts
-from ..kernels import kernel, leaf
+from ..kernels import inline_kernel, inline_part
 from .lists import groups_of, record_groups, run_bytes
 from .tuning import PREFETCHED_POSTINGS, ROW_CHUNKS, STRIDE
 
@@ -26,38 +26,21 @@ CACHE_LINE = 64
 
 
 class Bounds(NamedTuple):
-    """Upper bounds of one query.
+    """Upper bounds of one query, all below 65,535, see :func:`scale_weights`."""
 
-    Attributes
-    ----------
-    blocks : uint16[windows * blocks of a window]
-        Room for whole windows, so that no file makes a kernel write beyond it.
-    superblocks : uint16[superblocks + LANES]
-        Zeros at the end. None is 65,535, see :func:`scale_weights`.
-    """
-
-    blocks: NDArray[np.uint16]
-    superblocks: NDArray[np.uint16]
+    blocks: NDArray[np.uint16]               # room for whole windows, so that no file makes a kernel write beyond it
+    superblocks: NDArray[np.uint16]          # [superblocks + LANES], zeros at the end
 
 
 class Parts(NamedTuple):
-    """What the postings of a chunk add to bounds; the last ones of the chunk before stand before HEAD.
-
-    Attributes
-    ----------
-    decoded : :class:`..index.decode.Chunk`
-    parts : uint16[HEAD + CHUNK]
-        Impact times scaled weight, rounded up.
-    increments : uint16[HEAD + CHUNK]
-        What of it raises the block's bound, beyond what the list has added to it already.
-    """
+    """What the postings of a chunk add to bounds, [HEAD + CHUNK]; the last ones of the chunk before stand before HEAD."""
 
     decoded: Chunk
-    parts: NDArray[np.uint16]
-    increments: NDArray[np.uint16]
+    parts: NDArray[np.uint16]                # impact times scaled weight, rounded up
+    increments: NDArray[np.uint16]           # what of it raises the block's bound, beyond what the list has added already
 
 
-@kernel
+@inline_part
 def scale_weights(lists, weights, index, scaled):
     """Write scaled weights into scaled int64[n]; returns the scale, float64, or 0.0 if the query does not fit 16 bits.
 
@@ -85,7 +68,7 @@ def scale_weights(lists, weights, index, scaled):
     return scale
 
 
-@kernel
+@inline_part
 def bound_threshold(lowest_sum, scale):
     """The largest bound, int64, of a block in which no sum can reach ``lowest_sum``, int64; scale is that of bounds, float64.
 
@@ -94,7 +77,7 @@ def bound_threshold(lowest_sum, scale):
     return np.int64(math.floor(np.float64(lowest_sum) * scale * (1.0 - 1e-9)))
 
 
-@kernel
+@inline_part
 def make_bounds(index):
     """Room for the bounds of a query."""
     superblocks = np.empty(index.num_superblocks + LANES, np.uint16)
@@ -102,7 +85,7 @@ def make_bounds(index):
     return Bounds(np.empty((index.num_windows << 16) >> index.block_shift, np.uint16), superblocks)
 
 
-@kernel
+@inline_part
 def upper_bounds(query, index, bounds):
     """Write the upper bounds of a query into ``bounds``, and record the groups of its sparse lists.
 
@@ -126,7 +109,7 @@ def upper_bounds(query, index, bounds):
         _superblock_maxima(bounds, first, last, np.uint64(1) << np.uint64(blocks_shift))
 
 
-@leaf
+@inline_kernel
 def _add_rows(acc, block_max, query, chunk, end):
     """Add the chunks ``chunk`` to before ``end`` of all rows of block maxima to acc uint16[blocks], two rows at once."""
     n = query.num_with_maxima
@@ -144,7 +127,7 @@ def _add_rows(acc, block_max, query, chunk, end):
                           (ahead_a, ahead_b))
 
 
-@leaf
+@inline_kernel
 def _add_two_rows(acc, rows, pair, weights, chunk, end, ahead):
     """Add a pair of rows, weighed, to acc: to read and write it is half of the work, so one pass is for two rows.
 
@@ -166,7 +149,7 @@ def _add_two_rows(acc, rows, pair, weights, chunk, end, ahead):
             acc[high + q] = add_product(add_product(acc[high + q], x >> np.uint16(4), wa), y >> np.uint16(4), wb)
 
 
-@leaf
+@inline_kernel
 def _prefetch_postings(query, i, window, postings):
     """Prefetch the first postings of sparse list i in a window."""
     gaps_at, impacts_at, n = run_bytes(query, i, window)
@@ -175,7 +158,7 @@ def _prefetch_postings(query, i, window, postings):
         prefetch(postings, np.int64(impacts_at) + line)
 
 
-@leaf
+@inline_kernel
 def _add_sparse(acc, query, i, window, index, parts):
     """Raise a window's bounds, acc uint16[blocks], by sparse list i, and record its groups."""
     gaps_at, impacts_at, n = run_bytes(query, i, window)
@@ -200,7 +183,7 @@ def _add_sparse(acc, query, i, window, index, parts):
             docs[b], parts.parts[b] = docs[b + CHUNK], parts.parts[b + CHUNK]
 
 
-@leaf
+@inline_kernel
 def _increments_one_by_one(parts, n, block_shift):
     """Do what :func:`.bound_increments` does for blocks of any size; a block's largest part so far takes the part's place."""
     shift = np.uint16(block_shift)
@@ -211,7 +194,7 @@ def _increments_one_by_one(parts, n, block_shift):
         parts.increments[j] = parts.parts[j] - previous
 
 
-@leaf
+@inline_kernel
 def _scatter(acc, docs, increments, n, block_shift):
     """Add increments to the bounds of their blocks, acc uint16[blocks], those that are STRIDE apart one after the other."""
     shift, stride, end = np.uint64(block_shift), np.uint64(STRIDE), np.uint64(HEAD) + np.uint64(n)
@@ -225,7 +208,7 @@ def _scatter(acc, docs, increments, n, block_shift):
         acc[np.uint64(docs[j]) >> shift] += increments[j]
 
 
-@leaf
+@inline_kernel
 def _superblock_maxima(bounds, first, last, per_superblock):
     """The largest bound of the blocks of each superblock from first to before last."""
     for s in range(np.uint64(first), np.uint64(last)):

@@ -7,43 +7,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..intrinsics import DECODED, LANES, below_mask, count_bits
-from ..kernels import kernel, leaf
+from ..kernels import inline_kernel, inline_part
 
 
 class QueryLists(NamedTuple):
     """Posting lists, those with block maxima first, then the sparse ones.
 
-    Attributes
-    ----------
-    num_with_maxima : int64
-    weights : int32[n]
-    scaled_weights : int64[n]
-        Weights as upper bounds take them, see :func:`.bounds.scale_weights`.
-    start : int64[n]
-        First byte in ``postings``.
-    row : int64[n]
-        Row of block maxima; -1 for sparse lists.
-    run_start, run_end : int64[windows, n]
-        Sparse lists: the run of a window, in postings and jumps from the list's first; empty where the list has none there.
-    groups_at : int64[n + 1]
-        Sparse lists: where the list's part of ``group_last`` begins.
-    group_last : uint16[m]
-        The last document of every DECODED postings of a run, its *groups*; written by :func:`record_groups` while bounds are
-        made. What is recorded of a window stands where the number of postings before it says, so no table is needed.
+    DECODED postings of a run are a *group*, of which the last document is recorded while bounds are made, for :func:`.visits.seek`.
+    What is recorded of a window stands where the number of postings before it says, so that no table is needed.
     """
 
     num_with_maxima: int
-    weights: NDArray[np.int32]
-    scaled_weights: NDArray[np.int64]
-    start: NDArray[np.int64]
-    row: NDArray[np.int64]
-    run_start: NDArray[np.int64]
-    run_end: NDArray[np.int64]
-    groups_at: NDArray[np.int64]
-    group_last: NDArray[np.uint16]
+    weights: NDArray[np.int32]               # [n]
+    scaled_weights: NDArray[np.int64]        # [n], as upper bounds take them, see bounds.scale_weights
+    start: NDArray[np.int64]                 # [n], first byte in postings
+    row: NDArray[np.int64]                   # [n], row of block maxima; -1 for sparse lists
+    run_start: NDArray[np.int64]             # [windows, n], run of a sparse list, in postings and jumps from the list's first;
+    run_end: NDArray[np.int64]               # empty where the list has none there
+    groups_at: NDArray[np.int64]             # [n + 1], where a sparse list's part of group_last begins
+    group_last: NDArray[np.uint16]           # the last document of each group
 
 
-@kernel
+@inline_part
 def make_query_lists(lists, weights, scaled_weights, index):
     """:class:`QueryLists` of lists int32[n] with weights int64[n] and scaled weights int64[n]."""
     n = len(lists)
@@ -75,7 +60,7 @@ def make_query_lists(lists, weights, scaled_weights, index):
     return QueryLists(with_maxima, ordered_weights, scaled, start, row, run_start, run_end, groups_at, group_last)
 
 
-@leaf
+@inline_kernel
 def run_bytes(query, i, window):
     """Where sparse list i has its run of a window: the first document byte, the first impact byte, and how many there are."""
     begin, end = query.run_start[window, i], query.run_end[window, i]
@@ -83,13 +68,13 @@ def run_bytes(query, i, window):
     return np.uint64(gaps_at), np.uint64(gaps_at + end - begin), end - begin
 
 
-@leaf
+@inline_kernel
 def groups_of(query, i, window):
     """Where the groups of sparse list i in a window are recorded, int64."""
     return query.groups_at[i] + query.run_start[window, i] // DECODED
 
 
-@leaf
+@inline_kernel
 def record_groups(query, at, docs, first, n):
     """Record the groups of n postings, which begin with one; their documents uint16 are in docs from ``first`` on."""
     last = np.uint64(first) + np.uint64(DECODED - 1)
@@ -97,7 +82,7 @@ def record_groups(query, at, docs, first, n):
         query.group_last[np.uint64(at) + g] = docs[last + g * np.uint64(DECODED)]
 
 
-@leaf
+@inline_kernel
 def groups_before(query, at, n, doc):
     """How many of the n groups recorded from ``at`` on end before a document, a lower bound; int64."""
     total = np.int64(0)

@@ -1,4 +1,4 @@
-"""Scores given documents: each is a block of its own, scored as blocks are."""
+"""Scores given documents: each is a block of its own, and scored as blocks are."""
 from __future__ import annotations
 
 import numpy as np
@@ -6,46 +6,39 @@ import numpy as np
 from ..index.decode import CHUNK, HEAD, START_SENTINEL, decode_chunk, make_chunk
 from ..index.layout import SUPERBLOCK, SUPERBLOCK_SHIFT, WINDOW_SHIFT
 from ..intrinsics import DECODED
-from ..kernels import kernel, leaf
+from ..kernels import inline_kernel, kernel
 from .lists import groups_of, make_query_lists, record_groups, run_bytes
 from .prepare import LISTS_OF_TERM
 from .scores import make_matches, score_superblock
-from .tuning import FEW_BLOCKS
 from .visits import make_visits, prefetch_offsets, seek, set_blocks
 
 
 @kernel
 def rescore(lists, weights, docs, sums, index):
-    """Add what lists int32[m] with weights int64[m] have for internal document ids docs int64[n], ascending, to sums int64[n].
+    """Add what lists int32[m] with weights int64[m] have for internal document ids docs int64[n] to sums int64[n].
 
-    Sums of the products have to fit int32.
+    The sums of the products have to fit int32.
     """
     query = make_query_lists(lists, weights, np.zeros(len(lists), np.int64), index)
-    visits, chunk, window = make_visits(len(docs), len(lists)), make_chunk(), np.int64(-1)
-    first, v = 0, 0
-    while first < len(docs):
-        superblock, count = docs[first] >> SUPERBLOCK_SHIFT, np.int64(0)
-        while first < len(docs) and count < FEW_BLOCKS and docs[first] >> SUPERBLOCK_SHIFT == superblock:
-            visits.blocks[v, count] = docs[first] & (SUPERBLOCK - 1)
-            if docs[first] >> WINDOW_SHIFT != window:
-                window = docs[first] >> WINDOW_SHIFT
-                _record_window(query, index, window, chunk)
-            first, count = first + 1, count + 1
-        visits.superblock[v] = superblock
-        set_blocks(visits, v, count, np.int64(0))
-        prefetch_offsets(superblock, query, index, index.doc_rank)
-        v += 1
-    for u in range(v):
-        seek(visits, u, query, index, True)
-    first, matches, acc = 0, make_matches(len(lists)), np.empty(SUPERBLOCK, np.int32)
-    for u in range(v):
-        score_superblock(visits, u, query, index, matches, acc, True)
-        for b in range(visits.num_blocks[u]):
-            sums[first] += np.int64(acc[visits.blocks[u, b]])
-            first += 1
+    visits, chunk, is_recorded = make_visits(len(docs), len(lists)), make_chunk(), np.zeros(index.num_windows, np.bool_)
+    for v in range(len(docs)):
+        window = docs[v] >> WINDOW_SHIFT
+        if not is_recorded[window]:
+            is_recorded[window] = True
+            _record_window(query, index, window, chunk)
+        visits.superblock[v] = docs[v] >> SUPERBLOCK_SHIFT
+        visits.blocks[v, 0] = docs[v] & (SUPERBLOCK - 1)
+        set_blocks(visits, v, 1, 0)
+        prefetch_offsets(visits.superblock[v], query, index, index.doc_rank)
+    for v in range(len(docs)):
+        seek(visits, v, query, index, True)
+    matches, acc = make_matches(len(lists)), np.empty(SUPERBLOCK, np.int32)
+    for v in range(len(docs)):
+        score_superblock(visits, v, query, index, matches, acc, True)
+        sums[v] += np.int64(acc[visits.blocks[v, 0]])
 
 
-@leaf
+@inline_kernel
 def _record_window(query, index, window, chunk):
     """Record the groups of all sparse lists in a window."""
     for i in range(query.num_with_maxima, len(query.weights)):
@@ -59,8 +52,8 @@ def _record_window(query, index, window, chunk):
 
 @kernel
 def read_impacts(terms, docs, index, impacts):
-    """Read the impacts of terms int32[m] in internal document ids docs int64[n], ascending, into impacts int64[m, n], zeros
-    before; they stay 0 where a document lacks the term."""
+    """Read the impacts of terms int32[m] in internal document ids docs int64[n] into impacts int64[m, n], zeros before; they
+    stay 0 where a document lacks the term."""
     lists, weights = np.empty(LISTS_OF_TERM, np.int32), np.empty(LISTS_OF_TERM, np.int64)
     for i in range(len(terms)):
         lists[0], weights[0], n = terms[i], 1, 1

@@ -10,10 +10,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..index.decode import CHUNK, HEAD, START_SENTINEL, Chunk, decode_chunk, make_chunk
+from ..index.decode import CHUNK, HEAD, START_SENTINEL, decode_chunk
 from ..index.layout import SUPERBLOCK, SUPERBLOCK_SHIFT
 from ..intrinsics import DECODED, block_match_mask, decode_lanes, lowest_bit
-from ..kernels import kernel, leaf
+from ..kernels import inline_kernel, inline_part
 from .lists import run_bytes
 
 COMPARED = 64            # document bytes of a superblock that are compared at once, as many as a number has bits
@@ -24,29 +24,17 @@ class Matches(NamedTuple):
     """Postings in chosen blocks before they are added up, a *match* being those of a few postings in a row.
 
     To find them takes long enough for the processor to go on to others meanwhile, if it need not know whether there are any.
-
-    Attributes
-    ----------
-    bits : uint64[m]
-        Which of the postings in a row.
-    docs_at, impacts_at : uint64[m]
-        Where the first one's document and impact are.
-    weights : int32[m]
-    docs : uint16[DECODED m]
-        Sparse lists: the documents.
-    impacts : uint8[DECODED m]
-        Sparse lists: the impacts.
     """
 
-    bits: NDArray[np.uint64]
-    docs_at: NDArray[np.uint64]
-    impacts_at: NDArray[np.uint64]
-    weights: NDArray[np.int32]
-    docs: NDArray[np.uint16]
-    impacts: NDArray[np.uint8]
+    bits: NDArray[np.uint64]                 # [matches], which of the postings in a row
+    docs_at: NDArray[np.uint64]              # [matches], where the document of the first one is
+    impacts_at: NDArray[np.uint64]           # [matches], where its impact is
+    weights: NDArray[np.int32]               # [matches]
+    docs: NDArray[np.uint16]                 # [DECODED matches], decoded documents of sparse lists
+    impacts: NDArray[np.uint8]               # [DECODED matches], and their impacts
 
 
-@kernel
+@inline_part
 def make_matches(n):
     """Room for a query of n lists. A superblock has 256 postings of a list at most, and two jumps, so that the first and the
     last of its groups may be others' in part."""
@@ -55,7 +43,7 @@ def make_matches(n):
                    np.empty(m * DECODED, np.uint16), np.empty(m * DECODED, np.uint8))
 
 
-@leaf
+@inline_kernel
 def score_superblock(visits, v, query, index, matches, acc, with_sparse):
     """Add what the lists have in the blocks of visit v to acc int32, whose superblock begins at ``at``.
 
@@ -73,7 +61,7 @@ def score_superblock(visits, v, query, index, matches, acc, with_sparse):
         at = np.uint64(visits.superblock[v] << SUPERBLOCK_SHIFT & 0xFFFF)
     if block_shift == SUPERBLOCK_SHIFT:
         for i in range(query.num_with_maxima):
-            docs_at, impacts_at, weight = visits.docs_at[v, i], visits.impacts_at[v, i], query.weights[i]
+            docs_at, impacts_at, weight = visits.docs_at[v, i], visits.impacts_at[v, i], visits.weights[v, i]
             for j in range(np.uint64(visits.counts[v, i])):
                 acc[at + np.uint64(index.postings[docs_at + j])] += weight * np.int32(index.postings[impacts_at + j])
     else:
@@ -84,7 +72,7 @@ def score_superblock(visits, v, query, index, matches, acc, with_sparse):
         _add_matches(acc, at, matches.docs, matches.impacts, matches, n)
 
 
-@leaf
+@inline_kernel
 def _match_runs(visits, v, query, postings, matches):
     """Find the postings of visit v's blocks in the lists with block maxima; returns the number of matches."""
     blocks, many = visits.packed_blocks[v], visits.num_blocks[v] > 4
@@ -97,20 +85,20 @@ def _match_runs(visits, v, query, postings, matches):
                 bits |= block_match_mask(postings, docs_at + first, upper, blocks >> np.uint64(32), np.uint64(0))
             matches.bits[n] = bits & (ALL >> (np.uint64(COMPARED) - min(count - first, np.uint64(COMPARED))))
             matches.docs_at[n], matches.impacts_at[n] = docs_at + first, impacts_at + first
-            matches.weights[n] = query.weights[i]
+            matches.weights[n] = visits.weights[v, i]
             n += np.uint64(1)
     return n
 
 
-@leaf
+@inline_kernel
 def _match_sparse(visits, v, query, postings, matches):
     """Find the postings of visit v's blocks in the sparse lists; returns the number of matches."""
     blocks, many = visits.packed_blocks[v], visits.num_blocks[v] > 4
     base, n = np.uint64(visits.superblock[v] << SUPERBLOCK_SHIFT & 0xFFFF), np.uint64(0)
     upper = np.uint16(0xFFFF << visits.block_shift[v] & 0xFFFF)
-    for x in range(query.num_with_maxima, visits.num_lists[v]):
+    for x in range(query.num_with_maxima, visits.num_ranges[v]):
         docs_at, impacts_at, count = visits.docs_at[v, x], visits.impacts_at[v, x], np.uint64(visits.counts[v, x])
-        before, weight = visits.before[v, x], query.weights[visits.lists[v, x]]
+        before, weight = visits.before[v, x], visits.weights[v, x]
         for first in range(np.uint64(0), count, np.uint64(DECODED)):
             at = n * np.uint64(DECODED)
             before = decode_lanes(matches.docs, matches.impacts, at, postings, docs_at + first, impacts_at + first, before)
@@ -124,7 +112,7 @@ def _match_sparse(visits, v, query, postings, matches):
     return n
 
 
-@leaf
+@inline_kernel
 def _add_matches(acc, at, docs, impacts, matches, n):
     """Add n matches, of documents and impacts in these arrays, to acc int32, where the superblock begins at ``at``.
 
@@ -142,9 +130,9 @@ def _add_matches(acc, at, docs, impacts, matches, n):
             bits &= bits - np.uint64(1)
 
 
-@leaf
+@inline_kernel
 def add_sparse_lists(query, index, window, chunk, sums):
-    """Write what the sparse lists have in a window into sums int32[65536]; chunk is workspace, :class:`..index.decode.Chunk`."""
+    """Write what the sparse lists have in a window into sums int32[WINDOW]; chunk, :class:`..index.decode.Chunk`, is workspace."""
     for d in range(np.uint64(len(sums))):
         sums[d] = 0
     for i in range(query.num_with_maxima, len(query.weights)):

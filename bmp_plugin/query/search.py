@@ -19,14 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..index.decode import Chunk, make_chunk
-from ..index.layout import SUPERBLOCK_SHIFT, SUPERBLOCKS_PER_WINDOW, WINDOW, WINDOW_SHIFT
+from ..index.layout import SUPERBLOCK_SHIFT, SUPERBLOCKS_PER_WINDOW, WINDOW
 from ..intrinsics import LANES, below_mask, lowest_bit
-from ..kernels import kernel, leaf
+from ..kernels import inline_kernel, inline_part
 from .bounds import Bounds, bound_threshold, make_bounds, scale_weights, upper_bounds
-from .lists import QueryLists, make_query_lists
+from .lists import make_query_lists
 from .scores import Matches, add_sparse_lists, make_matches, score_superblock
 from .topk import finish, floor_key, insert, key_score, lowest_sum, make_key
-from .tuning import LEAST_IN_WINDOW, SEEK_COST, TIER_GROWTH, VISITS
+from .tuning import FIRST_TIER, FIRST_TIER_SHARE, LEAST_SUPERBLOCKS, SEEK_COST, TIER_GROWTH, VISITS
 from .visits import Visits, choose_blocks, make_visits, prefetch_offsets, seek
 
 UNFIT = -1               # of a query with too many lists for bounds in 16 bits
@@ -34,24 +34,12 @@ BIN_SHIFT = 6            # superblocks are counted in bins of 64 bounds
 
 
 class SearchOptions(NamedTuple):
-    """What to search for, and how safely.
+    """What to search for, and how safely."""
 
-    Attributes
-    ----------
-    k : int
-        Documents wanted.
-    alpha : float
-        Bounds are multiplied by it; 1.0 is safe.
-    beta : float
-        How much of a query comes first, see :mod:`.two_steps`; 1.0 is all of it, and safe.
-    budget : int
-        Superblocks of which blocks are scored at most, in about the order of their bounds; that of all is safe.
-    """
-
-    k: int
-    alpha: float
-    beta: float
-    budget: int
+    k: int                                   # documents wanted
+    alpha: float                             # bounds are multiplied by it; 1.0 is safe
+    beta: float                              # how much of a query comes first, see two_steps; 1.0 is all of it, and safe
+    budget: int                              # superblocks to score at most, in about the order of their bounds; all is safe
 
 
 class Workspace(NamedTuple):
@@ -60,37 +48,24 @@ class Workspace(NamedTuple):
     bounds: Bounds
     visits: Visits
     matches: Matches
-    scores: NDArray[np.int32]            # of a superblock's documents
-    window_sums: NDArray[np.int32]       # of a window's documents: its sparse lists added up
+    scores: NDArray[np.int32]                # of a superblock's documents
+    window_sums: NDArray[np.int32]           # of a window's documents: its sparse lists added up
     chunk: Chunk
     heap: NDArray[np.uint64]
 
 
 class SearchState(NamedTuple):
-    """How far a search has come.
+    """How far a search has come."""
 
-    Attributes
-    ----------
-    num_candidates : int64
-    lowest_key : uint64
-        Keys at or below it do not enter.
-    lowest_sum : int64
-        The least sum that may enter, at least 1: every posting adds 1.
-    threshold : int64
-        A block whose bound is at or below this one cannot matter.
-    begun, scored : int64
-        Superblocks whose visit has begun, and those of which any block was scored.
-    """
-
-    num_candidates: int
-    lowest_key: int
-    lowest_sum: int
-    threshold: int
-    begun: int
-    scored: int
+    num_candidates: int                      # in the heap
+    lowest_key: int                          # uint64: keys at or below it do not enter
+    lowest_sum: int                          # the least sum that may enter, at least 1: every posting adds 1
+    threshold: int                           # a block whose bound is at or below this one cannot matter
+    begun: int                               # superblocks whose visit has begun
+    scored: int                              # superblocks of which any block was scored
 
 
-@kernel
+@inline_part
 def search(lists, weights, floor_score, options, index, docs, scores, statistics):
     """The k best documents, safe or as safe as ``options`` say; scores are whole in any case.
 
@@ -130,7 +105,7 @@ def search(lists, weights, floor_score, options, index, docs, scores, statistics
     for s in range(index.num_superblocks):
         counts[work.bounds.superblocks[s] >> BIN_SHIFT] += 1
     tier = np.empty(index.num_superblocks + 1, np.int32)
-    size = min(np.int64(4 + options.k // 16), options.budget)
+    size = min(np.int64(FIRST_TIER + options.k // FIRST_TIER_SHARE), options.budget)
     ceiling = np.int64(1 << 16)          # superblocks with bounds from here up were in earlier tiers
 
     # Threshold: rises with the k-th best score.
@@ -159,7 +134,7 @@ def search(lists, weights, floor_score, options, index, docs, scores, statistics
     return finish(work.heap, state.num_candidates, index.rank_doc, docs, scores)
 
 
-@leaf
+@inline_kernel
 def _tier_floor(counts, at_least):
     """The largest bound, in whole bins, such that at least that many superblocks have it or more."""
     total = 0
@@ -170,7 +145,7 @@ def _tier_floor(counts, at_least):
     return np.int64(0)
 
 
-@leaf
+@inline_kernel
 def _superblocks_between(bounds, num_superblocks, floor, ceiling, tier):
     """Write the superblocks whose bounds are from ``floor``, above 0, to below ``ceiling`` into tier int32[superblocks],
     ascending; returns their number.
@@ -189,7 +164,7 @@ def _superblocks_between(bounds, num_superblocks, floor, ceiling, tier):
     return np.int64(n)
 
 
-@leaf
+@inline_kernel
 def _next_part(tier, first, end, query):
     """Where the superblocks from tier[first] on end that are scored alike, and whether their window is to be added up.
 
@@ -201,7 +176,7 @@ def _next_part(tier, first, end, query):
         window, after = np.int64(tier[stop]) // SUPERBLOCKS_PER_WINDOW, stop + 1
         while after < end and np.int64(tier[after]) // SUPERBLOCKS_PER_WINDOW == window:
             after += 1
-        if after - stop >= LEAST_IN_WINDOW:
+        if after - stop >= LEAST_SUPERBLOCKS:
             postings = np.int64(0)
             for i in range(query.num_with_maxima, len(query.weights)):
                 postings += query.run_end[window, i] - query.run_start[window, i]
@@ -213,7 +188,7 @@ def _next_part(tier, first, end, query):
     return stop, False
 
 
-@leaf
+@inline_kernel
 def _score_part(part, whole_window, query, index, work, scale, options, state):
     """Score the superblocks ``part`` int32[n], ascending, as far as they may matter; returns the state then.
 
@@ -253,7 +228,7 @@ def _score_part(part, whole_window, query, index, work, scale, options, state):
     return state
 
 
-@leaf
+@inline_kernel
 def _insert_scores(acc, visits, v, index, heap, scale, state):
     """Insert the documents of visit v's blocks whose sums are in acc int32; returns the state then."""
     n, lowest_key, lowest = state.num_candidates, state.lowest_key, state.lowest_sum

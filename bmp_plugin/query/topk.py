@@ -1,4 +1,4 @@
-"""The k best documents so far: a binary heap of keys, one comparison for a document that does not enter.
+"""The k best documents so far: a binary heap of keys, and one comparison for a document that does not enter.
 
 A document is one 64-bit key: the float32 score's bits above the complement of the document's tie-breaking rank. Scores are
 not negative, so their bits order as they do, and of two keys the larger is the better document: score descending, then rank
@@ -8,33 +8,27 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..kernels import kernel, leaf
+from ..kernels import inline_kernel
 
 RANK_MASK = np.uint64(0xFFFFFFFF)
 EXACT = 16_777_216               # 2^24: integers up to it are their own float32
 
 
-@leaf
+@inline_kernel
 def make_key(score, rank):
     """Key uint64 of a float32 score and an int32 rank."""
     return (np.uint64(np.float32(score).view(np.uint32)) << np.uint64(32)) | (RANK_MASK - np.uint64(rank))
 
 
-@leaf
-def key_score(key):
-    """The float32 score of a key."""
-    return np.uint32(key >> np.uint64(32)).view(np.float32)
-
-
-@leaf
+@inline_kernel
 def floor_key(score):
     """A key below all of documents with that float32 score, and not below any of documents with a lower one."""
     return np.uint64(np.float32(score).view(np.uint32)) << np.uint64(32)
 
 
-@leaf
+@inline_kernel
 def lowest_sum(score):
-    """A score sum, int64, that is never above any sum whose float32 is ``score`` or more: what may still tie or win.
+    """A sum, int64, that is never above any sum whose float32 is ``score`` or more: what may still tie or win.
 
     Sums up to EXACT are their own float32; above, rounding moves a sum by at most 2^-24 of itself.
     """
@@ -43,44 +37,57 @@ def lowest_sum(score):
     return np.int64(np.float64(score) * (1.0 - 2.0 ** -23)) - 1
 
 
-@leaf
+@inline_kernel
+def key_score(key):
+    """The float32 score of a key."""
+    return np.uint32(key >> np.uint64(32)).view(np.float32)
+
+
+@inline_kernel
+def insert(heap, n, key):
+    """Insert a key into the best n of heap uint64[k]; returns how many there are. If there are k, it is above heap[0], the
+    least of them."""
+    k = np.int64(len(heap))
+    if n == k:
+        heap[0] = key
+        _sift_down(heap, 0, k)
+        return n
+    heap[n] = key
+    if n + 1 == k:
+        _make_heap(heap, k)
+    return n + 1
+
+
+@inline_kernel
+def _make_heap(heap, n):
+    for root in range(n // 2 - 1, -1, -1):
+        _sift_down(heap, root, n)
+
+
+@inline_kernel
 def _sift_down(heap, root, n):
-    """Let the key at ``root`` sink to its place in heap[:n], the least key of which is on top; both uint64."""
-    key = heap[root]
-    child = np.uint64(2) * root + np.uint64(1)
-    while child < n:
-        right = child + np.uint64(1)
-        if right < n and heap[right] < heap[child]:
-            child = right
+    """Let the key at ``root`` sink to its place in heap[:n], the least key of which is on top."""
+    at, end, one = np.uint64(root), np.uint64(n), np.uint64(1)
+    key, child = heap[at], np.uint64(2) * at + one
+    while child < end:
+        if child + one < end and heap[child + one] < heap[child]:
+            child += one
         if heap[child] >= key:
             break
-        heap[root] = heap[child]
-        root = child
-        child = np.uint64(2) * root + np.uint64(1)
-    heap[root] = key
+        heap[at] = heap[child]
+        at, child = child, np.uint64(2) * child + one
+    heap[at] = key
 
 
-@leaf
-def insert(heap, n, key):
-    """Insert a key into the best n of heap uint64[k]; returns how many there are. If there are k, it is above the least."""
-    k = np.int64(len(heap))
-    if n < k:
-        heap[n] = key
-        if n + 1 == k:
-            for root in range(k // 2, 0, -1):
-                _sift_down(heap, np.uint64(root - 1), np.uint64(k))
-        return n + 1
-    heap[0] = key
-    _sift_down(heap, np.uint64(0), np.uint64(k))
-    return n
-
-
-@kernel
+@inline_kernel
 def finish(heap, n, rank_doc, docs, scores):
-    """Write the n best, best first: internal document ids into docs int32[>= n], scores into scores float32[>= n]."""
-    best = np.sort(heap[:n])
-    for i in range(n):
-        key = best[n - 1 - i]
-        docs[i] = rank_doc[np.int64(RANK_MASK - (key & RANK_MASK))]
-        scores[i] = key_score(key)
+    """Write the n best, best first, into docs int32[>= n], internal document ids, and scores float32[>= n]; empties the heap."""
+    if n < len(heap):
+        _make_heap(heap, n)
+    for last in range(n - 1, -1, -1):
+        key = heap[0]
+        heap[0] = heap[last]
+        _sift_down(heap, 0, last)
+        docs[last] = rank_doc[np.int64(RANK_MASK - (key & RANK_MASK))]
+        scores[last] = key_score(key)
     return n

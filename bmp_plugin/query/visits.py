@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..index.decode import START_SENTINEL, superblock_run
 from ..index.layout import SUPERBLOCK_SHIFT, SUPERBLOCKS_PER_WINDOW, WINDOW_SHIFT
 from ..intrinsics import DECODED, LANES, below_mask, count_bits, lowest_bit, prefetch
-from ..kernels import kernel, leaf
+from ..kernels import inline_kernel, inline_part
 from .lists import groups_before, groups_of, run_bytes
 from .tuning import FEW_BLOCKS, FEW_DOCUMENTS
 
@@ -22,52 +22,33 @@ from .tuning import FEW_BLOCKS, FEW_DOCUMENTS
 class Visits(NamedTuple):
     """Visits under way, one a row; rows are used again and again.
 
-    Attributes
-    ----------
-    superblock : int64[rows]
-        Or -1 where there is no visit.
-    blocks : uint8[rows, FEW_BLOCKS]
-        The chosen blocks, by their first documents in the superblock, ascending.
-    packed_blocks : uint64[rows]
-        The same as one number, the first one lowest; the last one again where there are fewer.
-    num_blocks : int64[rows]
-    block_shift : int64[rows]
-        Of these blocks: the index's, or SUPERBLOCK_SHIFT where the superblock is scored as one block.
-    lists : int64[rows, n]
-        The lists that may have postings there, as numbers of :class:`.lists.QueryLists`: all those with block maxima, and
-        then the sparse ones.
-    num_lists : int64[rows]
-    docs_at, impacts_at : uint64[rows, n]
-        The first document byte and the first impact byte that each of these lists may have there.
-    counts : int64[rows, n]
-        How many postings and jumps to look at.
-    before : uint64[rows, n]
-        Sparse lists: the document before, in the window.
+    Noted are the *ranges* of postings to look at: of all lists with block maxima, and then of the sparse lists that may have
+    postings in the blocks.
     """
 
-    superblock: NDArray[np.int64]
-    blocks: NDArray[np.uint8]
-    packed_blocks: NDArray[np.uint64]
-    num_blocks: NDArray[np.int64]
-    block_shift: NDArray[np.int64]
-    lists: NDArray[np.int64]
-    num_lists: NDArray[np.int64]
-    docs_at: NDArray[np.uint64]
-    impacts_at: NDArray[np.uint64]
-    counts: NDArray[np.int64]
-    before: NDArray[np.uint64]
+    superblock: NDArray[np.int64]            # [rows], or -1 where there is no visit
+    blocks: NDArray[np.uint8]                # [rows, FEW_BLOCKS], the chosen ones' first documents in the superblock, ascending
+    packed_blocks: NDArray[np.uint64]        # [rows], the same as one number, the first one lowest, the last one repeated
+    num_blocks: NDArray[np.int64]            # [rows]
+    block_shift: NDArray[np.int64]           # [rows], the index's, or SUPERBLOCK_SHIFT where the superblock is the one block
+    num_ranges: NDArray[np.int64]            # [rows]
+    weights: NDArray[np.int32]               # [rows, ranges]
+    docs_at: NDArray[np.uint64]              # [rows, ranges], first document byte
+    impacts_at: NDArray[np.uint64]           # [rows, ranges], first impact byte
+    counts: NDArray[np.int64]                # [rows, ranges], postings and jumps
+    before: NDArray[np.uint64]               # [rows, ranges], sparse lists: the document before, in the window
 
 
-@kernel
+@inline_part
 def make_visits(rows, n):
     """Room for so many visits of a query of n lists."""
-    return Visits(np.full(rows, -1, np.int64), np.empty((rows, FEW_BLOCKS), np.uint8), np.empty(rows, np.uint64),
-                  np.empty(rows, np.int64), np.empty(rows, np.int64), np.empty((rows, n), np.int64), np.empty(rows, np.int64),
+    return Visits(np.empty(rows, np.int64), np.empty((rows, FEW_BLOCKS), np.uint8), np.empty(rows, np.uint64),
+                  np.empty(rows, np.int64), np.empty(rows, np.int64), np.empty(rows, np.int64), np.empty((rows, n), np.int32),
                   np.empty((rows, n), np.uint64), np.empty((rows, n), np.uint64), np.empty((rows, n), np.int64),
                   np.empty((rows, n), np.uint64))
 
 
-@leaf
+@inline_kernel
 def prefetch_offsets(superblock, query, index, block_bounds):
     """Prefetch the memory that says where the postings of a superblock are, and which of its blocks may matter."""
     first_block = superblock << (SUPERBLOCK_SHIFT - index.block_shift)
@@ -78,9 +59,9 @@ def prefetch_offsets(superblock, query, index, block_bounds):
         prefetch(index.superblock_start, query.row[i] * columns + superblock)
 
 
-@leaf
+@inline_kernel
 def choose_blocks(visits, v, block_bounds, index, threshold):
-    """Choose the blocks of visit v whose bounds are above ``threshold``, of which there is one; all of them if they are many."""
+    """Choose the blocks of visit v whose bounds are above ``threshold``, of which there is one; all, as one, if they are many."""
     lowest, shift = np.uint16(threshold + 1), index.block_shift
     per_superblock = np.int64(1) << (SUPERBLOCK_SHIFT - shift)
     base = visits.superblock[v] * per_superblock
@@ -104,7 +85,7 @@ def choose_blocks(visits, v, block_bounds, index, threshold):
     set_blocks(visits, v, count, shift)
 
 
-@leaf
+@inline_kernel
 def set_blocks(visits, v, count, block_shift):
     """Complete visit v, the first ``count`` of whose blocks are there."""
     visits.num_blocks[v], visits.block_shift[v] = count, block_shift
@@ -114,19 +95,19 @@ def set_blocks(visits, v, count, block_shift):
     visits.packed_blocks[v] = packed
 
 
-@leaf
+@inline_kernel
 def seek(visits, v, query, index, with_sparse):
     """Find the postings of visit v's blocks, and prefetch them; those of sparse lists only if ``with_sparse``."""
-    superblock = visits.superblock[v]
+    superblock, n = visits.superblock[v], 0
     for b in range(visits.num_blocks[v]):
         prefetch(index.doc_rank, (superblock << SUPERBLOCK_SHIFT) + np.int64(visits.blocks[v, b]))
     for i in range(query.num_with_maxima):
         at, count = superblock_run(index, query.row[i], query.start[i], superblock)
-        visits.lists[v, i], visits.docs_at[v, i], visits.impacts_at[v, i] = i, np.uint64(at), np.uint64(at + count)
-        visits.counts[v, i] = count
+        visits.weights[v, n], visits.counts[v, n] = query.weights[i], count
+        visits.docs_at[v, n], visits.impacts_at[v, n] = np.uint64(at), np.uint64(at + count)
         prefetch(index.postings, at)
         prefetch(index.postings, at + 2 * count - 1)
-    n = query.num_with_maxima
+        n += 1
     window = superblock >> (WINDOW_SHIFT - SUPERBLOCK_SHIFT)
     start = (superblock & (SUPERBLOCKS_PER_WINDOW - 1)) << SUPERBLOCK_SHIFT                 # in the window
     first = start + np.int64(visits.blocks[v, 0])
@@ -136,14 +117,14 @@ def seek(visits, v, query, index, with_sparse):
         groups, recorded = groups_of(query, i, window), length // DECODED
         over = groups_before(query, groups, recorded, first)
         if over * DECODED < length:
-            end = over                   # the group, the last perhaps, whose last document is the first not to be before ``last``
+            end = over                   # the first group to end at ``last`` or behind it
             while end < recorded and np.int64(query.group_last[groups + end]) < last:
                 end += 1
             at = np.uint64(over * DECODED)
-            visits.lists[v, n], visits.docs_at[v, n], visits.impacts_at[v, n] = i, gaps_at + at, impacts_at + at
+            visits.weights[v, n], visits.docs_at[v, n], visits.impacts_at[v, n] = query.weights[i], gaps_at + at, impacts_at + at
             visits.counts[v, n] = min((end + 1) * DECODED, length) - over * DECODED
             visits.before[v, n] = np.uint64(query.group_last[groups + over - 1]) if over > 0 else np.uint64(START_SENTINEL)
             prefetch(index.postings, np.int64(gaps_at + at))
             prefetch(index.postings, np.int64(impacts_at + at))
             n += 1
-    visits.num_lists[v] = n
+    visits.num_ranges[v] = n
