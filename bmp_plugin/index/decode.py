@@ -47,14 +47,14 @@ def decode_chunk(postings, gaps_at, impacts_at, n, before, chunk):
 
 @inline_kernel
 def superblock_run(index, row, start, superblock):
-    """The run of a superblock in a list with block maxima: its first byte in ``postings``, and how many postings it has.
+    """The run of a superblock in a list with block maxima: its first byte in ``postings``, and how many postings it has; uint64.
 
-    row and start, int64, are those of the list. The run has as many document bytes, offsets in the superblock, and then as
-    many impact bytes.
+    row and start are those of the list, superblock is uint64. The run has so many document bytes, offsets in the superblock,
+    and then as many impact bytes.
     """
-    r, s = np.uint64(row), np.uint64(superblock)
-    first = np.int64(index.superblock_start[r, s])
-    return start + 2 * first, np.int64(index.superblock_start[r, s + np.uint64(1)]) - first
+    first = np.uint64(index.superblock_start[np.uint64(row), superblock])
+    end = np.uint64(index.superblock_start[np.uint64(row), superblock + np.uint64(1)])
+    return np.uint64(start) + np.uint64(2) * first, end - first
 
 
 @kernel
@@ -67,11 +67,11 @@ def decode_list(t, index, docs, impacts):
     n, at, postings = np.int64(0), index.list_start[t], index.postings
     if index.list_row[t] >= 0:
         for s in range(index.num_superblocks):
-            at, count = superblock_run(index, index.list_row[t], index.list_start[t], s)
-            for j in range(count):
-                docs[n + j] = (s << SUPERBLOCK_SHIFT) | np.int64(postings[at + j])
-                impacts[n + j] = postings[at + count + j]
-            n += count
+            run_at, run_count = superblock_run(index, index.list_row[t], index.list_start[t], np.uint64(s))
+            for j in range(run_count):
+                docs[n] = (s << SUPERBLOCK_SHIFT) | np.int64(postings[run_at + j])
+                impacts[n] = postings[run_at + run_count + j]
+                n += 1
         return n
     begin = np.int64(0)
     for e in range(index.list_entry[t], index.list_entry[t] + index.list_entries[t]):

@@ -20,8 +20,8 @@ def rescore(lists, weights, docs, sums, index):
     The sums of the products have to fit int32.
     """
     query = make_query_lists(lists, weights, np.zeros(len(lists), np.int64), index)
-    visits, chunk, is_recorded = make_visits(len(docs), len(lists)), make_chunk(), np.zeros(index.num_windows, np.bool_)
-    for v in range(len(docs)):
+    visits, chunk, is_recorded = make_visits(len(docs), len(lists) - query.num_with_maxima), make_chunk(), np.zeros(index.num_windows, np.bool_)
+    for v in range(np.uint64(len(docs))):
         window = docs[v] >> WINDOW_SHIFT
         if not is_recorded[window]:
             is_recorded[window] = True
@@ -30,10 +30,10 @@ def rescore(lists, weights, docs, sums, index):
         visits.blocks[v, 0] = docs[v] & (SUPERBLOCK - 1)
         set_blocks(visits, v, 1, 0)
         prefetch_offsets(visits.superblock[v], query, index, index.doc_rank)
-    for v in range(len(docs)):
+    for v in range(np.uint64(len(docs))):
         seek(visits, v, query, index, True)
     matches, acc = make_matches(len(lists)), np.empty(SUPERBLOCK, np.int32)
-    for v in range(len(docs)):
+    for v in range(np.uint64(len(docs))):
         score_superblock(visits, v, query, index, matches, acc, True)
         sums[v] += np.int64(acc[visits.blocks[v, 0]])
 

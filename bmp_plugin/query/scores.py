@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..index.decode import CHUNK, HEAD, START_SENTINEL, decode_chunk
+from ..index.decode import CHUNK, HEAD, START_SENTINEL, decode_chunk, superblock_run
 from ..index.layout import SUPERBLOCK, SUPERBLOCK_SHIFT
 from ..intrinsics import DECODED, block_match_mask, decode_lanes, lowest_bit
 from ..kernels import inline_kernel, inline_part
@@ -60,43 +60,42 @@ def score_superblock(visits, v, query, index, matches, acc, with_sparse):
     else:
         at = np.uint64(visits.superblock[v] << SUPERBLOCK_SHIFT & 0xFFFF)
     if block_shift == SUPERBLOCK_SHIFT:
-        for i in range(query.num_with_maxima):
-            docs_at, impacts_at, weight = visits.docs_at[v, i], visits.impacts_at[v, i], visits.weights[v, i]
-            for j in range(np.uint64(visits.counts[v, i])):
-                acc[at + np.uint64(index.postings[docs_at + j])] += weight * np.int32(index.postings[impacts_at + j])
+        for i in range(np.uint64(query.num_with_maxima)):
+            first, count = superblock_run(index, query.row[i], query.start[i], np.uint64(visits.superblock[v]))
+            for j in range(first, first + count):
+                acc[at + np.uint64(index.postings[j])] += query.weights[i] * np.int32(index.postings[j + count])
     else:
-        n = _match_runs(visits, v, query, index.postings, matches)
+        n = _match_runs(visits, v, query, index, matches)
         _add_matches(acc, at, index.postings, index.postings, matches, n)
     if with_sparse:
-        n = _match_sparse(visits, v, query, index.postings, matches)
+        n = _match_sparse(visits, v, index.postings, matches)
         _add_matches(acc, at, matches.docs, matches.impacts, matches, n)
 
 
 @inline_kernel
-def _match_runs(visits, v, query, postings, matches):
+def _match_runs(visits, v, query, index, matches):
     """Find the postings of visit v's blocks in the lists with block maxima; returns the number of matches."""
     blocks, many = visits.packed_blocks[v], visits.num_blocks[v] > 4
     upper, n = np.uint8(0xFF << visits.block_shift[v] & 0xFF), np.uint64(0)
-    for i in range(query.num_with_maxima):
-        docs_at, impacts_at, count = visits.docs_at[v, i], visits.impacts_at[v, i], np.uint64(visits.counts[v, i])
-        for first in range(np.uint64(0), count, np.uint64(COMPARED)):
-            bits = block_match_mask(postings, docs_at + first, upper, blocks, np.uint64(0))
+    for i in range(np.uint64(query.num_with_maxima)):
+        first, count = superblock_run(index, query.row[i], query.start[i], np.uint64(visits.superblock[v]))
+        for j in range(first, first + count, np.uint64(COMPARED)):
+            bits = block_match_mask(index.postings, j, upper, blocks, np.uint64(0))
             if many:
-                bits |= block_match_mask(postings, docs_at + first, upper, blocks >> np.uint64(32), np.uint64(0))
-            matches.bits[n] = bits & (ALL >> (np.uint64(COMPARED) - min(count - first, np.uint64(COMPARED))))
-            matches.docs_at[n], matches.impacts_at[n] = docs_at + first, impacts_at + first
-            matches.weights[n] = visits.weights[v, i]
+                bits |= block_match_mask(index.postings, j, upper, blocks >> np.uint64(32), np.uint64(0))
+            matches.bits[n] = bits & (ALL >> (np.uint64(COMPARED) - min(first + count - j, np.uint64(COMPARED))))
+            matches.docs_at[n], matches.impacts_at[n], matches.weights[n] = j, j + count, query.weights[i]
             n += np.uint64(1)
     return n
 
 
 @inline_kernel
-def _match_sparse(visits, v, query, postings, matches):
+def _match_sparse(visits, v, postings, matches):
     """Find the postings of visit v's blocks in the sparse lists; returns the number of matches."""
     blocks, many = visits.packed_blocks[v], visits.num_blocks[v] > 4
     base, n = np.uint64(visits.superblock[v] << SUPERBLOCK_SHIFT & 0xFFFF), np.uint64(0)
     upper = np.uint16(0xFFFF << visits.block_shift[v] & 0xFFFF)
-    for x in range(query.num_with_maxima, visits.num_ranges[v]):
+    for x in range(np.uint64(visits.num_ranges[v])):
         docs_at, impacts_at, count = visits.docs_at[v, x], visits.impacts_at[v, x], np.uint64(visits.counts[v, x])
         before, weight = visits.before[v, x], visits.weights[v, x]
         for first in range(np.uint64(0), count, np.uint64(DECODED)):

@@ -94,7 +94,7 @@ def search(lists, weights, floor_score, options, index, docs, scores, statistics
     if scale == 0.0:
         return np.int64(UNFIT)
     query = make_query_lists(lists, weights, scaled_weights, index)
-    work = Workspace(make_bounds(index), make_visits(VISITS, len(lists)), make_matches(len(lists)), np.empty(256, np.int32),
+    work = Workspace(make_bounds(index), make_visits(VISITS, len(lists) - query.num_with_maxima), make_matches(len(lists)), np.empty(256, np.int32),
                      np.empty(WINDOW, np.int32), make_chunk(), np.empty(options.k, np.uint64))
 
     # Bounds: of all blocks and superblocks.
@@ -200,7 +200,7 @@ def _score_part(part, whole_window, query, index, work, scale, options, state):
     acc = work.window_sums if whole_window else work.scores
     following, step = 0, 0
     while True:
-        v = step & (VISITS - 1)          # the first step of one visit ...
+        v = np.uint64(step & (VISITS - 1))       # the first step of one visit ...
         visits.superblock[v] = -1
         while following < len(part) and visits.superblock[v] < 0 and state.begun < options.budget:
             s = np.int64(part[following])
@@ -211,14 +211,14 @@ def _score_part(part, whole_window, query, index, work, scale, options, state):
                                     state.begun + 1, state.scored)
                 prefetch_offsets(s, query, index, bounds.blocks)
         step += 1
-        v = (step - 2) & (VISITS - 1)    # ... the second step of the one before ...
+        v = np.uint64((step - 2) & (VISITS - 1))         # ... the second step of the one before ...
         s = visits.superblock[v]
         if step >= 2 and s >= 0 and np.int64(bounds.superblocks[s]) > state.threshold:
             choose_blocks(visits, v, bounds.blocks, index, state.threshold)
             seek(visits, v, query, index, not whole_window)
         if step < 3:
             continue
-        v = (step - 3) & (VISITS - 1)    # ... and the third step of the one before that.
+        v = np.uint64((step - 3) & (VISITS - 1))         # ... and the third step of the one before that.
         s = visits.superblock[v]
         if s < 0:
             return state

@@ -22,8 +22,8 @@ from .tuning import FEW_BLOCKS, FEW_DOCUMENTS
 class Visits(NamedTuple):
     """Visits under way, one a row; rows are used again and again.
 
-    Noted are the *ranges* of postings to look at: of all lists with block maxima, and then of the sparse lists that may have
-    postings in the blocks.
+    Noted are the *ranges* of postings to look at of the sparse lists that may have some in the blocks; those of lists with
+    block maxima are the superblock's runs.
     """
 
     superblock: NDArray[np.int64]            # [rows], or -1 where there is no visit
@@ -36,12 +36,12 @@ class Visits(NamedTuple):
     docs_at: NDArray[np.uint64]              # [rows, ranges], first document byte
     impacts_at: NDArray[np.uint64]           # [rows, ranges], first impact byte
     counts: NDArray[np.int64]                # [rows, ranges], postings and jumps
-    before: NDArray[np.uint64]               # [rows, ranges], sparse lists: the document before, in the window
+    before: NDArray[np.uint64]               # [rows, ranges], the document before, in the window
 
 
 @inline_part
 def make_visits(rows, n):
-    """Room for so many visits of a query of n lists."""
+    """Room for so many visits of a query of n sparse lists."""
     return Visits(np.empty(rows, np.int64), np.empty((rows, FEW_BLOCKS), np.uint8), np.empty(rows, np.uint64),
                   np.empty(rows, np.int64), np.empty(rows, np.int64), np.empty(rows, np.int64), np.empty((rows, n), np.int32),
                   np.empty((rows, n), np.uint64), np.empty((rows, n), np.uint64), np.empty((rows, n), np.int64),
@@ -55,7 +55,7 @@ def prefetch_offsets(superblock, query, index, block_bounds):
     prefetch(block_bounds, first_block)
     prefetch(block_bounds, first_block + (1 << (SUPERBLOCK_SHIFT - index.block_shift)) - 1)
     columns = index.superblock_start.shape[1]
-    for i in range(query.num_with_maxima):
+    for i in range(np.uint64(query.num_with_maxima)):
         prefetch(index.superblock_start, query.row[i] * columns + superblock)
 
 
@@ -98,21 +98,19 @@ def set_blocks(visits, v, count, block_shift):
 @inline_kernel
 def seek(visits, v, query, index, with_sparse):
     """Find the postings of visit v's blocks, and prefetch them; those of sparse lists only if ``with_sparse``."""
-    superblock, n = visits.superblock[v], 0
+    superblock, n = visits.superblock[v], np.uint64(0)
     for b in range(visits.num_blocks[v]):
         prefetch(index.doc_rank, (superblock << SUPERBLOCK_SHIFT) + np.int64(visits.blocks[v, b]))
-    for i in range(query.num_with_maxima):
-        at, count = superblock_run(index, query.row[i], query.start[i], superblock)
-        visits.weights[v, n], visits.counts[v, n] = query.weights[i], count
-        visits.docs_at[v, n], visits.impacts_at[v, n] = np.uint64(at), np.uint64(at + count)
-        prefetch(index.postings, at)
-        prefetch(index.postings, at + 2 * count - 1)
-        n += 1
-    window = superblock >> (WINDOW_SHIFT - SUPERBLOCK_SHIFT)
+    for i in range(np.uint64(query.num_with_maxima)):
+        at, count = superblock_run(index, query.row[i], query.start[i], np.uint64(superblock))
+        prefetch(index.postings, np.int64(at))
+        prefetch(index.postings, np.int64(at + np.uint64(2) * count) - 1)
+    window = np.uint64(superblock >> (WINDOW_SHIFT - SUPERBLOCK_SHIFT))
     start = (superblock & (SUPERBLOCKS_PER_WINDOW - 1)) << SUPERBLOCK_SHIFT                 # in the window
     first = start + np.int64(visits.blocks[v, 0])
     last = start + np.int64(visits.blocks[v, visits.num_blocks[v] - 1]) + (np.int64(1) << visits.block_shift[v]) - 1
-    for i in range(query.num_with_maxima, len(query.weights) if with_sparse else query.num_with_maxima):
+    end_of_lists = len(query.weights) if with_sparse else query.num_with_maxima
+    for i in range(np.uint64(query.num_with_maxima), np.uint64(end_of_lists)):
         gaps_at, impacts_at, length = run_bytes(query, i, window)
         groups, recorded = groups_of(query, i, window), length // DECODED
         over = groups_before(query, groups, recorded, first)
@@ -126,5 +124,5 @@ def seek(visits, v, query, index, with_sparse):
             visits.before[v, n] = np.uint64(query.group_last[groups + over - 1]) if over > 0 else np.uint64(START_SENTINEL)
             prefetch(index.postings, np.int64(gaps_at + at))
             prefetch(index.postings, np.int64(impacts_at + at))
-            n += 1
+            n += np.uint64(1)
     visits.num_ranges[v] = n
