@@ -18,11 +18,9 @@ from ..index.layout import BLOCKS_PER_CHUNK, BYTES_PER_CHUNK, LARGEST_MAXIMUM, S
 from ..intrinsics import BEHIND, DECODED, LANES, add_product, bound_increments, prefetch, scale_impacts
 from ..kernels import inline_kernel, inline_part
 from .lists import groups_of, record_groups, run_bytes
-from .tuning import PREFETCHED_POSTINGS, ROW_CHUNKS, STRIDE
 
 LARGEST = 65_535
 FRACTION = 256           # a sparse list's scaled weight is in units of one 256th: its largest part, of impact 255, fits 16 bits
-CACHE_LINE = 64
 
 
 class Bounds(NamedTuple):
@@ -102,8 +100,6 @@ def upper_bounds(query, index, bounds):
         _add_rows(bounds.blocks, index.block_max, query, chunk, end)
         window_bounds = bounds.blocks[first << blocks_shift:]
         for i in range(query.num_with_maxima, len(query.weights)):
-            if i + 1 < len(query.weights):
-                _prefetch_postings(query, i + 1, window, index.postings)
             _add_sparse(window_bounds, query, i, window, index, parts)
         last = min(first + SUPERBLOCKS_PER_WINDOW, index.num_superblocks)
         _superblock_maxima(bounds, first, last, np.uint64(1) << np.uint64(blocks_shift))
@@ -112,19 +108,13 @@ def upper_bounds(query, index, bounds):
 @inline_kernel
 def _add_rows(acc, block_max, query, chunk, end):
     """Add the chunks ``chunk`` to before ``end`` of all rows of block maxima to acc uint16[blocks], two rows at once."""
-    n = query.num_with_maxima
-    for begin in range(chunk, end, ROW_CHUNKS):
-        stop = min(begin + ROW_CHUNKS, end)
-        for i in range(0, n, 2):
-            other = min(i + 1, n - 1)
-            weight = query.scaled_weights[other] if i + 1 < n else np.int64(0)   # an odd one is paired with itself, weighing 0
-            following, next_chunk = i + 2, begin
-            if following >= n:
-                following, next_chunk = 0, stop
-            ahead_a = query.row[following] * block_max.shape[1] + next_chunk * BYTES_PER_CHUNK
-            ahead_b = query.row[min(following + 1, n - 1)] * block_max.shape[1] + next_chunk * BYTES_PER_CHUNK
-            _add_two_rows(acc, block_max, (query.row[i], query.row[other]), (query.scaled_weights[i], weight), begin, stop,
-                          (ahead_a, ahead_b))
+    n, first_byte = query.num_with_maxima, chunk * BYTES_PER_CHUNK
+    for i in range(0, n, 2):
+        other = min(i + 1, n - 1)
+        weight = query.scaled_weights[other] if i + 1 < n else np.int64(0)       # an odd one is paired with itself, weighing 0
+        ahead = (query.row[min(i + 2, n - 1)] * block_max.shape[1] + first_byte,
+                 query.row[min(i + 3, n - 1)] * block_max.shape[1] + first_byte)
+        _add_two_rows(acc, block_max, (query.row[i], query.row[other]), (query.scaled_weights[i], weight), chunk, end, ahead)
 
 
 @inline_kernel
@@ -150,15 +140,6 @@ def _add_two_rows(acc, rows, pair, weights, chunk, end, ahead):
 
 
 @inline_kernel
-def _prefetch_postings(query, i, window, postings):
-    """Prefetch the first postings of sparse list i in a window."""
-    gaps_at, impacts_at, n = run_bytes(query, i, window)
-    for line in range(0, min(n, PREFETCHED_POSTINGS), CACHE_LINE):
-        prefetch(postings, np.int64(gaps_at) + line)
-        prefetch(postings, np.int64(impacts_at) + line)
-
-
-@inline_kernel
 def _add_sparse(acc, query, i, window, index, parts):
     """Raise a window's bounds, acc uint16[blocks], by sparse list i, and record its groups."""
     gaps_at, impacts_at, n = run_bytes(query, i, window)
@@ -178,7 +159,8 @@ def _add_sparse(acc, query, i, window, index, parts):
                 bound_increments(parts.increments, j, docs, parts.parts, np.uint16(0xFFFF << index.block_shift & 0xFFFF))
         else:
             _increments_one_by_one(parts, count, index.block_shift)
-        _scatter(acc, docs, parts.increments, count, index.block_shift)
+        for j in range(np.uint64(HEAD), np.uint64(HEAD + count)):
+            acc[np.uint64(docs[j]) >> np.uint64(index.block_shift)] += parts.increments[j]
         for b in range(HEAD - BEHIND, HEAD):
             docs[b], parts.parts[b] = docs[b + CHUNK], parts.parts[b + CHUNK]
 
@@ -192,20 +174,6 @@ def _increments_one_by_one(parts, n, block_shift):
         previous = parts.parts[j - np.uint64(1)] if same else np.uint16(0)
         parts.parts[j] = max(parts.parts[j], previous)
         parts.increments[j] = parts.parts[j] - previous
-
-
-@inline_kernel
-def _scatter(acc, docs, increments, n, block_shift):
-    """Add increments to the bounds of their blocks, acc uint16[blocks], those that are STRIDE apart one after the other."""
-    shift, stride, end = np.uint64(block_shift), np.uint64(STRIDE), np.uint64(HEAD) + np.uint64(n)
-    first = np.uint64(HEAD)
-    while first + stride * stride <= end:
-        for x in range(first, first + stride):
-            for j in range(x, x + stride * stride, stride):
-                acc[np.uint64(docs[j]) >> shift] += increments[j]
-        first += stride * stride
-    for j in range(first, end):
-        acc[np.uint64(docs[j]) >> shift] += increments[j]
 
 
 @inline_kernel

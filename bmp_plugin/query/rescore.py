@@ -10,7 +10,7 @@ from ..kernels import inline_kernel, kernel
 from .lists import groups_of, make_query_lists, record_groups, run_bytes
 from .prepare import LISTS_OF_TERM
 from .scores import make_matches, score_superblock
-from .visits import make_visits, prefetch_offsets, seek, set_blocks
+from .visits import make_visits, seek, set_blocks
 
 
 @kernel
@@ -29,8 +29,6 @@ def rescore(lists, weights, docs, sums, index):
         visits.superblock[v] = docs[v] >> SUPERBLOCK_SHIFT
         visits.blocks[v, 0] = docs[v] & (SUPERBLOCK - 1)
         set_blocks(visits, v, 1, 0)
-        prefetch_offsets(visits.superblock[v], query, index, index.doc_rank)
-    for v in range(np.uint64(len(docs))):
         seek(visits, v, query, index, True)
     matches, acc = make_matches(len(lists)), np.empty(SUPERBLOCK, np.int32)
     for v in range(np.uint64(len(docs))):

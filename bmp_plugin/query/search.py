@@ -26,8 +26,8 @@ from .bounds import Bounds, bound_threshold, make_bounds, scale_weights, upper_b
 from .lists import make_query_lists
 from .scores import Matches, add_sparse_lists, make_matches, score_superblock
 from .topk import finish, floor_key, insert, key_score, lowest_sum, make_key
-from .tuning import FIRST_TIER, FIRST_TIER_SHARE, LEAST_SUPERBLOCKS, SEEK_COST, TIER_GROWTH, VISITS
-from .visits import Visits, choose_blocks, make_visits, prefetch_offsets, seek
+from .tuning import DELAY, FIRST_TIER, FIRST_TIER_SHARE, LEAST_SUPERBLOCKS, SEEK_COST, TIER_GROWTH
+from .visits import Visits, choose_blocks, make_visits, seek
 
 UNFIT = -1               # of a query with too many lists for bounds in 16 bits
 BIN_SHIFT = 6            # superblocks are counted in bins of 64 bounds
@@ -94,7 +94,7 @@ def search(lists, weights, floor_score, options, index, docs, scores, statistics
     if scale == 0.0:
         return np.int64(UNFIT)
     query = make_query_lists(lists, weights, scaled_weights, index)
-    work = Workspace(make_bounds(index), make_visits(VISITS, len(lists) - query.num_with_maxima), make_matches(len(lists)), np.empty(256, np.int32),
+    work = Workspace(make_bounds(index), make_visits(DELAY + 1, len(lists) - query.num_with_maxima), make_matches(len(lists)), np.empty(256, np.int32),
                      np.empty(WINDOW, np.int32), make_chunk(), np.empty(options.k, np.uint64))
 
     # Bounds: of all blocks and superblocks.
@@ -198,33 +198,22 @@ def _score_part(part, whole_window, query, index, work, scale, options, state):
     if whole_window:
         add_sparse_lists(query, index, np.int64(part[0]) // SUPERBLOCKS_PER_WINDOW, work.chunk, work.window_sums)
     acc = work.window_sums if whole_window else work.scores
-    following, step = 0, 0
-    while True:
-        v = np.uint64(step & (VISITS - 1))       # the first step of one visit ...
-        visits.superblock[v] = -1
-        while following < len(part) and visits.superblock[v] < 0 and state.begun < options.budget:
-            s = np.int64(part[following])
-            following += 1
-            if np.int64(bounds.superblocks[s]) > state.threshold:
+    for step in range(len(part) + DELAY):
+        if step < len(part):
+            v, s = np.uint64(step % (DELAY + 1)), np.int64(part[step])
+            visits.superblock[v] = -1
+            if np.int64(bounds.superblocks[s]) > state.threshold and state.begun < options.budget:
                 visits.superblock[v] = s
+                choose_blocks(visits, v, bounds.blocks, index, state.threshold)
+                seek(visits, v, query, index, not whole_window)
                 state = SearchState(state.num_candidates, state.lowest_key, state.lowest_sum, state.threshold,
                                     state.begun + 1, state.scored)
-                prefetch_offsets(s, query, index, bounds.blocks)
-        step += 1
-        v = np.uint64((step - 2) & (VISITS - 1))         # ... the second step of the one before ...
-        s = visits.superblock[v]
-        if step >= 2 and s >= 0 and np.int64(bounds.superblocks[s]) > state.threshold:
-            choose_blocks(visits, v, bounds.blocks, index, state.threshold)
-            seek(visits, v, query, index, not whole_window)
-        if step < 3:
-            continue
-        v = np.uint64((step - 3) & (VISITS - 1))         # ... and the third step of the one before that.
-        s = visits.superblock[v]
-        if s < 0:
-            return state
-        if np.int64(bounds.superblocks[s]) > state.threshold:
-            score_superblock(visits, v, query, index, work.matches, acc, not whole_window)
-            state = _insert_scores(acc, visits, v, index, work.heap, scale, state)
+        if step >= DELAY:
+            v = np.uint64((step - DELAY) % (DELAY + 1))
+            s = visits.superblock[v]
+            if s >= 0 and np.int64(bounds.superblocks[s]) > state.threshold:
+                score_superblock(visits, v, query, index, work.matches, acc, not whole_window)
+                state = _insert_scores(acc, visits, v, index, work.heap, scale, state)
     return state
 
 
@@ -236,13 +225,7 @@ def _insert_scores(acc, visits, v, index, heap, scale, state):
     at = base & (len(acc) - 1)           # acc is of a window, or of a superblock
     for b in range(visits.num_blocks[v]):
         first = np.int64(visits.blocks[v, b])
-        end = first + (np.int64(1) << visits.block_shift[v])
-        top = np.int32(0)
-        for d in range(np.uint64(at + first), np.uint64(at + end)):
-            top = max(top, acc[d])
-        if top < lowest:
-            continue
-        for d in range(first, min(end, index.num_docs - base)):
+        for d in range(first, min(first + (np.int64(1) << visits.block_shift[v]), index.num_docs - base)):
             total = np.int64(acc[at + d])
             if total < lowest:
                 continue

@@ -4,13 +4,8 @@ Each was measured by ``python -m bmp_plugin.conformance.commits --base COMMIT --
 constant changed in the checkout, on 200,000 and 500,000 documents. What was tried stands beside it.
 """
 
-# Upper bounds
-ROW_CHUNKS = 64              # chunks of all rows that are added before the next: their sums stay in the L1 cache; 16 to 256
-PREFETCHED_POSTINGS = 256    # of a sparse list before its turn: the processor guesses what follows, not where it is; 0 to 1024
-STRIDE = 8                   # postings added in a row are so far apart: a neighbour's block was just stored; 1 to 16
-
 # Visits
-VISITS = 4                   # superblocks under way, a power of two above the three steps of a visit
+DELAY = 2                    # superblocks whose postings are prefetched before those of a third are needed; 1 to 4
 FEW_BLOCKS = 8               # blocks that are scored by themselves; with more, all of the superblock is. Bytes of a uint64
 FEW_DOCUMENTS = 64           # documents in such blocks; 32 to 128
 

@@ -1,8 +1,8 @@
 """Superblocks on their way to be scored: which of their blocks may matter, and where the postings of these are.
 
 Superblocks that are scored lie far apart, and waiting for their memory one after the other would be most of a search. So a
-visit has three steps, with a step of two other visits in between: the memory that says where the postings are is prefetched;
-they are found and prefetched; they are scored, see :mod:`.scores`.
+visit has two steps, with steps of other visits in between: the postings are found and prefetched; they are scored, see
+:mod:`.scores`.
 """
 from __future__ import annotations
 
@@ -46,17 +46,6 @@ def make_visits(rows, n):
                   np.empty(rows, np.int64), np.empty(rows, np.int64), np.empty(rows, np.int64), np.empty((rows, n), np.int32),
                   np.empty((rows, n), np.uint64), np.empty((rows, n), np.uint64), np.empty((rows, n), np.int64),
                   np.empty((rows, n), np.uint64))
-
-
-@inline_kernel
-def prefetch_offsets(superblock, query, index, block_bounds):
-    """Prefetch the memory that says where the postings of a superblock are, and which of its blocks may matter."""
-    first_block = superblock << (SUPERBLOCK_SHIFT - index.block_shift)
-    prefetch(block_bounds, first_block)
-    prefetch(block_bounds, first_block + (1 << (SUPERBLOCK_SHIFT - index.block_shift)) - 1)
-    columns = index.superblock_start.shape[1]
-    for i in range(np.uint64(query.num_with_maxima)):
-        prefetch(index.superblock_start, query.row[i] * columns + superblock)
 
 
 @inline_kernel
