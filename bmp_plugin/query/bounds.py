@@ -18,8 +18,10 @@ from ..index.layout import BLOCKS_PER_CHUNK, BYTES_PER_CHUNK, LARGEST_MAXIMUM, S
 from ..intrinsics import BEHIND, DECODED, LANES, add_product, bound_increments, prefetch, scale_impacts
 from ..kernels import inline_kernel, inline_part
 from .lists import groups_of, record_groups, run_bytes
+from .tuning import PREFETCHED_POSTINGS, ROW_CHUNKS, STRIDE
 
 LARGEST = 65_535
+CACHE_LINE = 64
 FRACTION = 256           # a sparse list's scaled weight is in units of one 256th: its largest part, of impact 255, fits 16 bits
 
 
@@ -97,9 +99,11 @@ def upper_bounds(query, index, bounds):
         chunk = (first << blocks_shift) // BLOCKS_PER_CHUNK
         end = min(((first + SUPERBLOCKS_PER_WINDOW) << blocks_shift) // BLOCKS_PER_CHUNK, row_chunks)
         bounds.blocks[chunk * BLOCKS_PER_CHUNK:end * BLOCKS_PER_CHUNK] = 0
-        _add_rows(bounds.blocks, index.block_max, query, chunk, end)
+        for part in range(chunk, end, ROW_CHUNKS):
+            _add_rows(bounds.blocks, index.block_max, query, part, min(part + ROW_CHUNKS, end))
         window_bounds = bounds.blocks[first << blocks_shift:]
         for i in range(query.num_with_maxima, len(query.weights)):
+            _prefetch_run(query, min(i + 1, len(query.weights) - 1), window, index.postings)
             _add_sparse(window_bounds, query, i, window, index, parts)
         last = min(first + SUPERBLOCKS_PER_WINDOW, index.num_superblocks)
         _superblock_maxima(bounds, first, last, np.uint64(1) << np.uint64(blocks_shift))
@@ -108,12 +112,13 @@ def upper_bounds(query, index, bounds):
 @inline_kernel
 def _add_rows(acc, block_max, query, chunk, end):
     """Add the chunks ``chunk`` to before ``end`` of all rows of block maxima to acc uint16[blocks], two rows at once."""
-    n, first_byte = query.num_with_maxima, chunk * BYTES_PER_CHUNK
+    n = query.num_with_maxima
     for i in range(0, n, 2):
         other = min(i + 1, n - 1)
         weight = query.scaled_weights[other] if i + 1 < n else np.int64(0)       # an odd one is paired with itself, weighing 0
-        ahead = (query.row[min(i + 2, n - 1)] * block_max.shape[1] + first_byte,
-                 query.row[min(i + 3, n - 1)] * block_max.shape[1] + first_byte)
+        following, byte = (i + 2, chunk * BYTES_PER_CHUNK) if i + 2 < n else (0, end * BYTES_PER_CHUNK)
+        ahead = (query.row[following] * block_max.shape[1] + byte,
+                 query.row[min(following + 1, n - 1)] * block_max.shape[1] + byte)
         _add_two_rows(acc, block_max, (query.row[i], query.row[other]), (query.scaled_weights[i], weight), chunk, end, ahead)
 
 
@@ -140,6 +145,15 @@ def _add_two_rows(acc, rows, pair, weights, chunk, end, ahead):
 
 
 @inline_kernel
+def _prefetch_run(query, i, window, postings):
+    """Prefetch the beginning of a run: the processor guesses what follows, but not where it is."""
+    gaps_at, impacts_at, n = run_bytes(query, i, window)
+    for byte in range(0, min(n, PREFETCHED_POSTINGS), CACHE_LINE):
+        prefetch(postings, np.int64(gaps_at) + byte)
+        prefetch(postings, np.int64(impacts_at) + byte)
+
+
+@inline_kernel
 def _add_sparse(acc, query, i, window, index, parts):
     """Raise a window's bounds, acc uint16[blocks], by sparse list i, and record its groups."""
     gaps_at, impacts_at, n = run_bytes(query, i, window)
@@ -159,8 +173,7 @@ def _add_sparse(acc, query, i, window, index, parts):
                 bound_increments(parts.increments, j, docs, parts.parts, np.uint16(0xFFFF << index.block_shift & 0xFFFF))
         else:
             _increments_one_by_one(parts, count, index.block_shift)
-        for j in range(np.uint64(HEAD), np.uint64(HEAD + count)):
-            acc[np.uint64(docs[j]) >> np.uint64(index.block_shift)] += parts.increments[j]
+        _scatter(acc, docs, parts.increments, count, np.uint64(index.block_shift))
         for b in range(HEAD - BEHIND, HEAD):
             docs[b], parts.parts[b] = docs[b + CHUNK], parts.parts[b + CHUNK]
 
@@ -174,6 +187,19 @@ def _increments_one_by_one(parts, n, block_shift):
         previous = parts.parts[j - np.uint64(1)] if same else np.uint16(0)
         parts.parts[j] = max(parts.parts[j], previous)
         parts.increments[j] = parts.parts[j] - previous
+
+
+@inline_kernel
+def _scatter(acc, docs, increments, n, shift):
+    """Add n increments to the bounds of their blocks, acc uint16[blocks], those that are STRIDE apart one after the other."""
+    j, stride, end = np.uint64(HEAD), np.uint64(STRIDE), np.uint64(HEAD) + np.uint64(n)
+    while j + stride * stride <= end:
+        for x in range(j, j + stride):
+            for y in range(x, x + stride * stride, stride):
+                acc[np.uint64(docs[y]) >> shift] += increments[y]
+        j += stride * stride
+    for y in range(j, end):
+        acc[np.uint64(docs[y]) >> shift] += increments[y]
 
 
 @inline_kernel

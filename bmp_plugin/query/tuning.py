@@ -4,6 +4,11 @@ Each was measured by ``python -m bmp_plugin.conformance.commits --base COMMIT --
 constant changed in the checkout, on 200,000 and 500,000 documents. What was tried stands beside it.
 """
 
+# Upper bounds
+ROW_CHUNKS = 64              # chunks of all rows that are added before the next: their sums stay in the L1 cache; all: 2 % longer
+PREFETCHED_POSTINGS = 256    # of a sparse list before its turn; none: 3 % longer at k = 10
+STRIDE = 8                   # between postings that are added in a row: a neighbour's block was just stored; 1: 3 % longer
+
 # Visits
 DELAY = 2                    # superblocks whose postings are prefetched before those of a third are needed; 1 to 4
 FEW_BLOCKS = 8               # blocks that are scored by themselves; with more, all of the superblock is. Bytes of a uint64
