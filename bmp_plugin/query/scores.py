@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..index.decode import CHUNK, HEAD, START_SENTINEL, decode_chunk, superblock_run
-from ..index.layout import SUPERBLOCK, SUPERBLOCK_SHIFT
+from ..index.layout import SUPERBLOCK, SUPERBLOCK_SHIFT, WINDOW, WINDOW_SHIFT
 from ..intrinsics import DECODED, block_match_mask, decode_lanes, lowest_bit
 from ..kernels import inline_kernel, inline_part
 from .lists import run_bytes
@@ -59,14 +59,8 @@ def score_superblock(visits, v, query, index, matches, acc, with_sparse):
                 acc[d] = 0
     else:
         at = np.uint64(visits.superblock[v] << SUPERBLOCK_SHIFT & 0xFFFF)
-    if block_shift == SUPERBLOCK_SHIFT:
-        for i in range(np.uint64(query.num_with_maxima)):
-            first, count = superblock_run(index, query.row[i], query.start[i], np.uint64(visits.superblock[v]))
-            for j in range(first, first + count):
-                acc[at + np.uint64(index.postings[j])] += query.weights[i] * np.int32(index.postings[j + count])
-    else:
-        n = _match_runs(visits, v, query, index, matches)
-        _add_matches(acc, at, index.postings, index.postings, matches, n)
+    n = _match_runs(visits, v, query, index, matches)
+    _add_matches(acc, at, index.postings, index.postings, matches, n)
     if with_sparse:
         n = _match_sparse(visits, v, index.postings, matches)
         _add_matches(acc, at, matches.docs, matches.impacts, matches, n)
@@ -130,10 +124,16 @@ def _add_matches(acc, at, docs, impacts, matches, n):
 
 
 @inline_kernel
-def add_sparse_lists(query, index, window, chunk, sums):
-    """Write what the sparse lists have in a window into sums int32[WINDOW]; chunk, :class:`..index.decode.Chunk`, is workspace."""
-    for d in range(np.uint64(len(sums))):
-        sums[d] = 0
+def add_sparse_lists(query, index, superblocks, chunk, sums):
+    """Write what the sparse lists have in some superblocks of a window, int32[n], into sums int32[WINDOW].
+
+    What is in other superblocks means nothing. chunk, :class:`..index.decode.Chunk`, is workspace.
+    """
+    window = np.int64(superblocks[0]) >> (WINDOW_SHIFT - SUPERBLOCK_SHIFT)
+    for s in superblocks:
+        first = np.uint64(np.int64(s) << SUPERBLOCK_SHIFT & (WINDOW - 1))
+        for d in range(first, first + np.uint64(SUPERBLOCK)):
+            sums[d] = 0
     for i in range(query.num_with_maxima, len(query.weights)):
         gaps_at, impacts_at, n = run_bytes(query, i, window)
         weight, before = query.weights[i], np.uint64(START_SENTINEL)

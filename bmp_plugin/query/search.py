@@ -23,14 +23,14 @@ from ..index.layout import SUPERBLOCK_SHIFT, SUPERBLOCKS_PER_WINDOW, WINDOW
 from ..intrinsics import LANES, below_mask, lowest_bit
 from ..kernels import inline_kernel, inline_part
 from .bounds import Bounds, bound_threshold, make_bounds, scale_weights, upper_bounds
+from .candidates import BIN_SHIFT, BINS, Candidates, Threshold, initial_threshold, insert, make_candidates
 from .lists import make_query_lists
 from .scores import Matches, add_sparse_lists, make_matches, score_superblock
-from .topk import finish, floor_key, insert, key_score, lowest_sum, make_key
+from .topk import finish
 from .tuning import DELAY, FIRST_TIER, FIRST_TIER_SHARE, LEAST_SUPERBLOCKS, SEEK_COST, TIER_GROWTH
 from .visits import Visits, choose_blocks, make_visits, seek
 
 UNFIT = -1               # of a query with too many lists for bounds in 16 bits
-BIN_SHIFT = 6            # superblocks are counted in bins of 64 bounds
 
 
 class SearchOptions(NamedTuple):
@@ -51,15 +51,13 @@ class Workspace(NamedTuple):
     scores: NDArray[np.int32]                # of a superblock's documents
     window_sums: NDArray[np.int32]           # of a window's documents: its sparse lists added up
     chunk: Chunk
-    heap: NDArray[np.uint64]
+    candidates: Candidates
 
 
 class SearchState(NamedTuple):
     """How far a search has come."""
 
-    num_candidates: int                      # in the heap
-    lowest_key: int                          # uint64: keys at or below it do not enter
-    lowest_sum: int                          # the least sum that may enter, at least 1: every posting adds 1
+    best: Threshold
     threshold: int                           # a block whose bound is at or below this one cannot matter
     begun: int                               # superblocks whose visit has begun
     scored: int                              # superblocks of which any block was scored
@@ -95,13 +93,13 @@ def search(lists, weights, floor_score, options, index, docs, scores, statistics
         return np.int64(UNFIT)
     query = make_query_lists(lists, weights, scaled_weights, index)
     work = Workspace(make_bounds(index), make_visits(DELAY + 1, len(lists) - query.num_with_maxima), make_matches(len(lists)), np.empty(256, np.int32),
-                     np.empty(WINDOW, np.int32), make_chunk(), np.empty(options.k, np.uint64))
+                     np.empty(WINDOW, np.int32), make_chunk(), make_candidates(options.k))
 
     # Bounds: of all blocks and superblocks.
     upper_bounds(query, index, work.bounds)
 
     # Order: tiers of superblocks, each with several times as many as the one before.
-    counts = np.zeros(1 << (16 - BIN_SHIFT), np.int64)
+    counts = np.zeros(BINS, np.int64)
     for s in range(index.num_superblocks):
         counts[work.bounds.superblocks[s] >> BIN_SHIFT] += 1
     tier = np.empty(index.num_superblocks + 1, np.int32)
@@ -109,9 +107,9 @@ def search(lists, weights, floor_score, options, index, docs, scores, statistics
     ceiling = np.int64(1 << 16)          # superblocks with bounds from here up were in earlier tiers
 
     # Threshold: rises with the k-th best score.
-    lowest = max(np.int64(1), lowest_sum(floor_score))
-    threshold = bound_threshold(lowest, scale) if floor_score > np.float32(0.0) else np.int64(0)
-    state = SearchState(np.int64(0), floor_key(floor_score), lowest, threshold, np.int64(0), np.int64(0))
+    best = initial_threshold(floor_score)
+    threshold = bound_threshold(best.lowest_sum, scale) if floor_score > np.float32(0.0) else np.int64(0)
+    state = SearchState(best, threshold, np.int64(0), np.int64(0))
 
     # Stop: when no bound is left that is above the threshold.
     while ceiling > state.threshold + 1 and state.begun < options.budget:
@@ -131,7 +129,7 @@ def search(lists, weights, floor_score, options, index, docs, scores, statistics
         if is_last:
             break
     statistics[0], statistics[1] = index.num_superblocks, state.scored
-    return finish(work.heap, state.num_candidates, index.rank_doc, docs, scores)
+    return finish(work.candidates.keys, state.best.num_candidates, options.k, index.rank_doc, docs, scores)
 
 
 @inline_kernel
@@ -196,7 +194,7 @@ def _score_part(part, whole_window, query, index, work, scale, options, state):
     """
     visits, bounds = work.visits, work.bounds
     if whole_window:
-        add_sparse_lists(query, index, np.int64(part[0]) // SUPERBLOCKS_PER_WINDOW, work.chunk, work.window_sums)
+        add_sparse_lists(query, index, part, work.chunk, work.window_sums)
     acc = work.window_sums if whole_window else work.scores
     for step in range(len(part) + DELAY):
         if step < len(part):
@@ -206,34 +204,27 @@ def _score_part(part, whole_window, query, index, work, scale, options, state):
                 visits.superblock[v] = s
                 choose_blocks(visits, v, bounds.blocks, index, state.threshold)
                 seek(visits, v, query, index, not whole_window)
-                state = SearchState(state.num_candidates, state.lowest_key, state.lowest_sum, state.threshold,
-                                    state.begun + 1, state.scored)
+                state = SearchState(state.best, state.threshold, state.begun + 1, state.scored)
         if step >= DELAY:
             v = np.uint64((step - DELAY) % (DELAY + 1))
             s = visits.superblock[v]
             if s >= 0 and np.int64(bounds.superblocks[s]) > state.threshold:
                 score_superblock(visits, v, query, index, work.matches, acc, not whole_window)
-                state = _insert_scores(acc, visits, v, index, work.heap, scale, state)
+                best = _insert_scores(acc, visits, v, index, work.candidates, options.k, scale, state.best)
+                threshold = bound_threshold(best.lowest_sum, scale) if best.lowest_sum > state.best.lowest_sum else state.threshold
+                state = SearchState(best, threshold, state.begun, state.scored + 1)
     return state
 
 
 @inline_kernel
-def _insert_scores(acc, visits, v, index, heap, scale, state):
-    """Insert the documents of visit v's blocks whose sums are in acc int32; returns the state then."""
-    n, lowest_key, lowest = state.num_candidates, state.lowest_key, state.lowest_sum
+def _insert_scores(acc, visits, v, index, candidates, k, scale, threshold):
+    """Insert the documents of visit v's blocks whose sums are in acc int32; returns the threshold then."""
     base = visits.superblock[v] << SUPERBLOCK_SHIFT
     at = base & (len(acc) - 1)           # acc is of a window, or of a superblock
     for b in range(visits.num_blocks[v]):
         first = np.int64(visits.blocks[v, b])
         for d in range(first, min(first + (np.int64(1) << visits.block_shift[v]), index.num_docs - base)):
             total = np.int64(acc[at + d])
-            if total < lowest:
-                continue
-            key = make_key(np.float32(total), index.doc_rank[base + d])
-            if key > lowest_key:
-                n = insert(heap, n, key)
-                if n == len(heap):
-                    lowest_key = heap[0]
-                    lowest = max(lowest, lowest_sum(key_score(lowest_key)))
-    threshold = bound_threshold(lowest, scale) if lowest > state.lowest_sum else state.threshold
-    return SearchState(n, lowest_key, lowest, threshold, state.begun, state.scored + 1)
+            if total >= threshold.lowest_sum:
+                threshold = insert(candidates, k, total, index.doc_rank[base + d], scale, threshold)
+    return threshold

@@ -1,6 +1,6 @@
-"""The k best documents so far: a binary heap of keys, and one comparison for a document that does not enter.
+"""The k best of many documents, by one number each.
 
-A document is one 64-bit key: the float32 score's bits above the complement of the document's tie-breaking rank. Scores are
+The key of a document has 64 bits: the float32 score's bits above the complement of the document's tie-breaking rank. Scores are
 not negative, so their bits order as they do, and of two keys the larger is the better document: score descending, then rank
 ascending. Keys are distinct, hence so is the k-th best: nothing depends on the order of arrival.
 """
@@ -44,24 +44,14 @@ def key_score(key):
 
 
 @inline_kernel
-def insert(heap, n, key):
-    """Insert a key into the best n of heap uint64[k]; returns how many there are. If there are k, it is above heap[0], the
-    least of them."""
-    k = np.int64(len(heap))
-    if n == k:
-        heap[0] = key
-        _sift_down(heap, 0, k)
-        return n
-    heap[n] = key
-    if n + 1 == k:
-        _make_heap(heap, k)
-    return n + 1
-
-
-@inline_kernel
-def _make_heap(heap, n):
-    for root in range(n // 2 - 1, -1, -1):
-        _sift_down(heap, root, n)
+def keep_best(keys, n, k):
+    """Make keys[:k] the k best of keys[:n], n >= k, as a heap: the least of them is keys[0]."""
+    for root in range(k // 2 - 1, -1, -1):
+        _sift_down(keys, root, k)
+    for x in range(k, n):
+        if keys[x] > keys[0]:
+            keys[0] = keys[x]
+            _sift_down(keys, 0, k)
 
 
 @inline_kernel
@@ -70,8 +60,7 @@ def _sift_down(heap, root, n):
     at, end, one = np.uint64(root), np.uint64(n), np.uint64(1)
     key, child = heap[at], np.uint64(2) * at + one
     while child < end:
-        if child + one < end and heap[child + one] < heap[child]:
-            child += one
+        child += np.uint64(child + one < end and heap[child + one] < heap[child])
         if heap[child] >= key:
             break
         heap[at] = heap[child]
@@ -80,14 +69,15 @@ def _sift_down(heap, root, n):
 
 
 @inline_kernel
-def finish(heap, n, rank_doc, docs, scores):
-    """Write the n best, best first, into docs int32[>= n], internal document ids, and scores float32[>= n]; empties the heap."""
-    if n < len(heap):
-        _make_heap(heap, n)
-    for last in range(n - 1, -1, -1):
-        key = heap[0]
-        heap[0] = heap[last]
-        _sift_down(heap, 0, last)
+def finish(keys, n, k, rank_doc, docs, scores):
+    """Write the k best of keys[:n], best first, into docs int32[>= k], internal document ids, and scores float32[>= k]; returns
+    how many there are. The keys are used up."""
+    k = min(n, k)
+    keep_best(keys, n, k)
+    for last in range(k - 1, -1, -1):
+        key = keys[0]
+        keys[0] = keys[last]
+        _sift_down(keys, 0, last)
         docs[last] = rank_doc[np.int64(RANK_MASK - (key & RANK_MASK))]
         scores[last] = key_score(key)
-    return n
+    return k

@@ -11,8 +11,6 @@ STRIDE = 8                   # between postings that are added in a row: a neigh
 
 # Visits
 DELAY = 2                    # superblocks whose postings are prefetched before those of a third are needed; 1 to 4
-FEW_BLOCKS = 8               # blocks that are scored by themselves; with more, all of the superblock is. Bytes of a uint64
-FEW_DOCUMENTS = 64           # documents in such blocks; 32 to 128
 
 # Order
 FIRST_TIER = 4               # superblocks of the first tier: enough for a threshold, few enough to be nearly all needed ...

@@ -13,7 +13,7 @@ import numpy as np
 from ..kernels import inline_part
 from .rescore import rescore
 from .search import SearchOptions, search
-from .topk import EXACT, RANK_MASK, finish, insert, make_key
+from .topk import EXACT, RANK_MASK, finish, keep_best, make_key
 from .tuning import FIRST_STEP_TOKENS, MORE_CANDIDATES
 
 
@@ -24,15 +24,14 @@ def is_heavy(lists, weights, beta, list_max):
     Of n lists it takes n s / (n + s), rounded up, where s = FIRST_STEP_TOKENS beta / (1 - beta): of few nearly all, of many
     never more than s. So long queries, which take most of the time, are cut most, and they can spare it.
     """
-    n, tokens = len(lists), FIRST_STEP_TOKENS * beta / (1.0 - beta)
-    heap, size = np.empty(max(1, min(n, math.ceil(1.0 / (1.0 / n + 1.0 / tokens)))), np.uint64), 0
+    n, tokens, keys = len(lists), FIRST_STEP_TOKENS * beta / (1.0 - beta), np.empty(len(lists), np.uint64)
     for i in range(n):                   # a weight times an impact is below 2^24
-        key = np.uint64(weights[i] * np.int64(list_max[lists[i]])) << np.uint64(32) | (RANK_MASK - np.uint64(i))
-        if size < len(heap) or key > heap[0]:
-            size = insert(heap, size, key)
+        keys[i] = np.uint64(weights[i] * np.int64(list_max[lists[i]])) << np.uint64(32) | (RANK_MASK - np.uint64(i))
+    first = max(1, min(n, math.ceil(1.0 / (1.0 / n + 1.0 / tokens))))
+    keep_best(keys, n, first)
     heavy = np.zeros(n, np.bool_)
-    for key in heap:
-        heavy[np.int64(RANK_MASK - (key & RANK_MASK))] = True
+    for x in range(first):
+        heavy[np.int64(RANK_MASK - (keys[x] & RANK_MASK))] = True
     return heavy
 
 
@@ -55,9 +54,7 @@ def search_in_two_steps(lists, weights, floor_score, options, index, docs, score
     if sums[0] >= EXACT:                 # rounded: nothing is to be added to it
         totals[:], rest[:] = 0, True
     rescore(lists[rest], weights[rest], candidates, totals, index)
-    heap, n = np.empty(options.k, np.uint64), np.int64(0)
+    keys = np.empty(wanted, np.uint64)
     for x in range(wanted):
-        key = make_key(np.float32(totals[x]), index.doc_rank[candidates[x]])
-        if n < options.k or key > heap[0]:
-            n = insert(heap, n, key)
-    return finish(heap, n, index.rank_doc, docs, scores)
+        keys[x] = make_key(np.float32(totals[x]), index.doc_rank[candidates[x]])
+    return finish(keys, wanted, options.k, index.rank_doc, docs, scores)

@@ -12,11 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..index.decode import START_SENTINEL, superblock_run
-from ..index.layout import SUPERBLOCK_SHIFT, SUPERBLOCKS_PER_WINDOW, WINDOW_SHIFT
-from ..intrinsics import DECODED, LANES, below_mask, count_bits, lowest_bit, prefetch
+from ..index.layout import SUPERBLOCK, SUPERBLOCK_SHIFT, SUPERBLOCKS_PER_WINDOW, WINDOW_SHIFT
+from ..intrinsics import DECODED, count_bits, lowest_bit, prefetch
 from ..kernels import inline_kernel, inline_part
 from .lists import groups_before, groups_of, run_bytes
-from .tuning import FEW_BLOCKS, FEW_DOCUMENTS
+
+FEW_BLOCKS = 8           # bytes of a uint64
+UNIT_SHIFT = 2           # a superblock has 64 units of 4 documents, as many as a uint64 has bits
+ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 
 
 class Visits(NamedTuple):
@@ -30,7 +33,7 @@ class Visits(NamedTuple):
     blocks: NDArray[np.uint8]                # [rows, FEW_BLOCKS], the chosen ones' first documents in the superblock, ascending
     packed_blocks: NDArray[np.uint64]        # [rows], the same as one number, the first one lowest, the last one repeated
     num_blocks: NDArray[np.int64]            # [rows]
-    block_shift: NDArray[np.int64]           # [rows], the index's, or SUPERBLOCK_SHIFT where the superblock is the one block
+    block_shift: NDArray[np.int64]           # [rows]
     num_ranges: NDArray[np.int64]            # [rows]
     weights: NDArray[np.int32]               # [rows, ranges]
     docs_at: NDArray[np.uint64]              # [rows, ranges], first document byte
@@ -50,28 +53,26 @@ def make_visits(rows, n):
 
 @inline_kernel
 def choose_blocks(visits, v, block_bounds, index, threshold):
-    """Choose the blocks of visit v whose bounds are above ``threshold``, of which there is one; all, as one, if they are many."""
-    lowest, shift = np.uint16(threshold + 1), index.block_shift
-    per_superblock = np.int64(1) << (SUPERBLOCK_SHIFT - shift)
-    base = visits.superblock[v] * per_superblock
-    most = min(np.int64(FEW_BLOCKS), np.int64(FEW_DOCUMENTS) >> shift)
-    count = np.int64(0)
-    for b in range(0, per_superblock, LANES):
-        if per_superblock < LANES:
-            found = np.uint64(0)
-            for q in range(per_superblock):
-                found |= np.uint64(block_bounds[base + q] >= lowest) << np.uint64(q)
-        else:
-            found = below_mask(block_bounds, np.uint64(base + b), lowest) ^ np.uint64((1 << LANES) - 1)
-        if count + np.int64(count_bits(found)) > most:
-            visits.blocks[v, 0] = 0
-            count, shift = np.int64(1), np.int64(SUPERBLOCK_SHIFT)
-            break
-        while found:
-            visits.blocks[v, count] = np.uint8((np.uint64(b) + lowest_bit(found)) << np.uint64(shift))
-            count += 1
-            found &= found - np.uint64(1)
-    set_blocks(visits, v, count, shift)
+    """Choose the blocks of visit v whose bounds are above ``threshold``, of which there is one.
+
+    If there are more than FEW_BLOCKS, these are that many blocks of 8, 16 or 32 documents around them.
+    """
+    lowest, shift = np.uint16(threshold + 1), np.uint64(index.block_shift)
+    first = np.uint64(visits.superblock[v] << SUPERBLOCK_SHIFT) >> shift
+    chosen = np.uint64(0)                # a bit for every UNIT documents
+    for b in range(np.uint64(SUPERBLOCK) >> shift):
+        chosen |= np.uint64(block_bounds[first + b] >= lowest) << (b << shift >> np.uint64(UNIT_SHIFT))
+    shift = max(shift, np.uint64(UNIT_SHIFT))
+    while count_bits(chosen) > np.uint64(FEW_BLOCKS):
+        half = np.uint64(1) << (shift - np.uint64(UNIT_SHIFT))         # a block's first bit stands for both of its halves
+        chosen = (chosen | chosen >> half) & (ALL // ((np.uint64(1) << half * np.uint64(2)) - np.uint64(1)))
+        shift += np.uint64(1)
+    count = 0
+    while chosen:
+        visits.blocks[v, count] = np.uint8(lowest_bit(chosen) << np.uint64(UNIT_SHIFT))
+        count += 1
+        chosen &= chosen - np.uint64(1)
+    set_blocks(visits, v, count, np.int64(shift))
 
 
 @inline_kernel
