@@ -10,10 +10,8 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from .index.layout import LONGEST_GAP
-
 LANES = 32               # elements of uint16 that are compared or multiplied at once: an AVX-512 register, or two of AVX2
-DECODED = 16             # postings that are decoded at once
+DECODED = 16             # postings of a sparse list that are decoded at once
 BEHIND = 3               # postings that may be in the block of the one after them, in blocks of at most 4 documents
 
 
@@ -49,7 +47,7 @@ def add_product(typing_context: Any, total: Any, a: Any, b: Any) -> Any:
     return types.uint16(types.uint16, types.uint16, types.uint16), generate
 
 
-def _vector(context: Any, builder: Any, signature: Any, arguments: Any, which: int, bits: int, lanes: int,
+def vector(context: Any, builder: Any, signature: Any, arguments: Any, which: int, bits: int, lanes: int,
             before: int = 0, index: int | None = None) -> Any:
     """A pointer to ``lanes`` elements of ``bits`` bits: argument ``which`` is the array, argument ``index``, or else the one
     after the array, where they begin, or rather ``before`` elements before it."""
@@ -63,7 +61,7 @@ def _vector(context: Any, builder: Any, signature: Any, arguments: Any, which: i
     return builder.bitcast(builder.gep(array.data, [first]), kind.as_pointer())
 
 
-def _everywhere(builder: Any, value: Any, lanes: int) -> Any:
+def everywhere(builder: Any, value: Any, lanes: int) -> Any:
     """A vector of one value."""
     one = builder.insert_element(ir.Constant(ir.VectorType(value.type, lanes), ir.Undefined), value,
                                  ir.Constant(ir.IntType(32), 0))
@@ -71,25 +69,25 @@ def _everywhere(builder: Any, value: Any, lanes: int) -> Any:
 
 
 @intrinsic
-def scale_impacts(typing_context: Any, out: Any, at: Any, impacts: Any, first: Any, weight: Any) -> Any:
-    """out[at + i] = (impacts[first + i] * weight >> 8) + 1, or 0 for an impact of 0, for LANES elements, modulo 2^16.
+def scale_impacts(typing_context: Any, out: Any, at: Any, impacts: Any, weight: Any) -> Any:
+    """out[at + i] = (impacts[at + i] * weight >> 8) + 1, or 0 for an impact of 0, for LANES elements, modulo 2^16.
 
     out uint16, impacts uint8, weight uint16. The upper half of a product of two numbers of 16 bits is one instruction, which
     compilers find only if nothing is in its way, and not at all in an unrolled loop.
     """
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         narrow, wide = (ir.VectorType(ir.IntType(bits), LANES) for bits in (16, 32))
-        read = _vector(context, builder, signature, arguments, 2, 8, LANES)
+        read = vector(context, builder, signature, arguments, 2, 8, LANES, index=1)
         impact = builder.zext(builder.load(read, align=1), narrow)
         one = builder.zext(builder.icmp_unsigned("!=", impact, ir.Constant(narrow, [0] * LANES)), narrow)
         lifted = builder.shl(impact, ir.Constant(narrow, [8] * LANES))
-        factor = _everywhere(builder, arguments[4], LANES)
+        factor = everywhere(builder, arguments[3], LANES)
         product = builder.mul(builder.zext(lifted, wide), builder.zext(factor, wide))
         high = builder.trunc(builder.lshr(product, ir.Constant(wide, [16] * LANES)), narrow)
-        builder.store(builder.add(high, one), _vector(context, builder, signature, arguments, 0, 16, LANES), align=2)
+        builder.store(builder.add(high, one), vector(context, builder, signature, arguments, 0, 16, LANES), align=2)
         return context.get_dummy_value()
 
-    return types.void(out, types.uint64, impacts, types.uint64, types.uint16), generate
+    return types.void(out, types.uint64, impacts, types.uint16), generate
 
 
 @intrinsic
@@ -102,10 +100,10 @@ def bound_increments(typing_context: Any, increments: Any, at: Any, docs: Any, p
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         narrow = ir.VectorType(ir.IntType(16), LANES)
         zeros = ir.Constant(narrow, [0] * LANES)
-        upper_bits = _everywhere(builder, arguments[4], LANES)
+        upper_bits = everywhere(builder, arguments[4], LANES)
 
         def load(which: int, before: int) -> Any:
-            address = _vector(context, builder, signature, arguments, which, 16, LANES, before, index=1)
+            address = vector(context, builder, signature, arguments, which, 16, LANES, before, index=1)
             return builder.load(address, align=2)
 
         def larger(a: Any, b: Any) -> Any:
@@ -116,41 +114,10 @@ def bound_increments(typing_context: Any, increments: Any, at: Any, docs: Any, p
             apart = builder.and_(builder.xor(doc, load(2, before)), upper_bits)
             previous = larger(previous, builder.select(builder.icmp_unsigned("==", apart, zeros), load(3, before), zeros))
         increment = builder.sub(larger(load(3, 0), previous), previous)
-        builder.store(increment, _vector(context, builder, signature, arguments, 0, 16, LANES), align=2)
+        builder.store(increment, vector(context, builder, signature, arguments, 0, 16, LANES), align=2)
         return context.get_dummy_value()
 
     return types.void(increments, types.uint64, docs, parts, types.uint16), generate
-
-
-@intrinsic
-def decode_lanes(typing_context: Any, docs: Any, impacts: Any, at: Any, postings: Any, gaps_at: Any, impacts_at: Any,
-                 before: Any) -> Any:
-    """Decode DECODED postings of a sparse list into docs[at + i], uint16, and impacts[at + i], uint8; returns the last
-    document, uint64.
-
-    The document bytes are postings[gaps_at + i], the impact bytes postings[impacts_at + i], uint8; ``before``, uint64, is the
-    document before the first. Documents are modulo 2^16. Jumps come as postings of impact 0. The prefix sum has four steps,
-    each of which adds to every sum the one so many places before it: a compiler does not see that these can be made side by
-    side.
-    """
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        byte, narrow = (ir.VectorType(ir.IntType(bits), DECODED) for bits in (8, 16))
-        number = ir.IntType(32)
-        gap, impact = (builder.load(_vector(context, builder, signature, arguments, 3, 8, DECODED, index=which), align=1)
-                       for which in (4, 5))
-        is_jump = builder.icmp_unsigned("==", gap, ir.Constant(byte, [0] * DECODED))
-        jump = builder.mul(builder.zext(impact, narrow), ir.Constant(narrow, [LONGEST_GAP] * DECODED))
-        sums, zeros = builder.select(is_jump, jump, builder.zext(gap, narrow)), ir.Constant(narrow, [0] * DECODED)
-        for step in (1, 2, 4, 8):
-            shifted = [max(i - step, -1) % (DECODED + 1) for i in range(DECODED)]
-            sums = builder.add(sums, builder.shuffle_vector(sums, zeros, ir.Constant(ir.VectorType(number, DECODED), shifted)))
-        sums = builder.add(sums, _everywhere(builder, builder.trunc(arguments[6], ir.IntType(16)), DECODED))
-        builder.store(sums, _vector(context, builder, signature, arguments, 0, 16, DECODED, index=2), align=2)
-        builder.store(builder.select(is_jump, ir.Constant(byte, [0] * DECODED), impact),
-                      _vector(context, builder, signature, arguments, 1, 8, DECODED, index=2), align=1)
-        return builder.zext(builder.extract_element(sums, ir.Constant(number, DECODED - 1)), ir.IntType(64))
-
-    return types.uint64(docs, impacts, types.uint64, postings, types.uint64, types.uint64, types.uint64), generate
 
 
 @intrinsic
@@ -164,13 +131,13 @@ def block_match_mask(typing_context: Any, docs: Any, first: Any, upper: Any, blo
     lanes = 64 if bits == 8 else DECODED
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        found = builder.load(_vector(context, builder, signature, arguments, 0, bits, lanes), align=bits // 8)
-        mine = builder.and_(found, _everywhere(builder, arguments[2], lanes))
+        found = builder.load(vector(context, builder, signature, arguments, 0, bits, lanes), align=bits // 8)
+        mine = builder.and_(found, everywhere(builder, arguments[2], lanes))
         either = None
         for q in range(4):
             shifted = builder.lshr(arguments[3], ir.Constant(ir.IntType(64), q * 8))
             block = builder.or_(builder.and_(shifted, ir.Constant(ir.IntType(64), 255)), arguments[4])
-            same = builder.icmp_unsigned("==", mine, _everywhere(builder, builder.trunc(block, ir.IntType(bits)), lanes))
+            same = builder.icmp_unsigned("==", mine, everywhere(builder, builder.trunc(block, ir.IntType(bits)), lanes))
             either = same if either is None else builder.or_(either, same)
         return _mask(builder, either, lanes)
 
@@ -181,8 +148,8 @@ def block_match_mask(typing_context: Any, docs: Any, first: Any, upper: Any, blo
 def below_mask(typing_context: Any, values: Any, first: Any, limit: Any) -> Any:
     """Which of LANES values are below a limit: bit i of the uint64 is values[first + i] < limit, both of uint16."""
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        found = builder.load(_vector(context, builder, signature, arguments, 0, 16, LANES), align=2)
-        return _mask(builder, builder.icmp_unsigned("<", found, _everywhere(builder, arguments[2], LANES)), LANES)
+        found = builder.load(vector(context, builder, signature, arguments, 0, 16, LANES), align=2)
+        return _mask(builder, builder.icmp_unsigned("<", found, everywhere(builder, arguments[2], LANES)), LANES)
 
     return types.uint64(values, types.uint64, types.uint16), generate
 
@@ -207,21 +174,3 @@ def lowest_bit(typing_context: Any, bits: Any) -> Any:
         return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
 
     return types.uint64(types.uint64), generate
-
-
-@intrinsic
-def bits_of(typing_context: Any, value: Any) -> Any:
-    """The bits of a float32 as a uint32."""
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.bitcast(arguments[0], ir.IntType(32))
-
-    return types.uint32(types.float32), generate
-
-
-@intrinsic
-def float_of(typing_context: Any, bits: Any) -> Any:
-    """The float32 whose bits a uint32 has."""
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.bitcast(arguments[0], ir.FloatType())
-
-    return types.float32(types.uint32), generate

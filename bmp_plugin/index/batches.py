@@ -12,13 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SourceError
-from .encode import Encoded, Postings, check_postings, encode_lists, measure_sparse, renumber
-from .layout import DIGIT_SHIFTS, LARGEST_IMPACT, MAXIMA_SHARE, Geometry, dtype
+from .encode import Encoded, Postings, encode_lists, find_bad_posting, renumber
+from .layout import DIGIT_SHIFTS, LARGEST_IMPACT, MAXIMA_SHARE, MOST_BYTES, Geometry, dtype
 
 if TYPE_CHECKING:
     from bmp_plugin.adapters.source import PostingBatch
-
-RUN_ARRAYS = ("entry_window", "entry_end", "superblock_start", "block_max", "postings")
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,7 @@ class EncodedBatch:
     dfs: NDArray[np.int64]                   # [terms]
     overflow_terms: NDArray[np.int64]        # [overflow lists], whose they are
     columns: dict[str, NDArray[Any]]         # [lists], the list_* arrays of the layout
-    arrays: dict[str, NDArray[Any]]          # what goes into the RUN_ARRAYS
+    arrays: dict[str, NDArray[Any]]          # what goes into the other arrays of postings
 
 
 def encode_batch(batch: PostingBatch, geometry: Geometry, numbering: Numbering) -> EncodedBatch:
@@ -52,21 +50,20 @@ def encode_batch(batch: PostingBatch, geometry: Geometry, numbering: Numbering) 
     """
     starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(batch.counts)])
     lists = Postings(starts, np.array(batch.docs, np.int32), np.array(batch.impacts, np.int32))     # changed in place
-    maxima = np.empty(len(batch.terms), np.int32)
-    bad = check_postings(lists, numbering.end, maxima)
+    bad = find_bad_posting(lists, numbering.end)
     if bad >= 0:
         term = batch.terms[int(np.searchsorted(starts, bad, "right")) - 1].decode("utf-8", "replace")
         raise SourceError(f"{numbering.source_path}: term {term!r} has document {lists.docs[bad]} out of order or range, or "
                           f"with impact {lists.impacts[bad]}, which is not positive")
     if numbering.internal_docids is not None:
         renumber(lists, numbering.internal_docids)
-    lists, overflow_terms, shifts = split_overflow(lists, maxima)
+    lists, overflow_terms, shifts = split_overflow(lists)
     columns, arrays = _encode(lists, geometry)
     columns["list_shift"] = shifts
     return EncodedBatch(batch.terms, len(batch.docs), batch.dfs, overflow_terms, columns, arrays)
 
 
-def split_overflow(lists: Postings, maxima: NDArray[np.int32]) -> tuple[Postings, NDArray[np.int64], NDArray[np.uint8]]:
+def split_overflow(lists: Postings) -> tuple[Postings, NDArray[np.int64], NDArray[np.uint8]]:
     """Cut impacts to LARGEST_IMPACT and append the overflow lists: digits, to base 256, of what is above.
 
     Returns
@@ -78,14 +75,11 @@ def split_overflow(lists: Postings, maxima: NDArray[np.int32]) -> tuple[Postings
     uint8[lists]
         The shift of every list.
     """
-    n = len(maxima)
-    if not n or maxima.max() <= LARGEST_IMPACT:
-        return lists, np.empty(0, np.int64), np.zeros(n, np.uint8)
     large = np.flatnonzero(lists.impacts > LARGEST_IMPACT)
     owners = np.searchsorted(lists.starts, large, "right") - 1
     rest, docs = lists.impacts[large] - LARGEST_IMPACT, lists.docs[large]
     lists.impacts[large] = LARGEST_IMPACT
-    counts, terms, shifts = [np.diff(lists.starts)], [np.empty(0, np.int64)], [np.zeros(n, np.uint8)]
+    counts, terms, shifts = [np.diff(lists.starts)], [np.empty(0, np.int64)], [np.zeros(len(lists.starts) - 1, np.uint8)]
     all_docs, all_impacts = [lists.docs], [lists.impacts]
     for shift in DIGIT_SHIFTS:
         digits = (rest >> shift) & 255
@@ -105,25 +99,15 @@ def _encode(lists: Postings, geometry: Geometry) -> tuple[dict[str, NDArray[Any]
     counts = np.diff(lists.starts)
     n = len(counts)
     is_sparse = (counts * MAXIMA_SHARE < geometry.num_docs) | (counts == 0)
-    lengths, entries = np.empty(n, np.int64), np.empty(n, np.int64)
-    measure_sparse(lists, is_sparse, lengths, entries)
-    maxima = np.zeros(n, np.uint8)
-    maxima[counts > 0] = np.maximum.reduceat(lists.impacts, lists.starts[:-1][counts > 0]) if len(lists.docs) else 0
-    num_rows = int(n - is_sparse.sum())
-    list_row = np.where(is_sparse, -1, offsets(~is_sparse)).astype(np.int32)
-    sizes = {"entry_window": int(entries.sum()), "entry_end": int(entries.sum()),
-             "superblock_start": (num_rows, geometry.num_superblocks + 1),
-             "block_max": (num_rows, geometry.row_bytes), "postings": 2 * int(lengths.sum())}
-    arrays = {name: np.zeros(sizes[name], dtype(name)) for name in RUN_ARRAYS}
-    out = Encoded(maxima, list_row, offsets(2 * lengths), offsets(entries), **arrays)
-    encode_lists(lists, geometry.block_shift, out)
-    columns = {"list_count": counts, "list_max": maxima, "list_row": list_row, "list_start": out.list_start,
-               "list_entry": out.list_entry, "list_entries": entries}
-    return columns, arrays
-
-
-def offsets(sizes: NDArray[Any]) -> NDArray[np.int64]:
-    """Where each part begins when parts of these sizes follow one another."""
-    ends: NDArray[np.int64] = np.cumsum(sizes, dtype=np.int64)
-    starts: NDArray[np.int64] = ends - sizes
-    return starts
+    rows = int(n - is_sparse.sum())
+    most_entries = int(np.minimum(counts[is_sparse], geometry.num_windows).sum())
+    shapes = {"entry_window": most_entries, "entry_end": most_entries, "superblock_start": (rows, geometry.num_superblocks + 1),
+              "postings": 2 * int(counts.sum() + (MOST_BYTES - 1) * counts[is_sparse].sum())}
+    arrays = {name: np.empty(shape, dtype(name)) for name, shape in shapes.items()}
+    arrays["block_max"] = np.zeros((rows, geometry.row_bytes), dtype("block_max"))
+    columns = {name: np.empty(n, dtype(name)) for name in Encoded._fields if name.startswith("list_")}
+    entries, num_bytes = encode_lists(lists=lists, is_sparse=is_sparse, block_shift=geometry.block_shift,
+                                      out=Encoded(**columns, **arrays))
+    for name, length in (("entry_window", entries), ("entry_end", entries), ("postings", num_bytes)):
+        arrays[name] = arrays[name][:length]
+    return columns | {"list_count": counts}, arrays

@@ -20,12 +20,11 @@ from numpy.typing import NDArray
 from ..errors import DamagedIndexError
 from ..kernels import kernel
 from .decode import decode_list
-from .layout import DIGIT_SHIFTS, PADDING, SUPERBLOCK, Geometry, kernel_index
+from .layout import DIGIT_SHIFTS, MOST_BYTES, PADDING, SUPERBLOCK, Geometry, kernel_index
 
 Arrays = dict[str, NDArray[Any]]
 Demand = Callable[[bool | np.bool_, str, str], None]
 AT_ONCE = 2**18              # elements of a table
-MOST_BYTES = 3               # document bytes of one posting: its own, and those of at most two jumps
 
 
 def check_tables(folder: Path, arrays: Arrays, geometry: Geometry, num_postings: int) -> None:

@@ -1,48 +1,54 @@
 """Decodes posting lists: the one place, besides :mod:`.encode`, that knows how postings are stored.
 
-What it hands out is a range of postings as documents and impacts: of a whole list (:func:`decode_list`), or of a run of a
-sparse list, a chunk at a time (:func:`decode_chunk`). A run of a superblock needs no decoding: :func:`superblock_run` says
-where its document bytes and its impact bytes are.
+What it hands out is a range of postings as documents and impacts: of a whole list (:func:`decode_list`), or of a sparse
+list's run, some at a time (:func:`decode_lanes`). The run of a superblock needs no decoding: :func:`superblock_run` says where
+its document bytes and its impact bytes are.
 """
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic
 
-from ..intrinsics import DECODED, LANES, decode_lanes
-from ..kernels import inline_kernel, inline_part, kernel
+from ..intrinsics import DECODED, everywhere, vector
+from ..kernels import inline_kernel, kernel
 from .layout import LONGEST_GAP, SUPERBLOCK_SHIFT, WINDOW, WINDOW_SHIFT
 
-CHUNK = 256              # postings of a sparse list that are decoded before they are used: they stay in the L1 cache
-HEAD = LANES             # where they begin, behind some of the chunk before
 START_SENTINEL = 0xFFFF  # the document before a window's first, in 16 bits
 
 
-class Chunk(NamedTuple):
-    """Postings of a sparse list in one window, decoded, [HEAD + CHUNK]; they begin at HEAD."""
+@intrinsic
+def decode_lanes(typing_context: Any, docs: Any, impacts: Any, at: Any, postings: Any, gaps_at: Any, impacts_at: Any,
+                 before: Any) -> Any:
+    """Decode DECODED postings of a sparse list into docs[at + i], uint16, and impacts[at + i], uint8; returns the last
+    document, uint64.
 
-    docs: NDArray[np.uint16]                 # offsets in the window
-    impacts: NDArray[np.uint8]               # 0 for jumps, whose documents are none of the list's
-
-
-@inline_part
-def make_chunk():
-    """Room for a chunk."""
-    return Chunk(np.zeros(HEAD + CHUNK, np.uint16), np.zeros(HEAD + CHUNK, np.uint8))
-
-
-@inline_kernel
-def decode_chunk(postings, gaps_at, impacts_at, n, before, chunk):
-    """Decode n postings and jumps, at most CHUNK; returns the last document, uint64, if n is a multiple of DECODED.
-
-    Their document bytes begin at gaps_at, their impact bytes at impacts_at, uint64; ``before``, uint64, is the document before
-    them. What follows them is decoded as well, up to DECODED, and means nothing.
+    The document bytes are postings[gaps_at + i], the impact bytes postings[impacts_at + i], uint8; ``before``, uint64, is the
+    document before the first. Documents are modulo 2^16. Jumps come as postings of impact 0. The prefix sum has four steps,
+    each of which adds to every sum the one so many places before it: a compiler does not see that these can be made side by
+    side.
     """
-    for j in range(np.uint64(0), np.uint64(n), np.uint64(DECODED)):
-        before = decode_lanes(chunk.docs, chunk.impacts, np.uint64(HEAD) + j, postings, gaps_at + j, impacts_at + j, before)
-    return before
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        byte, narrow = (ir.VectorType(ir.IntType(bits), DECODED) for bits in (8, 16))
+        number = ir.IntType(32)
+        gap, impact = (builder.load(vector(context, builder, signature, arguments, 3, 8, DECODED, index=which), align=1)
+                       for which in (4, 5))
+        is_jump = builder.icmp_unsigned("==", gap, ir.Constant(byte, [0] * DECODED))
+        jump = builder.mul(builder.zext(impact, narrow), ir.Constant(narrow, [LONGEST_GAP] * DECODED))
+        sums, zeros = builder.select(is_jump, jump, builder.zext(gap, narrow)), ir.Constant(narrow, [0] * DECODED)
+        for step in (1, 2, 4, 8):
+            shifted = [max(i - step, -1) % (DECODED + 1) for i in range(DECODED)]
+            sums = builder.add(sums, builder.shuffle_vector(sums, zeros, ir.Constant(ir.VectorType(number, DECODED), shifted)))
+        sums = builder.add(sums, everywhere(builder, builder.trunc(arguments[6], ir.IntType(16)), DECODED))
+        builder.store(sums, vector(context, builder, signature, arguments, 0, 16, DECODED, index=2), align=2)
+        builder.store(builder.select(is_jump, ir.Constant(byte, [0] * DECODED), impact),
+                      vector(context, builder, signature, arguments, 1, 8, DECODED, index=2), align=1)
+        return builder.zext(builder.extract_element(sums, ir.Constant(number, DECODED - 1)), ir.IntType(64))
+
+    return types.uint64(docs, impacts, types.uint64, postings, types.uint64, types.uint64, types.uint64), generate
 
 
 @inline_kernel

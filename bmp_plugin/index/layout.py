@@ -45,6 +45,7 @@ DEFAULT_BLOCK_SIZE = 4
 MAXIMA_SHARE = 32        # a list with one document in so many has block maxima
 LARGEST_IMPACT = 255     # of a list; what is above goes to overflow lists
 LONGEST_GAP = 255
+MOST_BYTES = 3           # document bytes of one posting at most: its own, and those of two jumps
 DIGIT_SHIFTS = (0, 8, 16, 24)
 LARGEST_MAXIMUM = 15
 BLOCKS_PER_CHUNK = 128

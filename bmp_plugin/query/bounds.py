@@ -12,12 +12,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..index.decode import CHUNK, HEAD, START_SENTINEL, Chunk, decode_chunk, make_chunk
 from ..index.encode import maximum_unit
-from ..index.layout import BLOCKS_PER_CHUNK, BYTES_PER_CHUNK, LARGEST_MAXIMUM, SUPERBLOCK_SHIFT, SUPERBLOCKS_PER_WINDOW
-from ..intrinsics import BEHIND, DECODED, LANES, add_product, bound_increments, prefetch, scale_impacts
+from ..index.layout import BLOCKS_PER_CHUNK, BYTES_PER_CHUNK, LARGEST_MAXIMUM, SUPERBLOCK_SHIFT, SUPERBLOCKS_PER_WINDOW, WINDOW
+from ..intrinsics import BEHIND, LANES, add_product, bound_increments, prefetch, scale_impacts
 from ..kernels import inline_kernel, inline_part
-from .lists import groups_of, record_groups, run_bytes
+from .lists import HEAD, make_run, read_run, run_bytes
 from .tuning import PREFETCHED_POSTINGS, ROW_CHUNKS, STRIDE
 
 LARGEST = 65_535
@@ -30,14 +29,6 @@ class Bounds(NamedTuple):
 
     blocks: NDArray[np.uint16]               # room for whole windows, so that no file makes a kernel write beyond it
     superblocks: NDArray[np.uint16]          # [superblocks + LANES], zeros at the end
-
-
-class Parts(NamedTuple):
-    """What the postings of a chunk add to bounds, [HEAD + CHUNK]; the last ones of the chunk before stand before HEAD."""
-
-    decoded: Chunk
-    parts: NDArray[np.uint16]                # impact times scaled weight, rounded up
-    increments: NDArray[np.uint16]           # what of it raises the block's bound, beyond what the list has added already
 
 
 @inline_part
@@ -92,7 +83,8 @@ def upper_bounds(query, index, bounds):
     query is :class:`.lists.QueryLists`, index :class:`..index.layout.KernelIndex`, bounds :class:`Bounds`.
     """
     blocks_shift = SUPERBLOCK_SHIFT - index.block_shift               # from a superblock to its first block
-    parts = Parts(make_chunk(), np.zeros(HEAD + CHUNK, np.uint16), np.zeros(HEAD + CHUNK, np.uint16))
+    run, increments, parts = make_run(), np.empty(HEAD + WINDOW, np.uint16), np.empty(HEAD + WINDOW, np.uint16)
+    parts[:HEAD] = 0                     # no posting comes before the first
     row_chunks = index.block_max.shape[1] // BYTES_PER_CHUNK
     for window in range(index.num_windows):
         first = window * SUPERBLOCKS_PER_WINDOW
@@ -104,7 +96,7 @@ def upper_bounds(query, index, bounds):
         window_bounds = bounds.blocks[first << blocks_shift:]
         for i in range(query.num_with_maxima, len(query.weights)):
             _prefetch_run(query, min(i + 1, len(query.weights) - 1), window, index.postings)
-            _add_sparse(window_bounds, query, i, window, index, parts)
+            _add_sparse(window_bounds, query, i, window, index, run, parts, increments)
         last = min(first + SUPERBLOCKS_PER_WINDOW, index.num_superblocks)
         _superblock_maxima(bounds, first, last, np.uint64(1) << np.uint64(blocks_shift))
 
@@ -154,39 +146,26 @@ def _prefetch_run(query, i, window, postings):
 
 
 @inline_kernel
-def _add_sparse(acc, query, i, window, index, parts):
-    """Raise a window's bounds, acc uint16[blocks], by sparse list i, and record its groups."""
-    gaps_at, impacts_at, n = run_bytes(query, i, window)
-    groups, docs = groups_of(query, i, window), parts.decoded.docs
-    weight, before = np.uint16(query.scaled_weights[i]), np.uint64(START_SENTINEL)
-    for b in range(HEAD - BEHIND, HEAD):                   # no posting comes before the first
-        parts.parts[b] = 0
-    for done in range(0, n, CHUNK):
-        count = min(n - done, CHUNK)
-        at = np.uint64(done)
-        before = decode_chunk(index.postings, gaps_at + at, impacts_at + at, count, before, parts.decoded)
-        record_groups(query, groups + done // DECODED, docs, HEAD, count)
-        for j in range(np.uint64(HEAD), np.uint64(HEAD + count), np.uint64(LANES)):
-            scale_impacts(parts.parts, j, parts.decoded.impacts, j, weight)
-        if 1 << index.block_shift <= BEHIND + 1:
-            for j in range(np.uint64(HEAD), np.uint64(HEAD + count), np.uint64(LANES)):
-                bound_increments(parts.increments, j, docs, parts.parts, np.uint16(0xFFFF << index.block_shift & 0xFFFF))
-        else:
-            _increments_one_by_one(parts, count, index.block_shift)
-        _scatter(acc, docs, parts.increments, count, np.uint64(index.block_shift))
-        for b in range(HEAD - BEHIND, HEAD):
-            docs[b], parts.parts[b] = docs[b + CHUNK], parts.parts[b + CHUNK]
+def _add_sparse(acc, query, i, window, index, run, parts, increments):
+    """Raise a window's bounds, acc uint16[blocks], by sparse list i, and record its groups.
 
-
-@inline_kernel
-def _increments_one_by_one(parts, n, block_shift):
-    """Do what :func:`.bound_increments` does for blocks of any size; a block's largest part so far takes the part's place."""
-    shift = np.uint16(block_shift)
-    for j in range(np.uint64(HEAD), np.uint64(HEAD + n)):
-        same = parts.decoded.docs[j] >> shift == parts.decoded.docs[j - np.uint64(1)] >> shift
-        previous = parts.parts[j - np.uint64(1)] if same else np.uint16(0)
-        parts.parts[j] = max(parts.parts[j], previous)
-        parts.increments[j] = parts.parts[j] - previous
+    parts and increments uint16[HEAD + WINDOW] receive what postings weigh, rounded up, and what of it raises their block's bound
+    beyond what the list has added to it already.
+    """
+    n, weight = read_run(query, i, window, index.postings, run), np.uint16(query.scaled_weights[i])
+    for j in range(np.uint64(HEAD), np.uint64(HEAD + n), np.uint64(LANES)):
+        scale_impacts(parts, j, run.impacts, weight)
+    if 1 << index.block_shift <= BEHIND + 1:
+        for j in range(np.uint64(HEAD), np.uint64(HEAD + n), np.uint64(LANES)):
+            bound_increments(increments, j, run.docs, parts, np.uint16(0xFFFF << index.block_shift & 0xFFFF))
+    else:
+        for j in range(np.uint64(HEAD), np.uint64(HEAD + n)):          # any number of postings before may be in the block
+            before = j - np.uint64(1)
+            same = run.docs[j] >> np.uint16(index.block_shift) == run.docs[before] >> np.uint16(index.block_shift)
+            previous = parts[before] if same else np.uint16(0)
+            parts[j] = max(parts[j], previous)
+            increments[j] = parts[j] - previous
+    _scatter(acc, run.docs, increments, n, np.uint64(index.block_shift))
 
 
 @inline_kernel

@@ -6,14 +6,18 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..index.decode import START_SENTINEL, decode_lanes
+from ..index.layout import WINDOW
 from ..intrinsics import DECODED, LANES, below_mask, count_bits
 from ..kernels import inline_kernel, inline_part
+
+HEAD = LANES             # where a decoded run begins: behind room for what is looked at before its first posting
 
 
 class QueryLists(NamedTuple):
     """Posting lists, those with block maxima first, then the sparse ones.
 
-    DECODED postings of a run are a *group*, of which the last document is recorded while bounds are made, for :func:`.visits.seek`.
+    DECODED postings of a run are a *group*, whose last document is recorded while bounds are made, for :func:`.visits.seek`.
     What is recorded of a window stands where the number of postings before it says, so that no table is needed.
     """
 
@@ -26,6 +30,19 @@ class QueryLists(NamedTuple):
     run_end: NDArray[np.int64]               # empty where the list has none there
     groups_at: NDArray[np.int64]             # [n + 1], where a sparse list's part of group_last begins
     group_last: NDArray[np.uint16]           # the last document of each group
+
+
+class Run(NamedTuple):
+    """The run of a sparse list in one window, decoded; it begins at HEAD."""
+
+    docs: NDArray[np.uint16]                 # [HEAD + WINDOW], offsets in the window
+    impacts: NDArray[np.uint8]               # [HEAD + WINDOW], 0 for jumps, whose documents are none of the list's
+
+
+@inline_part
+def make_run():
+    """Room for any run."""
+    return Run(np.empty(HEAD + WINDOW, np.uint16), np.empty(HEAD + WINDOW, np.uint8))
 
 
 @inline_part
@@ -75,11 +92,15 @@ def groups_of(query, i, window):
 
 
 @inline_kernel
-def record_groups(query, at, docs, first, n):
-    """Record the groups of n postings, which begin with one; their documents uint16 are in docs from ``first`` on."""
-    last = np.uint64(first) + np.uint64(DECODED - 1)
-    for g in range(np.uint64(n) // np.uint64(DECODED)):
-        query.group_last[np.uint64(at) + g] = docs[last + g * np.uint64(DECODED)]
+def read_run(query, i, window, postings, run):
+    """Decode the run of sparse list i in a window, and record its groups; returns how many postings and jumps it has."""
+    gaps_at, impacts_at, n = run_bytes(query, i, window)
+    groups, before = np.uint64(groups_of(query, i, window)), np.uint64(START_SENTINEL)
+    for j in range(np.uint64(0), np.uint64(n), np.uint64(DECODED)):
+        before = decode_lanes(run.docs, run.impacts, np.uint64(HEAD) + j, postings, gaps_at + j, impacts_at + j, before)
+        if j + np.uint64(DECODED) <= np.uint64(n):
+            query.group_last[groups + j // np.uint64(DECODED)] = before
+    return n
 
 
 @inline_kernel

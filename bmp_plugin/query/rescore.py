@@ -3,11 +3,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..index.decode import CHUNK, HEAD, START_SENTINEL, decode_chunk, make_chunk
 from ..index.layout import SUPERBLOCK, SUPERBLOCK_SHIFT, WINDOW_SHIFT
-from ..intrinsics import DECODED
-from ..kernels import inline_kernel, kernel
-from .lists import groups_of, make_query_lists, record_groups, run_bytes
+from ..kernels import kernel
+from .lists import make_query_lists, make_run, read_run
 from .prepare import LISTS_OF_TERM
 from .scores import make_matches, score_superblock
 from .visits import make_visits, seek, set_blocks
@@ -20,12 +18,14 @@ def rescore(lists, weights, docs, sums, index):
     The sums of the products have to fit int32.
     """
     query = make_query_lists(lists, weights, np.zeros(len(lists), np.int64), index)
-    visits, chunk, is_recorded = make_visits(len(docs), len(lists) - query.num_with_maxima), make_chunk(), np.zeros(index.num_windows, np.bool_)
+    visits, run = make_visits(len(docs), len(lists) - query.num_with_maxima), make_run()
+    is_recorded = np.zeros(index.num_windows, np.bool_)
     for v in range(np.uint64(len(docs))):
         window = docs[v] >> WINDOW_SHIFT
         if not is_recorded[window]:
             is_recorded[window] = True
-            _record_window(query, index, window, chunk)
+            for i in range(query.num_with_maxima, len(lists)):
+                read_run(query, i, window, index.postings, run)
         visits.superblock[v] = docs[v] >> SUPERBLOCK_SHIFT
         visits.blocks[v, 0] = docs[v] & (SUPERBLOCK - 1)
         set_blocks(visits, v, 1, 0)
@@ -34,18 +34,6 @@ def rescore(lists, weights, docs, sums, index):
     for v in range(np.uint64(len(docs))):
         score_superblock(visits, v, query, index, matches, acc, True)
         sums[v] += np.int64(acc[visits.blocks[v, 0]])
-
-
-@inline_kernel
-def _record_window(query, index, window, chunk):
-    """Record the groups of all sparse lists in a window."""
-    for i in range(query.num_with_maxima, len(query.weights)):
-        gaps_at, impacts_at, n = run_bytes(query, i, window)
-        groups, before = groups_of(query, i, window), np.uint64(START_SENTINEL)
-        for done in range(0, n, CHUNK):
-            count, at = min(n - done, CHUNK), np.uint64(done)
-            before = decode_chunk(index.postings, gaps_at + at, impacts_at + at, count, before, chunk)
-            record_groups(query, groups + done // DECODED, chunk.docs, HEAD, count)
 
 
 @kernel

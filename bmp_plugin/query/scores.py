@@ -10,11 +10,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..index.decode import CHUNK, HEAD, START_SENTINEL, decode_chunk, superblock_run
-from ..index.layout import SUPERBLOCK, SUPERBLOCK_SHIFT, WINDOW, WINDOW_SHIFT
-from ..intrinsics import DECODED, block_match_mask, decode_lanes, lowest_bit
+from ..index.decode import decode_lanes, superblock_run
+from ..index.layout import SUPERBLOCK, SUPERBLOCK_SHIFT, SUPERBLOCKS_PER_WINDOW, WINDOW
+from ..intrinsics import DECODED, block_match_mask, lowest_bit
 from ..kernels import inline_kernel, inline_part
-from .lists import run_bytes
+from .lists import HEAD, read_run
 
 COMPARED = 64            # document bytes of a superblock that are compared at once, as many as a number has bits
 ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
@@ -124,21 +124,16 @@ def _add_matches(acc, at, docs, impacts, matches, n):
 
 
 @inline_kernel
-def add_sparse_lists(query, index, superblocks, chunk, sums):
+def add_sparse_lists(query, index, superblocks, run, sums):
     """Write what the sparse lists have in some superblocks of a window, int32[n], into sums int32[WINDOW].
 
-    What is in other superblocks means nothing. chunk, :class:`..index.decode.Chunk`, is workspace.
+    What is in other superblocks means nothing. run, :class:`.lists.Run`, is workspace.
     """
-    window = np.int64(superblocks[0]) >> (WINDOW_SHIFT - SUPERBLOCK_SHIFT)
     for s in superblocks:
         first = np.uint64(np.int64(s) << SUPERBLOCK_SHIFT & (WINDOW - 1))
         for d in range(first, first + np.uint64(SUPERBLOCK)):
             sums[d] = 0
     for i in range(query.num_with_maxima, len(query.weights)):
-        gaps_at, impacts_at, n = run_bytes(query, i, window)
-        weight, before = query.weights[i], np.uint64(START_SENTINEL)
-        for done in range(0, n, CHUNK):
-            count, at = min(n - done, CHUNK), np.uint64(done)
-            before = decode_chunk(index.postings, gaps_at + at, impacts_at + at, count, before, chunk)
-            for j in range(np.uint64(HEAD), np.uint64(HEAD + count)):
-                sums[chunk.docs[j]] += weight * np.int32(chunk.impacts[j])
+        n, weight = read_run(query, i, np.int64(superblocks[0]) // SUPERBLOCKS_PER_WINDOW, index.postings, run), query.weights[i]
+        for j in range(np.uint64(HEAD), np.uint64(HEAD + n)):
+            sums[run.docs[j]] += weight * np.int32(run.impacts[j])

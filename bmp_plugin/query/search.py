@@ -18,13 +18,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..index.decode import Chunk, make_chunk
 from ..index.layout import SUPERBLOCK_SHIFT, SUPERBLOCKS_PER_WINDOW, WINDOW
 from ..intrinsics import LANES, below_mask, lowest_bit
 from ..kernels import inline_kernel, inline_part
 from .bounds import Bounds, bound_threshold, make_bounds, scale_weights, upper_bounds
 from .candidates import BIN_SHIFT, BINS, Candidates, Threshold, initial_threshold, insert, make_candidates
-from .lists import make_query_lists
+from .lists import Run, make_query_lists, make_run
 from .scores import Matches, add_sparse_lists, make_matches, score_superblock
 from .topk import finish
 from .tuning import DELAY, FIRST_TIER, FIRST_TIER_SHARE, LEAST_SUPERBLOCKS, SEEK_COST, TIER_GROWTH
@@ -50,7 +49,7 @@ class Workspace(NamedTuple):
     matches: Matches
     scores: NDArray[np.int32]                # of a superblock's documents
     window_sums: NDArray[np.int32]           # of a window's documents: its sparse lists added up
-    chunk: Chunk
+    run: Run
     candidates: Candidates
 
 
@@ -93,7 +92,7 @@ def search(lists, weights, floor_score, options, index, docs, scores, statistics
         return np.int64(UNFIT)
     query = make_query_lists(lists, weights, scaled_weights, index)
     work = Workspace(make_bounds(index), make_visits(DELAY + 1, len(lists) - query.num_with_maxima), make_matches(len(lists)), np.empty(256, np.int32),
-                     np.empty(WINDOW, np.int32), make_chunk(), make_candidates(options.k))
+                     np.empty(WINDOW, np.int32), make_run(), make_candidates(options.k))
 
     # Bounds: of all blocks and superblocks.
     upper_bounds(query, index, work.bounds)
@@ -194,7 +193,7 @@ def _score_part(part, whole_window, query, index, work, scale, options, state):
     """
     visits, bounds = work.visits, work.bounds
     if whole_window:
-        add_sparse_lists(query, index, part, work.chunk, work.window_sums)
+        add_sparse_lists(query, index, part, work.run, work.window_sums)
     acc = work.window_sums if whole_window else work.scores
     for step in range(len(part) + DELAY):
         if step < len(part):
