@@ -1,7 +1,6 @@
 """Why a document has its score: what every token of the query adds to it, and what becomes of the sum."""
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -14,7 +13,6 @@ from .checks import Query, checked_weights, kept_terms
 from .index.index import BmpIndex
 from .index.layout import KernelIndex
 from .query.batch import adjust_ties
-from .query.lookup import find_documents
 from .query.rescore import read_impacts
 
 
@@ -80,19 +78,6 @@ class Explanation:
         return "\n".join(lines + [f"  {token}: left out, {why}" for token, why in self.left_out.items()])
 
 
-def positions_of(index: BmpIndex, docids: Sequence[str]) -> NDArray[np.int32]:
-    """Positions int32[docids] of documents by collection docid, -1 for those that the index does not have."""
-    if not index.manifest["source"]["ties_by_docid"]:                # ranks do not follow docids
-        return np.array([-1 if found is None else found for found in map(index.position_of, docids)], np.int32)
-    encoded = [docid.encode("utf-8", "surrogatepass") for docid in docids]
-    ends = np.array(list(itertools.accumulate(map(len, encoded))), np.int64)
-    positions = np.empty(len(encoded), np.int32)
-    arrays = index.arrays
-    find_documents(arrays["docid_bytes"], arrays["docid_end"], arrays["rank_doc"], np.frombuffer(b"".join(encoded), np.uint8),
-                   ends, positions)
-    return positions
-
-
 def impacts_of(index: KernelIndex, terms: NDArray[np.int32], docs: NDArray[np.int32]) -> NDArray[np.int64]:
     """Impacts int64[terms, documents] of the documents with internal document ids ``docs``; 0 where one lacks the term."""
     impacts = np.zeros((len(terms), len(docs)), np.int64)
@@ -133,16 +118,16 @@ def find(index: BmpIndex, kernel_index: KernelIndex, keeps: NDArray[np.bool_], q
     keeps bool[terms] tells which terms count. Raises ``ValueError`` for a bad weight.
     """
     ids, values = index.term_ids(query), checked_weights(query).tolist()
-    position = index.position_of(docid)
-    if position is None:
+    doc = index.docs_of([docid])
+    if doc[0] < 0:
         return None
     kept = [(token, term, value) for token, term, value in zip(query, ids, values, strict=True) if term >= 0 and keeps[term]]
     terms, weights = np.array([term for _, term, _ in kept], np.int32), np.array([value for *_, value in kept], np.int64)
-    impacts = impacts_of(kernel_index, terms, np.array([position], np.int32))
+    impacts = impacts_of(kernel_index, terms, doc)
     products = products_of(impacts, weights)[:, 0].tolist()
     parts = [Contribution(token, impact, value, product) for (token, _, value), impact, product
              in zip(kept, impacts[:, 0].tolist(), products, strict=True) if impact]
-    return Found(int(index.arrays["source_docid"][position]), parts)
+    return Found(int(index.arrays["source_docid"][doc[0]]), parts)
 
 
 def ahead(scores: NDArray[np.float32], matched: NDArray[np.bool_], first: NDArray[np.bool_], score: float) -> Ahead:

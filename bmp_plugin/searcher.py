@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .checks import Query, check_docids, check_options, check_qids, checked_weights, kept_terms, weights_of
-from .explanation import Ahead, Explanation, Found, ahead, explained, find, impacts_of, left_out, positions_of, products_of
+from .explanation import Ahead, Explanation, Found, ahead, explained, find, impacts_of, left_out, products_of
 from .hits import Hit, finish_hits
 from .index.index import BmpIndex
 from .index.layout import kernel_index
@@ -114,11 +114,11 @@ class BmpSearcher:
         """
         check_docids(docids)
         terms, weights = self._encode(query)
-        positions = positions_of(self.index, docids)
-        known = positions >= 0
-        impacts = impacts_of(self._kernel_index, terms, positions[known])
+        docs = self.index.docs_of(docids)
+        known = docs >= 0
+        impacts = impacts_of(self._kernel_index, terms, docs[known])
         products = products_of(impacts, weights)
-        scores = np.full(len(positions), np.nan, np.float32)
+        scores = np.full(len(docs), np.nan, np.float32)
         scores[known] = products.sum(axis=0, dtype=np.float64)
         return scores
 

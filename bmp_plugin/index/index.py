@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from .layout import ARRAYS, DEFAULT_BLOCK_SIZE, Geometry
 from .manifest import read_manifest
 from .proof import Identity, ensure, prove_now
 from .store import open_arrays, verify_arrays
-from .strings import decode, select
+from .strings import count_before, decode, encode, select
 from .terms import TermTable
 
 if TYPE_CHECKING:
@@ -169,55 +169,52 @@ class BmpIndex:
         term_id = self.term_id(token)
         return None if term_id < 0 else int(self.arrays["term_df"][term_id])
 
-    def docids(self, positions: NDArray[np.int32]) -> list[str]:
-        """Collection docids of documents given by position."""
-        return decode(self.arrays["docid_bytes"], self.arrays["docid_end"], positions)
+    def docids(self, docs: NDArray[np.int32]) -> list[str]:
+        """Collection docids of documents given by internal document id."""
+        return decode(self.arrays["docid_bytes"], self.arrays["docid_end"], docs)
 
-    def docid_table(self, positions: NDArray[np.int32]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-        """The same as bytes, UTF-8, one docid after the other, and int64[n], where each ends."""
-        raw, bounds = select(self.arrays["docid_bytes"], self.arrays["docid_end"], positions)
+    def docid_table(self, docs: NDArray[np.int32]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """The same docids as bytes, UTF-8, one after the other, and int64[n], where each ends."""
+        raw, bounds = select(self.arrays["docid_bytes"], self.arrays["docid_end"], docs)
         return raw, bounds[1:]
 
+    def docs_of(self, docids: Sequence[str]) -> NDArray[np.int32]:
+        """Internal document ids int32[docids] of documents given by collection docid; -1 for docids that the index lacks."""
+        order, by_docid = self.arrays["rank_doc"], self.manifest["source"]["ties_by_docid"]
+        if not by_docid:                                        # ranks do not follow docids: they are sorted here
+            order = np.array(sorted(range(self.num_docs), key=self._docid_bytes_of), np.int32)
+        before = self._docids_before(docids, order)
+        wanted = [docid.encode("utf-8", "surrogatepass") for docid in docids]
+        found = order[np.minimum(before, max(self.num_docs - 1, 0))] if self.num_docs else np.zeros(len(docids), np.int32)
+        same = [at < self.num_docs and self._docid_bytes_of(doc) == docid
+                for at, doc, docid in zip(before.tolist(), found.tolist(), wanted, strict=True)]
+        return np.where(same, found, -1).astype(np.int32)
+
     def lucene_docid_of(self, docid: str) -> int | None:
-        """The source's number of the document with a collection docid, or None."""
-        position = self.position_of(docid)
-        return None if position is None else int(self.arrays["source_docid"][position])
+        """The source's id of the document with a collection docid, or None."""
+        doc = int(self.docs_of([docid])[0])
+        return None if doc < 0 else int(self.arrays["source_docid"][doc])
 
-    def position_of(self, docid: str) -> int | None:
-        """The position of the document with a collection docid, or None."""
-        wanted = docid.encode("utf-8", "surrogatepass")
-        if not self.manifest["source"]["ties_by_docid"]:        # ranks do not follow docids: look at all
-            for position in range(self.num_docs):
-                if self._docid(position) == wanted:
-                    return position
-            return None
-        order, rank = self.arrays["rank_doc"], self._docids_before(wanted)
-        return int(order[rank]) if rank < self.num_docs and self._docid(int(order[rank])) == wanted else None
+    def rank_of(self, docid: str, source_docid: int) -> int:
+        """How many documents come before one where scores tie, by its docid or its id in the source, whichever breaks ties.
 
-    def rank_of(self, docid: str, number: int) -> int:
-        """How many documents come before one where scores tie, by its docid or its number, whichever breaks ties.
-
-        It need not be in the index: ``number`` may be negative, or above all numbers in the source.
+        It need not be in the index: ``source_docid`` may be negative, or above all ids in the source.
         """
         if self.manifest["source"]["ties_by_docid"]:
-            return self._docids_before(docid.encode("utf-8", "surrogatepass"))
-        return int(np.count_nonzero(self.arrays["source_docid"] < number))
+            return int(self._docids_before([docid], self.arrays["rank_doc"])[0])
+        return int(np.count_nonzero(self.arrays["source_docid"] < source_docid))
 
-    def _docids_before(self, wanted: bytes) -> int:
-        """How many docids come before one, by their bytes; only where ranks follow docids."""
-        order = self.arrays["rank_doc"]
-        lo, hi = 0, self.num_docs
-        while lo < hi:
-            mid = (lo + hi) // 2
-            if self._docid(int(order[mid])) < wanted:
-                lo = mid + 1
-            else:
-                hi = mid
-        return lo
+    def _docids_before(self, docids: Sequence[str], order: NDArray[np.int32]) -> NDArray[np.int64]:
+        """How many docids come before each of those given, by their bytes; order int32[num_docs] sorts documents so."""
+        wanted, ends = encode(docids)
+        before = np.empty(len(docids), np.int64)
+        count_before(raw=self.arrays["docid_bytes"], ends=self.arrays["docid_end"], order=order, wanted=wanted, wanted_ends=ends,
+                     counts=before)
+        return before
 
-    def _docid(self, position: int) -> bytes:
+    def _docid_bytes_of(self, doc: int) -> bytes:
         ends = self.arrays["docid_end"]
-        return bytes(self._docid_bytes[int(ends[position - 1]) if position else 0:int(ends[position])])
+        return bytes(self._docid_bytes[int(ends[doc - 1]) if doc else 0:int(ends[doc])])
 
     def __repr__(self) -> str:
         return f"BmpIndex({str(self.path)!r}: {self.num_docs} documents, {self.num_terms} terms, {self.num_postings} postings)"

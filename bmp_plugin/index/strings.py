@@ -1,7 +1,8 @@
 """Many short strings out of one array of bytes."""
 from __future__ import annotations
 
-from itertools import pairwise
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,3 +78,40 @@ def _copy(raw: NDArray[np.uint8], ends: NDArray[np.int64], numbers: NDArray[np.i
     out = np.empty(bounds[-1] + (len(numbers) if between else 0), np.uint8)
     copy_strings(raw, ends, numbers, bounds, out, between)
     return out, bounds
+
+
+def encode(strings: Sequence[str]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Strings in UTF-8, one after the other, and int64[n], where each ends."""
+    encoded = [string.encode("utf-8", "surrogatepass") for string in strings]
+    ends = np.array(list(accumulate(map(len, encoded))), np.int64)
+    return np.frombuffer(b"".join(encoded), np.uint8), ends
+
+
+@kernel
+def count_before(raw, ends, order, wanted, wanted_ends, counts):
+    """How many strings come before each of those that are wanted, by their bytes, into counts int64[m].
+
+    Strings are raw uint8[bytes] up to ends int64[n], as wanted uint8[bytes] up to wanted_ends int64[m]; order int32[n] sorts
+    them.
+    """
+    start = np.int64(0)
+    for i in range(len(wanted_ends)):
+        lo, hi = np.int64(0), np.int64(len(order))
+        while lo < hi:
+            mid = (lo + hi) // 2
+            if compare(raw, ends, order[mid], wanted, start, wanted_ends[i]) < 0:
+                lo = mid + 1
+            else:
+                hi = mid
+        counts[i] = lo
+        start = wanted_ends[i]
+
+
+@kernel
+def compare(raw, ends, number, wanted, start, end):
+    """Below 0, 0 or above 0 as string ``number`` comes before wanted[start:end], is the same, or comes after; int64."""
+    first = ends[number - 1] if number > 0 else np.int64(0)
+    for j in range(min(ends[number] - first, end - start)):
+        if raw[first + j] != wanted[start + j]:
+            return np.int64(raw[first + j]) - np.int64(wanted[start + j])
+    return (ends[number] - first) - (end - start)

@@ -26,8 +26,8 @@ class Results(NamedTuple):
 
     docs: NDArray[np.int32]          # [queries, >= k], internal document ids, best first
     scores: NDArray[np.float32]      # [queries, >= k]
-    outcomes: NDArray[np.int64]      # [queries, 4]: documents found, or below 0 where all are to be scored, or a weight is out of
-    #                                  range; terms of weight 0; superblocks, and those of which any block was scored
+    outcomes: NDArray[np.int64]      # [queries, 4], documents found, or below 0 where all are to be scored or a weight is out
+    #                                  of range; terms of weight 0; superblocks, and how many were visited
 
 
 @kernel

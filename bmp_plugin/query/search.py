@@ -18,14 +18,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..index.layout import SUPERBLOCK_SHIFT, SUPERBLOCKS_PER_WINDOW, WINDOW
+from ..index.layout import SUPERBLOCK, SUPERBLOCK_SHIFT, SUPERBLOCKS_PER_WINDOW, WINDOW
 from ..intrinsics import LANES, below_mask, lowest_bit
 from ..kernels import inline_kernel, inline_part
 from .bounds import Bounds, bound_threshold, make_bounds, scale_weights, upper_bounds
-from .candidates import BIN_SHIFT, BINS, Candidates, Threshold, initial_threshold, insert, make_candidates
 from .lists import Run, make_query_lists, make_run
 from .scores import Matches, add_sparse_lists, make_matches, score_superblock
-from .topk import finish
+from .topk import BIN_SHIFT, BINS, Candidates, Threshold, finish, initial_threshold, insert, make_candidates
 from .tuning import DELAY, FIRST_TIER, FIRST_TIER_SHARE, LEAST_SUPERBLOCKS, SEEK_COST, TIER_GROWTH
 from .visits import Visits, choose_blocks, make_visits, seek
 
@@ -58,8 +57,7 @@ class SearchState(NamedTuple):
 
     best: Threshold
     threshold: int                           # a block whose bound is at or below this one cannot matter
-    begun: int                               # superblocks whose visit has begun
-    scored: int                              # superblocks of which any block was scored
+    visited: int                             # superblocks, of some blocks of which postings were sought
 
 
 @inline_part
@@ -79,7 +77,7 @@ def search(lists, weights, floor_score, options, index, docs, scores, statistics
     docs, scores : int32[>= k], float32[>= k]
         Receive internal document ids and scores, best first.
     statistics : int64[2]
-        Receives how many superblocks there are and of how many any block was scored.
+        Receives how many superblocks there are, and how many were visited.
 
     Returns
     -------
@@ -91,7 +89,8 @@ def search(lists, weights, floor_score, options, index, docs, scores, statistics
     if scale == 0.0:
         return np.int64(UNFIT)
     query = make_query_lists(lists, weights, scaled_weights, index)
-    work = Workspace(make_bounds(index), make_visits(DELAY + 1, len(lists) - query.num_with_maxima), make_matches(len(lists)), np.empty(256, np.int32),
+    visits = make_visits(DELAY + 1, len(lists) - query.num_with_maxima)
+    work = Workspace(make_bounds(index), visits, make_matches(len(lists)), np.empty(SUPERBLOCK, np.int32),
                      np.empty(WINDOW, np.int32), make_run(), make_candidates(options.k))
 
     # Bounds: of all blocks and superblocks.
@@ -108,10 +107,10 @@ def search(lists, weights, floor_score, options, index, docs, scores, statistics
     # Threshold: rises with the k-th best score.
     best = initial_threshold(floor_score)
     threshold = bound_threshold(best.lowest_sum, scale) if floor_score > np.float32(0.0) else np.int64(0)
-    state = SearchState(best, threshold, np.int64(0), np.int64(0))
+    state = SearchState(best, threshold, np.int64(0))
 
     # Stop: when no bound is left that is above the threshold.
-    while ceiling > state.threshold + 1 and state.begun < options.budget:
+    while ceiling > state.threshold + 1 and state.visited < options.budget:
         is_last = size >= options.budget
         floor = _tier_floor(counts, size)
         size = min(size * TIER_GROWTH, options.budget)
@@ -127,7 +126,7 @@ def search(lists, weights, floor_score, options, index, docs, scores, statistics
         ceiling = floor
         if is_last:
             break
-    statistics[0], statistics[1] = index.num_superblocks, state.scored
+    statistics[0], statistics[1] = index.num_superblocks, state.visited
     return finish(work.candidates.keys, state.best.num_candidates, options.k, index.rank_doc, docs, scores)
 
 
@@ -199,19 +198,20 @@ def _score_part(part, whole_window, query, index, work, scale, options, state):
         if step < len(part):
             v, s = np.uint64(step % (DELAY + 1)), np.int64(part[step])
             visits.superblock[v] = -1
-            if np.int64(bounds.superblocks[s]) > state.threshold and state.begun < options.budget:
+            if np.int64(bounds.superblocks[s]) > state.threshold and state.visited < options.budget:
                 visits.superblock[v] = s
                 choose_blocks(visits, v, bounds.blocks, index, state.threshold)
                 seek(visits, v, query, index, not whole_window)
-                state = SearchState(state.best, state.threshold, state.begun + 1, state.scored)
+                state = SearchState(state.best, state.threshold, state.visited + 1)
         if step >= DELAY:
             v = np.uint64((step - DELAY) % (DELAY + 1))
             s = visits.superblock[v]
             if s >= 0 and np.int64(bounds.superblocks[s]) > state.threshold:
                 score_superblock(visits, v, query, index, work.matches, acc, not whole_window)
-                best = _insert_scores(acc, visits, v, index, work.candidates, options.k, scale, state.best)
-                threshold = bound_threshold(best.lowest_sum, scale) if best.lowest_sum > state.best.lowest_sum else state.threshold
-                state = SearchState(best, threshold, state.begun, state.scored + 1)
+                best, threshold = _insert_scores(acc, visits, v, index, work.candidates, options.k, scale, state.best), state.threshold
+                if best.lowest_sum > state.best.lowest_sum:
+                    threshold = bound_threshold(best.lowest_sum, scale)
+                state = SearchState(best, threshold, state.visited)
     return state
 
 

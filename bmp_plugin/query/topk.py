@@ -1,29 +1,84 @@
-"""The k best of many documents, by one number each.
+"""The k best documents so far, and the threshold that they set.
 
-The key of a document has 64 bits: the float32 score's bits above the complement of the document's tie-breaking rank. Scores are
-not negative, so their bits order as they do, and of two keys the larger is the better document: score descending, then rank
-ascending. Keys are distinct, hence so is the k-th best: nothing depends on the order of arrival.
+The key of a document has 64 bits: its float32 score's above the complement of its tie-breaking rank. Scores are not negative,
+so their bits order as they do, and of two keys the larger is the better document: score descending, then rank ascending.
+Keys are distinct, hence so is the k-th best: nothing depends on the order of arrival.
+
+To know the k-th best of all candidates at every moment takes long where k is large, so the k best are seldom selected.
+Meanwhile a tally of candidates in bins of falling scores says what score k of them reach.
 """
 from __future__ import annotations
 
-import numpy as np
+from typing import NamedTuple
 
-from ..kernels import inline_kernel
+import numpy as np
+from numpy.typing import NDArray
+
+from ..kernels import inline_kernel, inline_part
 
 RANK_MASK = np.uint64(0xFFFFFFFF)
-EXACT = 16_777_216               # 2^24: integers up to it are their own float32
+EXACT = 16_777_216                       # 2^24: integers up to it are their own float32
+BIN_SHIFT = 6                            # a bin is 64 in the scale of upper bounds ...
+BINS = 1 << (16 - BIN_SHIFT)             # ... which have 16 bits
+ROOM = 1024                              # candidates beyond 2 k before the k best are selected
+
+
+class Candidates(NamedTuple):
+    """Documents that may be among the k best."""
+
+    keys: NDArray[np.uint64]
+    tally: NDArray[np.int64]                 # [BINS], how many there have been in each bin
+
+
+class Threshold(NamedTuple):
+    """What is known of the k best so far."""
+
+    num_candidates: int
+    lowest_key: int                          # uint64: keys at or below it do not enter
+    lowest_sum: int                          # the least sum that may enter, at least 1: every posting adds 1
+    bin: int                                 # the highest bin such that k candidates are in it or above; 0 if there is none
+    above: int                               # candidates above that bin
+
+
+@inline_part
+def make_candidates(k):
+    """Room for the candidates of a search."""
+    return Candidates(np.empty(2 * k + ROOM, np.uint64), np.zeros(BINS, np.int64))
 
 
 @inline_kernel
-def make_key(score, rank):
-    """Key uint64 of a float32 score and an int32 rank."""
-    return (np.uint64(np.float32(score).view(np.uint32)) << np.uint64(32)) | (RANK_MASK - np.uint64(rank))
+def initial_threshold(floor_score):
+    """The threshold before a search: documents that score less than floor_score, float32, do not enter."""
+    floor = make_key(floor_score, RANK_MASK)             # below the keys of all documents with that score
+    return Threshold(np.int64(0), floor, max(np.int64(1), lowest_sum(floor_score)), np.int64(0), np.int64(0))
 
 
 @inline_kernel
-def floor_key(score):
-    """A key below all of documents with that float32 score, and not below any of documents with a lower one."""
-    return np.uint64(np.float32(score).view(np.uint32)) << np.uint64(32)
+def insert(candidates, k, total, rank, scale, threshold):
+    """Insert a document of a sum, int64, that is not below the lowest; returns the threshold then.
+
+    scale is that of upper bounds: the bin of a sum is the sum times scale, without its last BIN_SHIFT bits.
+    """
+    n, lowest_key, lowest, bin, above = threshold
+    key = make_key(np.float32(total), rank)
+    if key <= lowest_key:
+        return threshold
+    candidates.keys[n] = key
+    n += 1
+    mine = min(np.int64(np.float64(total) * scale) >> BIN_SHIFT, BINS - 1)
+    candidates.tally[mine] += 1
+    if mine > bin:
+        above += 1
+        while above >= k:
+            bin += 1
+            above -= candidates.tally[bin]               # k candidates have this bin's least sum, but for rounding
+            least = np.float64(bin << BIN_SHIFT) / scale * (1.0 - 2.0 ** -20)
+            lowest = max(lowest, lowest_sum(np.float32(least)))
+    if n == len(candidates.keys):
+        keep_best(candidates.keys, n, k)
+        n, lowest_key = k, candidates.keys[0]
+        lowest = max(lowest, lowest_sum(key_score(lowest_key)))
+    return Threshold(n, lowest_key, lowest, bin, above)
 
 
 @inline_kernel
@@ -32,9 +87,13 @@ def lowest_sum(score):
 
     Sums up to EXACT are their own float32; above, rounding moves a sum by at most 2^-24 of itself.
     """
-    if score <= np.float32(EXACT):
-        return np.int64(score)
-    return np.int64(np.float64(score) * (1.0 - 2.0 ** -23)) - 1
+    return np.int64(score) if score <= np.float32(EXACT) else np.int64(np.float64(score) * (1.0 - 2.0 ** -23)) - 1
+
+
+@inline_kernel
+def make_key(score, rank):
+    """The key, uint64, of a float32 score and a rank."""
+    return (np.uint64(np.float32(score).view(np.uint32)) << np.uint64(32)) | (RANK_MASK - np.uint64(rank))
 
 
 @inline_kernel

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..errors import BmpError, DamagedIndexError
 from ..index.build import versions
-from ..index.check import check_term_text, check_terms
+from ..index.check_strings import check_term_text, check_terms
 from ..index.index import BmpIndex
 from ..index.manifest import write_manifest
 from ..index.proof import Identity, ensure, prove_now
