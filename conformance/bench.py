@@ -81,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
 def _run(options: argparse.Namespace, given: Sequence[str]) -> None:
     if options.rounds < 1 or min(options.k) < 1 or (options.max_queries is not None and options.max_queries < 1):
         raise ValueError("--rounds, --k and --max-queries are at least 1")
-    topics = _topics(options.queries, options.max_queries)
+    topics = chosen_topics(options.queries, options.max_queries)
     chosen = runner.available(peers.contestants(options.engines))
     plan = runner.Plan(chosen, [query for _, query in topics], list(dict.fromkeys(options.k)), options.rounds,
                        options.measure, options.one_at_a_time)
@@ -104,8 +104,8 @@ def _run(options: argparse.Namespace, given: Sequence[str]) -> None:
     runner.say(f"results are in {output}")
 
 
-def _topics(path: Path, max_queries: int | None) -> list[tuple[str, peers.Query]]:
-    """Topics with whole weights, as engines take them, and at least one token."""
+def chosen_topics(path: Path, max_queries: int | None) -> list[tuple[str, peers.Query]]:
+    """Topics with whole weights, as engines take them, and at least one token; of more than ``max_queries`` always the same."""
     topics = [(qid, {token: int(weight) for token, weight in query.items()}) for qid, query in read_topics(path)]
     topics = [(qid, query) for qid, query in topics if any(query.values())]
     if not topics:

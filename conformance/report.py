@@ -1,7 +1,7 @@
 """Measurements as figures for a JSON file, and these as Markdown tables."""
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,12 @@ def _times(times: Any) -> Result:
             "round_p99_ms": np.percentile(times, 99, axis=1).tolist()}
 
 
+def circumstances(machine: Mapping[str, Any], versions: Mapping[str, str]) -> str:
+    """A sentence on the machine and the versions, as :mod:`.machine` finds them."""
+    return (f"{machine['processor']}, {machine['cores']} cores, {machine['memory_bytes'] / 2**30:.0f} GiB, "
+            f"{machine['system']}; " + ", ".join(f"{name} {version}" for name, version in versions.items()) + ".")
+
+
 def markdown(result: Result) -> str:
     """The result of one collection as a Markdown document."""
     collection, machine = result["collection"], result["machine"]
@@ -51,8 +57,7 @@ def markdown(result: Result) -> str:
         f"# {collection['name']}", "",
         f"{collection['documents']:,} documents, {collection['postings']:,} postings, {result['queries']:,} queries of "
         f"{result['tokens_a_query']:.1f} tokens, {result['rounds']} rounds, {result['date']}.", "",
-        f"{machine['processor']}, {machine['cores']} cores, {machine['memory_bytes'] / 2**30:.0f} GiB, {machine['system']}; "
-        + ", ".join(f"{name} {version}" for name, version in result["versions"].items()) + ".", "",
+        circumstances(machine, result["versions"]), "",
         f"    {result['command']}", "",
         "A query's time is its median over the rounds, in milliseconds; in brackets are the least and the largest mean of a "
         f"round. Answers are compared with those of {result['reference']}.", ""]

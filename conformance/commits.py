@@ -1,0 +1,252 @@
+"""What a change of the engine does: the checkout as it stands, uncommitted changes included, against another commit.
+
+    python -m bmp_plugin.conformance.commits --base main --vectors vectors.npz --vocabulary vocab.txt \\
+        --queries queries.jsonl.gz --k 10 100 1000 --reorder none bp --rounds 3
+
+The base commit is checked out into a temporary worktree of git, and each side has processes of its own, which import its
+package. Both build their indexes anew, by two threads, and all their answers are compared: where docids or scores differ,
+the command says where and times nothing. Then the same queries are timed singly, in one thread; the sides take turns after
+every 100 queries, so that what else happens on the machine happens to both. Kernels are compiled before anything is timed;
+--cold times that too. Do not edit the checkout meanwhile: it is imported by one process after another.
+
+Exit status: 0 done, 1 answers differ, 2 unusable input, 130 interrupted.
+"""
+from __future__ import annotations
+
+import argparse
+import datetime
+import itertools
+import json
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bmp_plugin.cli import interrupts
+from bmp_plugin.errors import BmpError
+
+from . import commit_sides, machine
+from .bench import chosen_topics
+from .collection import Collection
+from .commit_sides import Side, Task
+from .peers import Query
+from .report import circumstances
+
+MODULE = "bmp_plugin.conformance.commits"
+ORDERS = ("none", "bp", "leading")
+WARM_UP_ROWS = 2000             # documents of an index that is built for its kernels to be compiled
+MOST_DIFFERENCES = 10           # that are told of one task
+PACKAGES = ("python", "numpy", "numba", "llvmlite")
+CLOCKS = ("processor", "wall")
+Topics = Sequence[tuple[str, Query]]
+
+
+@dataclass
+class Measured:
+    """What was measured; pairs are of the base and of the checkout.
+
+    Attributes
+    ----------
+    sizes : dict of str to int
+        How many queries the sets have.
+    built : dict of str to pair of dict
+        By order of documents; see :meth:`.commit_worker.Worker.build`.
+    times : dict of Task to float64[rounds, 2 sides, 2 clocks, queries]
+        Seconds, on the processor and by the wall clock.
+    cold : pair of pair of float
+        Seconds to the first answer, of each side by each clock; empty if that was not asked for.
+    """
+
+    sizes: dict[str, int]
+    built: dict[str, list[dict[str, float]]] = field(default_factory=dict)
+    times: dict[Task, NDArray[np.float64]] = field(default_factory=dict)
+    cold: list[tuple[float, float]] = field(default_factory=list)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command; returns its exit status."""
+    given = sys.argv[1:] if arguments is None else arguments
+    options = _parser().parse_args(given)
+    try:
+        return _run(options, given)
+    except (BmpError, ValueError, OSError) as error:
+        print(f"commits: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("commits: interrupted", file=sys.stderr)
+        return 130
+
+
+def say(text: str) -> None:
+    """A word of progress."""
+    print(f"commits: {text}", file=sys.stderr, flush=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(f"python -m {MODULE}", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--base", required=True, metavar="COMMIT", help="the commit to compare with: a hash, branch or tag")
+    parser.add_argument("--vectors", type=Path, required=True, metavar="PATH",
+                        help="the collection: a folder of JSON vectors, or an .npz file of arrays ptr, terms, imps, ids")
+    parser.add_argument("--vocabulary", type=Path, metavar="FILE", help="the tokens of an .npz file's terms, one a line")
+    parser.add_argument("--queries", type=Path, required=True, nargs="+", action="extend", metavar="FILE",
+                        help="topics, JSONL or TSV; each file has a table of its own")
+    parser.add_argument("--k", nargs="+", type=int, default=[10, 100, 1000], help="default: %(default)s")
+    parser.add_argument("--reorder", nargs="+", choices=ORDERS, default=["none"],
+                        help="orders of documents to build indexes in (default: none, the given order)")
+    parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s; a query's time is the least of them")
+    parser.add_argument("--max-queries", type=int, metavar="N",
+                        help="use only so many of each file: a random choice, but always the same")
+    parser.add_argument("--cold", action="store_true",
+                        help="also time the first answer of a new process that has to compile its kernels")
+    parser.add_argument("--work", type=Path, metavar="DIR",
+                        help="folder for the indexes, which are kept (default: the system's temporary folder)")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="write the report to this file too, as Markdown")
+    return parser
+
+
+def _run(options: argparse.Namespace, given: Sequence[str]) -> int:
+    if options.rounds < 1 or min(options.k) < 1 or (options.max_queries is not None and options.max_queries < 1):
+        raise ValueError("--rounds, --k and --max-queries are at least 1")
+    hashes = commit_sides.hashes(options.base)
+    topics = {path.name: chosen_topics(path, options.max_queries) for path in options.queries}
+    if len(topics) < len(options.queries):
+        raise ValueError("--queries: two files have the same name, which their tables would share")
+    tasks = [Task(*task) for task in itertools.product(dict.fromkeys(options.reorder), topics, dict.fromkeys(options.k))]
+    measured = Measured({name: len(found) for name, found in topics.items()})
+    with ExitStack() as stack:
+        temporary = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="commits-")))
+        work = options.work or temporary / "work"
+        counts = _write_arrays(Collection(options.vectors, work, options.vocabulary), temporary)
+        roots = {"base": stack.enter_context(commit_sides.worktree(hashes[0], temporary / "worktree")),
+                 "new": commit_sides.CHECKOUT}
+        for order in dict.fromkeys(options.reorder):
+            measured.built[order] = _build(roots, order, temporary, work)
+        sides = [stack.enter_context(Side(label, root)) for label, root in roots.items()]   # fresh after what builds left
+        for side in sides:
+            for order in measured.built:
+                side.ask("open", order, str(_index(work, side.label, order)))
+            for name, found in topics.items():
+                side.ask("take", name, [query for _, query in found])
+        if _tell_differences(sides, tasks, topics):
+            return 1
+        _time(sides, tasks, options.rounds, measured)
+        for label, root in roots.items() if options.cold else ():
+            say(f"{label}: compiling kernels ...")
+            query = topics[tasks[0].queries][0][1]
+            measured.cold.append(commit_sides.first_answer(label, root, _index(work, label, tasks[0].order), query,
+                                                           tasks[0].k, _empty_cache(temporary, label)))
+    text = report(measured, hashes, f"{options.vectors.name}: {counts}", machine.command(MODULE, given))
+    print(text, end="")
+    if options.output is not None:
+        options.output.parent.mkdir(parents=True, exist_ok=True)
+        options.output.write_text(text, encoding="utf-8")
+    return 0
+
+
+def _write_arrays(collection: Collection, folder: Path) -> str:
+    """Write the arrays in forms that need none of our code to be read; says how many documents and postings there are."""
+    collection.prepare()
+    arrays = collection.arrays
+    for name, values in (("ptr", arrays.ptr), ("terms", arrays.terms), ("impacts", arrays.impacts)):
+        np.save(folder / f"{name}.npy", values)
+    for name, texts in (("docids", arrays.docids), ("vocabulary", arrays.vocabulary)):
+        (folder / f"{name}.json").write_text(json.dumps(list(texts)), encoding="utf-8")
+    return f"{len(arrays.docids):,} documents, {len(arrays.terms):,} postings"
+
+
+def _index(work: Path, label: str, order: str) -> Path:
+    return work / f"{label}-{order}.bmp"
+
+
+def _empty_cache(temporary: Path, label: str) -> Path:
+    return temporary / f"kernels-{label}"
+
+
+def _build(roots: Mapping[str, Path], order: str, arrays: Path, work: Path) -> list[dict[str, float]]:
+    found = []
+    for label, root in roots.items():
+        say(f"{label}: building an index, order {order} ...")
+        with Side(label, root) as side:
+            side.ask("build", str(arrays), str(arrays / f"warm-up-{label}.bmp"), order, WARM_UP_ROWS)
+            found.append(side.ask("build", str(arrays), str(_index(work, label, order)), order))
+    return found
+
+
+def _tell_differences(sides: Sequence[Side], tasks: Sequence[Task], topics: Mapping[str, Topics]) -> bool:
+    """Whether any answers differ; the first of each task are told."""
+    any_found = False
+    for task in tasks:
+        say(f"{task}: comparing answers ...")
+        asked = topics[task.queries]
+        found = commit_sides.compare(sides, task, len(asked))
+        for number, text in list(found.items())[:MOST_DIFFERENCES]:
+            print(f"commits: error: {task}: query {asked[number][0]}: {text}", file=sys.stderr)
+        if found:
+            print(f"commits: error: {task}: {len(found)} of {len(asked)} answers differ", file=sys.stderr)
+            any_found = True
+    return any_found
+
+
+def _time(sides: Sequence[Side], tasks: Sequence[Task], rounds: int, measured: Measured) -> None:
+    times: dict[Task, list[NDArray[np.float64]]] = {task: [] for task in tasks}
+    for number in range(rounds):
+        say(f"round {number + 1} of {rounds}")
+        for task in tasks:
+            times[task].append(commit_sides.timed(sides, task, measured.sizes[task.queries], number))
+    measured.times = {task: np.array(found) for task, found in times.items()}
+
+
+def report(measured: Measured, hashes: tuple[str, str], collection: str, command: str) -> str:
+    """All that was measured, as Markdown."""
+    rounds = max((len(times) for times in measured.times.values()), default=0)
+    versions = {name: version for name, version in machine.versions().items() if name in PACKAGES}
+    lines = [f"# {hashes[1]} against {hashes[0]}", "",
+             f"{collection}; rounds: {rounds}; {datetime.date.today().isoformat()}.", "",
+             circumstances(machine.machine(), versions), "", f"    {command}", "",
+             f"The base is {hashes[0]}. Ratios below 1 say that {hashes[1]} takes less. All answers are the same. "
+             "Every index was built once.", "",
+             "## Index", "", "| order | | base | new | new / base |", "|---|---|---|---|---|"]
+    for order, built in measured.built.items():
+        for name, clock in (("build, processor s", "processor"), ("build, wall s", "wall")):
+            lines.append(f"| {order} | {name} | {_compared([found[clock] for found in built], '.2f')} |")
+        sizes = [found["bytes"] / max(1, found["postings"]) for found in built]
+        lines.append(f"| {order} | bytes a posting | {_compared(sizes, '.3f')} |")
+    for name, size in measured.sizes.items():
+        lines += ["", f"## {name}, {size:,} queries", "", "| order | k | time, us | mean, base | new | new / base | rounds | "
+                  "p99, base | new | new / base |", "|---|---|---|---|---|---|---|---|---|---|"]
+        for task, times in measured.times.items():
+            if task.queries == name:
+                lines += [f"| {task.order} | {task.k} | {clock} | {_figures(times[:, :, at] * 1e6)} |"
+                          for at, clock in enumerate(CLOCKS)]
+    lines += ["", "A query's time is its least of all rounds: of its thread on the processor, and by the wall clock. Mean and "
+              "p99 are over queries. Every round by itself has a ratio of means, too: *rounds* says from which to which."]
+    if measured.cold:
+        lines += ["", "## First answer of a new process that compiles its kernels, s", "", "| time | base | new | new / base |",
+                  "|---|---|---|---|"]
+        lines += [f"| {clock} | {_compared(pair, '.2f')} |" for clock, pair in zip(CLOCKS, zip(*measured.cold, strict=True),
+                                                                              strict=True)]
+    return "\n".join([*lines, ""])
+
+
+def _figures(times: NDArray[np.float64]) -> str:
+    """Cells of times[rounds, sides, queries]."""
+    least, means = times.min(axis=0), times.mean(axis=2)
+    ratios = means[:, 1] / means[:, 0]
+    return (f"{_compared(least.mean(axis=1).tolist(), '.1f')} | {ratios.min():.3f} to {ratios.max():.3f} | "
+            f"{_compared(np.percentile(least, 99, axis=1).tolist(), '.1f')}")
+
+
+def _compared(pair: Sequence[float], form: str) -> str:
+    """Cells of a figure of both sides, and the ratio."""
+    return f"{pair[0]:{form}} | {pair[1]:{form}} | {pair[1] / pair[0] if pair[0] else 1:.3f}"
+
+
+if __name__ == "__main__":
+    interrupts.install()        # so that SIGTERM, too, leaves no worktree behind
+    sys.exit(main())
