@@ -33,6 +33,7 @@ import numba.core.config
 import numpy as np
 from numba.core import caching, codegen, event, sigutils
 from numba.core.compiler import Compiler
+from numba.core.registry import CPUDispatcher
 from numba.core.runtime.nrt import rtsys
 from platformdirs import user_cache_path
 
@@ -56,17 +57,40 @@ def inline_kernel(function: Function) -> Function:
     It counts no references to the arrays it is given, since handing over some dozens of them takes longer than most of these
     functions do.
     """
-    options: dict[str, Any] = {"nogil": True, "_nrt": False, "forceinline": True, **_LINKED}
-    return cast(Function, numba.njit(**options)(function))
+    return _linked(function, _nrt=False, forceinline=True)
 
 
 def inline_part(function: Function) -> Function:
     """``function``, which may make arrays, compiled as a part of the kernels that call it."""
-    return cast(Function, numba.njit(nogil=True, **_LINKED)(function))
+    return _linked(function)
+
+
+def _linked(function: Function, **options: Any) -> Function:
+    compiled: Any = numba.njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, pipeline_class=_LinkedCompiler,
+                               **options)(function)
+    if hasattr(compiled, "py_func"):                         # which NUMBA_DISABLE_JIT leaves out
+        compiled.__class__ = _LinkedDispatcher
+    return cast(Function, compiled)
+
+
+class _LinkedDispatcher(CPUDispatcher):
+    """A function that kernels call. Python, which seldom does, calls a copy that is compiled by itself."""
+
+    def __call__(self, *arguments: Any) -> Any:
+        return _by_itself(self.py_func)(*arguments)
+
+
+@functools.cache
+def _by_itself(function: Function) -> Function:
+    return kernel(function)
 
 
 class _LinkedLibrary(codegen.JITCodeLibrary):
-    """Code that is linked into the kernels that call it, and optimized there: machine code of its own would never run."""
+    """Code that is linked into the kernels that call it, and optimized there: machine code of its own would never run.
+
+    Numba optimizes every function and makes machine code of it, before and after it is linked into each of its callers, which
+    takes two thirds of the time.
+    """
 
     def _optimize_final_module(self) -> None:
         pass
@@ -74,8 +98,8 @@ class _LinkedLibrary(codegen.JITCodeLibrary):
     def _finalize_final_module(self) -> None:
         self._finalize_dynamic_globals()
         names = [value.name for value in self._final_module.global_variables if value.name.startswith("_ZN08NumbaEnv")]
-        environment = llvmlite.binding.parse_assembly("\n".join(f'@"{name}" = common global i8* null' for name in names))
-        self._codegen._add_module(environment)       # numba stores something there
+        places = llvmlite.binding.parse_assembly("\n".join(f'@"{name}" = common global i8* null' for name in names))
+        self._codegen._add_module(places)                    # where numba notes what exceptions need
         self._codegen._engine.finalize_object()
         self._finalized = True
 
@@ -84,9 +108,6 @@ class _LinkedCompiler(Compiler):
     def __init__(self, typing_context: Any, target_context: Any, library: Any, *others: Any) -> None:
         library = library or _LinkedLibrary(target_context.codegen(), "linked")
         super().__init__(typing_context, target_context, library, *others)
-
-
-_LINKED: dict[str, Any] = {"pipeline_class": _LinkedCompiler, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
 @functools.cache

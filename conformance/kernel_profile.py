@@ -123,7 +123,7 @@ def instrument(chosen: Collection[str] | None = None) -> Profile:
             return profile.wrapped(function)
         return numba.njit(function, nogil=True)
 
-    kernels.kernel = decorator
+    kernels.kernel = kernels.inline_part = decorator
     return profile
 
 

@@ -6,7 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bmp_plugin import BmpSearcher
 from bmp_plugin.adapters.arrays import ArraySource
+from bmp_plugin.index.layout import KernelIndex
+from bmp_plugin.query.bounds import scale_weights
+from bmp_plugin.query.lists import QueryLists, make_query_lists
+from bmp_plugin.query.prepare import LISTS_OF_TERM, prepare
 
 NUM_DOCS = 150_000
 SHARES = (0.5, 0.28, 0.1, 0.07, 0.06, 0.04, 0.03, 0.02, 0.012, 0.008, 0.005, 0.004, 0.001, 0.0001, 0.00002)
@@ -14,13 +19,13 @@ LARGEST_IMPACTS = (255, 255, 300, 100_000, 2_000, 255, 3, 255, 200, 40, 70_000, 
 
 
 def make_impacts() -> NDArray[np.int64]:
-    """int64[documents, terms]: lists of every kind, some of whose documents come in runs."""
+    """int64[documents, terms]: lists of every kind, some of whose documents come in sequences."""
     rng = np.random.default_rng(8)
     dense = np.zeros((NUM_DOCS, len(SHARES)), np.int64)
     for t, (share, largest) in enumerate(zip(SHARES, LARGEST_IMPACTS, strict=True)):
         alone = rng.random(NUM_DOCS) < share / 2
-        in_runs = np.repeat(rng.random(NUM_DOCS // 6) < share / 2, 6)
-        present = alone | in_runs
+        in_sequences = np.repeat(rng.random(NUM_DOCS // 6) < share / 2, 6)
+        present = alone | in_sequences
         present[-1] = present[65_535] = present[65_536] = True
         dense[present, t] = np.minimum(rng.integers(1, largest, present.sum(), endpoint=True),
                                        rng.integers(1, largest, present.sum(), endpoint=True))
@@ -38,13 +43,28 @@ def random_query(rng: np.random.Generator, size: int) -> dict[str, int]:
     return {f"t{t:02}": int(rng.integers(1, 50)) for t in rng.permutation(len(SHARES))[:size]}
 
 
-def columns_of(arrays: Any, lists: NDArray[np.int32], impacts: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    """The impacts, int64[documents], in each of a query's lists; those above 255 may be divided into two lists."""
+def lists_of(searcher: BmpSearcher, query: dict[str, int]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """The posting lists of a query, and their weights."""
+    terms, weights = searcher._encode(query)
+    lists, list_weights = np.empty(LISTS_OF_TERM * len(terms), np.int32), np.empty(LISTS_OF_TERM * len(terms), np.int64)
+    _, n = prepare(terms.astype(np.int64), weights, searcher._keeps(), searcher._kernel_index, lists, list_weights)
+    return lists[:n], list_weights[:n]
+
+
+def query_lists(index: KernelIndex, lists: NDArray[np.int32], weights: NDArray[np.int64]) -> tuple[QueryLists, float]:
+    """The same as kernels take them, and the scale of their bounds."""
+    scaled = np.empty(len(lists), np.int64)
+    scale = scale_weights(lists, weights, index, scaled)
+    return QueryLists(*make_query_lists(lists, weights, scaled, index)), scale
+
+
+def columns_of(index: Any, lists: NDArray[np.int32], impacts: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """The impacts, int64[documents], in each of a query's lists: of the terms, and of their overflow lists."""
     columns = []
     for x in lists.tolist():
-        if x >= len(SHARES):
-            term = np.flatnonzero(arrays["term_excess"] == x)[0]
-            columns.append(np.maximum(impacts[:, term] - 255, 0))
+        if x < len(SHARES):
+            columns.append(np.minimum(impacts[:, x], 255))
         else:
-            columns.append(np.minimum(impacts[:, x], 255) if arrays["term_excess"][x] >= 0 else impacts[:, x])
+            term = int(np.searchsorted(index.term_overflow, x, "right")) - 1
+            columns.append(np.maximum(impacts[:, term] - 255, 0) >> int(index.list_shift[x]) & 255)
     return columns

@@ -122,10 +122,10 @@ def test_tokens_that_too_few_documents_have_do_not_hide_the_others(tmp_path):
 
 @pytest.fixture(scope="module")
 def wide(tmp_path_factory):
-    """Impacts int64[documents, 40] of 1, 2 and 4 bytes, in lists of every kind over two windows, and a searcher."""
+    """Impacts int64[documents, 40] of one to three digits, in lists of every kind over two windows, and a searcher."""
     rng = np.random.default_rng(8)
     n, m = 70_000, 40
-    largest = np.array([255, 200, 60_000, 255, 100_000, 120, 20, 255, 255, 255])[np.arange(m) % 10]
+    largest = np.array([255, 200, 20_000, 255, 100_000, 120, 20, 255, 300, 255])[np.arange(m) % 10]
     share = np.geomspace(0.0005, 0.4, m)[rng.permutation(m)]
     docs, terms = np.nonzero(rng.random((n, m)) < share)
     impacts = np.ceil(largest[terms] * rng.random(len(docs))).astype(np.int64)
@@ -134,10 +134,22 @@ def wide(tmp_path_factory):
     ptr = np.concatenate([[0], np.cumsum(np.bincount(docs, minlength=n))])
     source = ArraySource(ptr, terms.astype(np.uint16), impacts, [f"d{i:05}" for i in range(n)], [f"t{i:02}" for i in range(m)])
     index = BmpIndex.build(source, tmp_path_factory.mktemp("wide") / "i.bmp", progress=False)
-    assert set(index.arrays["list_kind"]) == {0, 1, 2, 3}
-    assert set(index.arrays["list_width"]) == {1, 2, 4}
-    assert (index.arrays["term_excess"] < 0).all()
+    assert set(zip((index.arrays["list_row"] >= 0).tolist(), index.arrays["list_shift"].tolist(), strict=True)) \
+        == {(True, 0), (True, 8), (False, 0), (False, 8), (False, 16)}
     return matrix, BmpSearcher(index)
+
+
+def lists_of(matrix, terms, weights):
+    """The impacts of every list of a query, int64[documents, lists], overflow lists included, and their weights."""
+    columns, list_weights = [], []
+    for term, weight in zip(terms, weights, strict=True):
+        rest = np.maximum(matrix[:, term] - 255, 0)
+        parts = [(np.minimum(matrix[:, term], 255), 0)] + [(rest >> shift & 255, shift) for shift in (0, 8, 16)]
+        for column, shift in parts:
+            if column.any():
+                columns.append(column)
+                list_weights.append(weight << shift)
+    return np.stack(columns, axis=1), np.array(list_weights)
 
 
 @pytest.mark.parametrize("weight", [1, 7, 150])              # 150: sums above 2^24, which float32 rounds
@@ -146,16 +158,17 @@ def wide(tmp_path_factory):
 def test_two_steps_are_those_of_an_exhaustive_search(wide, weight, beta, k):
     matrix, searcher = wide
     rng = np.random.default_rng(k)
-    terms = rng.permutation(matrix.shape[1])[:30]
+    terms = rng.permutation(np.flatnonzero(4 * weight * matrix.max(axis=0) < 2**24))[:30]      # else all would be scored
     weights = weight * rng.integers(1, 5, len(terms))
-    most = weights * matrix[:, terms].max(axis=0)
-    s = 12 * beta / (1 - beta)
-    heavy = np.argsort(-most, kind="stable")[:int(np.ceil(30 * s / (30 + s)))]
+    columns, list_weights = lists_of(matrix, terms, weights)
+    most = list_weights * columns.max(axis=0)
+    n, s = len(most), 12 * beta / (1 - beta)
+    heavy = np.argsort(-most, kind="stable")[:int(np.ceil(n * s / (n + s)))]
 
     def best(scores, docs, k):
         return docs[np.lexsort((docs, -scores.astype(np.float32)))[:k]]
 
-    candidates = best(matrix[:, terms[heavy]] @ weights[heavy], np.arange(len(matrix)), k + int(5 * k ** 0.5))
+    candidates = best(columns[:, heavy] @ list_weights[heavy], np.arange(len(matrix)), k + int(5 * k ** 0.5))
     scores = matrix[:, terms] @ weights
     expected = best(scores[candidates], candidates, k)
     hits = searcher.search({f"t{t:02}": int(w) for t, w in zip(terms, weights, strict=True)}, k, beta=beta)

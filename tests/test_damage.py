@@ -19,7 +19,7 @@ from bmp_plugin.conformance.damage.sealing import reseal
 from bmp_plugin.conformance.damage.specimens import QUERIES, build
 from bmp_plugin.errors import DamagedIndexError
 from bmp_plugin.index import proof
-from bmp_plugin.index.layout import ARRAYS, DENSE, FREQUENT, GAPS, RARE
+from bmp_plugin.index.layout import ARRAYS
 from bmp_plugin.sharded.fetch import local_copy
 from bmp_plugin.sharded.index import ShardedIndex, open_either
 from bmp_plugin.sharded.searcher import ShardedSearcher
@@ -101,7 +101,7 @@ def test_every_bit_counts(plain, name):
     size = path.stat().st_size
     for at in {0, size // 2, size - 1} if size else ():
         flip(path, at)
-        with pytest.raises(DamagedIndexError, match=f"/{name}.bin: |/list_.*.bin: |/entry_start.bin: "):
+        with pytest.raises(DamagedIndexError, match=f"/{name}.bin: |/list_.*.bin: |/entry_end.bin: "):
             BmpSearcher(plain)
         assert main(["verify", str(plain)]) == 1
         flip(path, at)
@@ -127,37 +127,50 @@ def test_verify_finds_every_changed_byte(plain, sharded, capsys):
     assert main(["verify", str(sharded)]) == 0
 
 
-def first_list(folder, kind):
-    return int(np.flatnonzero(np.fromfile(folder / "list_kind.bin", np.uint8) == kind)[0])
+def table(folder, name):
+    return np.fromfile(folder / f"{name}.bin", ARRAYS[name].dtype)
 
 
-def row_of(folder, kind):
-    """The flat index of a list's first start, and how many it has."""
-    row = int(np.fromfile(folder / "list_entry.bin", np.int64)[first_list(folder, kind)])
-    columns = -(-json.loads((folder / "manifest.json").read_text())["num_docs"] // 256)
-    return row * columns, columns
+def sparse(folder):
+    """A sparse list with some postings."""
+    return int(np.argmax(np.where(table(folder, "list_row") < 0, table(folder, "list_count"), 0)))
 
 
-def entry_of(folder, kind):
-    return int(np.fromfile(folder / "list_entry.bin", np.int64)[first_list(folder, kind)])
+def with_maxima(folder):
+    return int(np.flatnonzero(table(folder, "list_row") >= 0)[0])
 
 
-def docs_of(folder, kind):
-    return int(np.fromfile(folder / "list_docs.bin", np.int64)[first_list(folder, kind)])
+def superblock(folder, number):
+    """The flat index of a start of a list with block maxima."""
+    columns = -(-json.loads((folder / "manifest.json").read_text())["num_docs"] // 256) + 1
+    return int(table(folder, "list_row")[with_maxima(folder)]) * columns + number
+
+
+def posting(folder, which):
+    """Where the document bytes of a list begin in ``postings``."""
+    return int(table(folder, "list_start")[which(folder)])
+
+
+def entry(folder):
+    return int(table(folder, "list_entry")[sparse(folder)])
 
 
 HOSTILE = {
-    "a superblock's start beyond the list": ("superblock_start", lambda f: row_of(f, FREQUENT)[0] + 1, 65_535),
-    "a superblock's start that falls": ("superblock_start", lambda f: row_of(f, FREQUENT)[0] + 2, 0),
-    "a window's end beyond the list": ("window_start", lambda f: 2 * entry_of(f, FREQUENT) + 1, 2**32 - 1),
-    "frequent documents out of order": ("frequent", lambda f: docs_of(f, FREQUENT) + 1, 0),
-    "an entry's start beyond the list": ("entry_start", lambda f: entry_of(f, RARE), 2**32 - 1),
-    "an entry of no window": ("entry_window", lambda f: entry_of(f, RARE), 65_534),
-    "a rare document beyond the last": ("rare_docs", lambda f: docs_of(f, RARE), 65_535),
-    "a gap of nothing": ("gaps", lambda f: docs_of(f, GAPS) + 1, 0),
-    "gaps beyond the last document": ("gaps", lambda f: slice(docs_of(f, GAPS), docs_of(f, GAPS) + 9), 255),
-    "a dense document beyond the last": ("dense_impacts", lambda f: 1023, 9),
-    "fewer entries than none": ("list_entries", lambda f: first_list(f, RARE), -1),
+    "a superblock's start beyond the list": ("superblock_start", lambda f: superblock(f, 1), 2**32 - 1),
+    "a superblock's start that falls": ("superblock_start", lambda f: superblock(f, 2), 0),
+    "a list's end beyond the list": ("superblock_start", lambda f: superblock(f, 4), 1023),
+    "a superblock's documents out of order": ("postings", lambda f: posting(f, with_maxima) + 1, 0),
+    "a run beyond the list": ("entry_end", entry, 2**32 - 1),
+    "a run of nothing": ("entry_end", entry, 0),
+    "an entry of no window": ("entry_window", entry, 65_534),
+    "documents beyond the last": ("postings", lambda f: slice(posting(f, sparse), posting(f, sparse) + 9), 255),
+    "a jump over nothing": ("postings", lambda f: slice(posting(f, sparse), posting(f, sparse) + 3), 0),
+    "fewer entries than none": ("list_entries", sparse, -1),
+    "entries of a list with block maxima": ("list_entries", with_maxima, 1),
+    "a row that does not exist": ("list_row", with_maxima, 10**6),
+    "a shift of no digit": ("list_shift", with_maxima, 3),
+    "a list beyond all postings": ("list_start", sparse, 2**40),
+    "a list in the padding": ("list_start", sparse, lambda f: len(table(f, "postings")) - 70),
     "a rank beyond the documents": ("doc_rank", lambda f: 5, 10**9),
     "a negative rank": ("doc_rank", lambda f: 5, -1),
     "a document of two ranks": ("rank_doc", lambda f: 5, 0),
@@ -166,8 +179,9 @@ HOSTILE = {
     "a docid's end beyond all docids": ("docid_end", lambda f: 5, 2**40),
     "a docid that is no text": ("docid_bytes", lambda f: 0, 0xFF),
     "a term that is no text": ("term_bytes", lambda f: 0, 0xFF),
-    "a negative number": ("doc_number", lambda f: 5, -7),
-    "an excess that is no list": ("term_excess", lambda f: 0, 10**6),
+    "a negative source document id": ("source_docid", lambda f: 5, -7),
+    "an overflow list that does not exist": ("term_overflow", lambda f: 1, 10**6),
+    "more overflow lists than digits": ("term_overflow", lambda f: 1, lambda f: int(table(f, "term_overflow")[1]) + 5),
     "more documents in a list than there are": ("list_count", lambda f: 3, 10**6),
 }
 
@@ -176,16 +190,16 @@ HOSTILE = {
 def test_hostile_tables_are_refused(plain, what):
     """Holes, by name: each made a kernel read or write where it must not, or a search end in a traceback."""
     name, where, value = HOSTILE[what]
-    change(plain / f"{name}.bin", where(plain), value)
+    change(plain / f"{name}.bin", where(plain), value(plain) if callable(value) else value)
     assert reseal(plain)
     with pytest.raises(DamagedIndexError, match=re.escape(str(plain)) + "/"):
         BmpSearcher(plain)
 
 
 def test_hostile_specimens_have_every_kind_of_list(plain):
-    kinds = np.fromfile(plain / "list_kind.bin", np.uint8)
-    assert set(kinds.tolist()) == {RARE, GAPS, FREQUENT, DENSE}
-    assert json.loads((plain / "manifest.json").read_text())["num_docs"] == 900         # 1023 is none in the test above
+    kinds = set(zip((table(plain, "list_row") >= 0).tolist(), table(plain, "list_shift").tolist(), strict=True))
+    assert kinds >= {(kind, shift) for kind in (False, True) for shift in (0, 8, 16)}
+    assert json.loads((plain / "manifest.json").read_text())["num_docs"] == 900         # four superblocks in the tests above
 
 
 @pytest.mark.parametrize(("details", "sound"), [
@@ -268,7 +282,7 @@ def test_nonsense_manifests_are_refused(plain, text):
     assert main(["verify", str(plain)]) in (1, 2)
 
 
-@pytest.mark.parametrize("name", ["manifest.json", "gaps.bin", "impacts32.bin"])
+@pytest.mark.parametrize("name", ["manifest.json", "postings.bin", "entry_end.bin"])
 @pytest.mark.parametrize("kind", ["pipe", "folder", "device", "itself", "dangling"])
 def test_what_is_no_file_is_refused(plain, name, kind):
     path = plain / name
@@ -328,7 +342,7 @@ def test_what_is_proved_is_known(plain, own_memory, monkeypatch):
     plain.rename(moved)
     moved.rename(plain)
     assert searched() == 0
-    path = plain / "gaps.bin"
+    path = plain / "postings.bin"
     status, data = path.stat(), path.read_bytes()
     path.write_bytes(data)
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))          # time of modification as before
@@ -345,7 +359,7 @@ def test_what_is_proved_is_known(plain, own_memory, monkeypatch):
     assert searched() == 0
     assert main(["verify", str(plain)]) == 1    # and what is known to be damaged is not known as sound
     monkeypatch.delenv("BMP_PLUGIN_VERIFY")
-    with pytest.raises(DamagedIndexError, match=r"gaps.bin"):
+    with pytest.raises(DamagedIndexError, match=r"postings.bin"):
         searched()
 
 
@@ -393,7 +407,7 @@ def test_damage_beside_lucene_is_built_anew(lucene_index, tmp_path):
 
     lucene = shutil.copytree(lucene_index("cranfield"), tmp_path / "lucene")
     wanted = BmpSearcher(index_of(lucene, progress=False)).search({"flow": 3, "wing": 2})
-    flip(tmp_path / "lucene.bmp" / "gaps.bin", 77)
+    flip(tmp_path / "lucene.bmp" / "postings.bin", 77)
     found = BmpSearcher(index_of(lucene, progress=False)).search({"flow": 3, "wing": 2})
     assert [(hit.docid, hit.score) for hit in found] == [(hit.docid, hit.score) for hit in wanted]
     assert found

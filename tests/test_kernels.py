@@ -117,7 +117,7 @@ def test_the_folder_is_that_of_the_sources_and_of_what_compiles_them(monkeypatch
     name_folder = kernels.cache_folder.__wrapped__
     now = name_folder()
     assert {"index/layout.py", "index/encode.py", "query/search.py", "adapters/inversion.py",
-            "bmp_plugin/kernels.py"} <= {f"{Path(name).parent.name}/{Path(name).name}" for name in read}
+            "bmp_plugin/intrinsics.py", "bmp_plugin/kernels.py"} <= {f"{Path(name).parent.name}/{Path(name).name}" for name in read}
     assert now == kernels.cache_folder()
     for module, attribute, other in ((kernels.numba, "__version__", "0"), (kernels.llvmlite, "__version__", "0"),
                                      (np, "__version__", "0"),
@@ -132,11 +132,12 @@ def test_the_folder_is_that_of_the_sources_and_of_what_compiles_them(monkeypatch
 
 CHECKED = """
 import numpy as np
-from bmp_plugin.kernels import cache_folder, kernel, leaf
+from bmp_plugin.kernels import cache_folder, inline_kernel, kernel
+from bmp_plugin.index.decode import decode_lanes
 from bmp_plugin.index.strings import copy_slices
-from bmp_plugin.query.instructions import BEHIND, add_up, below, in_blocks, raise_lanes, weigh_lanes
+from bmp_plugin.intrinsics import BEHIND, below_mask, block_match_mask, bound_increments, scale_impacts
 
-@leaf
+@inline_kernel
 def get(values, i):
     return values[i]
 
@@ -144,29 +145,29 @@ def get(values, i):
 def put(values, i, j):
     values[i, j] = 1
 
-@leaf
-def weigh(out, at, impacts, first):
-    weigh_lanes(out, at, impacts, first, np.uint16(3))
+@inline_kernel
+def scale(out, at, impacts):
+    scale_impacts(out, at, impacts, np.uint16(3))
 
-@leaf
-def rise(out, at, values, first):
-    raise_lanes(out, at, values, first, values, first, np.uint16(0xFFFC))
+@inline_kernel
+def increase(out, at, values):
+    bound_increments(out, at, values, values, np.uint16(0xFFFC))
 
-@leaf
-def add(out, at, gaps, first):
-    return add_up(out, at, gaps, first, np.uint64(0))
+@inline_kernel
+def decode(docs, impacts, at, postings, gaps_at, impacts_at):
+    return decode_lanes(docs, impacts, at, postings, gaps_at, impacts_at, np.uint64(0))
 
-@leaf
+@inline_kernel
 def look(values, first):
-    return below(values, first, np.uint16(1))
+    return below_mask(values, first, np.uint16(1))
 
-@leaf
+@inline_kernel
 def find(docs, first):
-    return in_blocks(docs, first, np.uint16(0xFFFC), np.uint64(0))
+    return block_match_mask(docs, first, np.uint16(0xFFFC), np.uint64(0), np.uint64(0))
 
-@leaf
+@inline_kernel
 def find_narrow(docs, first):
-    return in_blocks(docs, first, np.uint8(0xFC), np.uint64(0))
+    return block_match_mask(docs, first, np.uint8(0xFC), np.uint64(0), np.uint64(0))
 
 def refused(function, *arguments):
     try:
@@ -181,15 +182,17 @@ last = np.uint64(2**64 - 1)
 assert not any([refused(get, row, 2), refused(get, row, np.uint64(2)), refused(put, grid, 2, 3)])
 assert all([refused(get, row, 3), refused(get, row, -1), refused(get, row, np.uint64(3)), refused(get, row, last)])
 assert all([refused(put, grid, 3, 0), refused(put, grid, 0, 4), refused(put, grid, 0, -1)])
-for function, lanes in ((weigh, 32), (add, 16)):
-    end = 64 - lanes
-    assert not refused(function, wide, np.uint64(end), narrow, np.uint64(end)), function
-    for at, first in ((end + 1, 0), (0, end + 1), (last, 0), (0, last)):
-        assert refused(function, wide, np.uint64(at), narrow, np.uint64(first)), (function, at, first)
-for at, first in ((32, BEHIND), (0, 32)):
-    assert not refused(rise, wide, np.uint64(at), wide, np.uint64(first)), (at, first)
-for at, first in ((33, BEHIND), (0, BEHIND - 1), (0, 33), (last, BEHIND), (0, last)):
-    assert refused(rise, wide, np.uint64(at), wide, np.uint64(first)), (at, first)
+U = np.uint64
+assert not refused(scale, wide, U(32), narrow)
+assert all(refused(scale, *given) for given in ((wide, U(33), narrow), (wide, last, narrow), (wide[:63], U(32), narrow),
+                                                (wide, U(32), narrow[:63])))
+assert not refused(increase, wide, U(32), wide) and not refused(increase, wide, U(BEHIND), wide)
+assert all(refused(increase, *given) for given in ((wide, U(33), wide), (wide, U(BEHIND - 1), wide), (wide, last, wide),
+                                                   (wide[:63], U(32), wide), (wide, U(32), wide[:63])))
+sound = [wide, narrow, U(48), narrow, U(48), U(48)]
+assert not refused(decode, *sound)
+for number, wrong in ((0, wide[:63]), (1, narrow[:63]), (2, U(49)), (2, last), (3, narrow[:63]), (4, U(49)), (4, last), (5, U(49))):
+    assert refused(decode, *sound[:number], wrong, *sound[number + 1:]), (number, wrong)
 zeros = np.zeros(64, np.uint16)
 for function, values, lanes in ((look, zeros, 32), (find, zeros, 16), (find_narrow, narrow, 64)):
     assert function(values, np.uint64(64 - lanes)) == 2**lanes - 1, function

@@ -37,7 +37,7 @@ def test_answers_are_the_same(vectors, tmp_path):
     index = BmpIndex.build(source_of(vectors, TERMS), tmp_path / "leading.bmp", reorder="leading", threads=2, progress=False)
     index.verify()
     assert index.manifest["reorder"] == "leading"
-    assert not np.array_equal(index.arrays["doc_number"], np.arange(DOCUMENTS))
+    assert not np.array_equal(index.arrays["source_docid"], np.arange(DOCUMENTS))
     searcher = BmpSearcher(index)
     rng = np.random.default_rng(4)
     for k in (1, 10, 500):

@@ -281,7 +281,7 @@ def test_another_index_in_a_shard_s_place_is_refused(copy: Path) -> None:
 
 def test_damage_is_found(copy: Path, tmp_path: Path) -> None:
     ShardedIndex.open(copy).verify()
-    for name in ("term_df.bin", "shard-002.bmp/impacts8.bin"):
+    for name in ("term_df.bin", "shard-002.bmp/postings.bin"):
         data = bytearray((copy / name).read_bytes())
         data[len(data) // 2] ^= 1
         (copy / name).write_bytes(data)
@@ -360,8 +360,8 @@ def test_shards_in_an_object_store(folder: Path, one: BmpSearcher, tmp_path: Pat
     copies = sorted(path.name for path in (tmp_path / "cache").iterdir() if path.is_dir())
     assert len(copies) == 3
     shutil.rmtree(tmp_path / "cache")
-    store.pipe_file("/bucket/nasty-2.bmps/shard-001.bmp/rare_docs.bin", b"\0" * store.size(
-        "/bucket/nasty-2.bmps/shard-001.bmp/rare_docs.bin"))
+    store.pipe_file("/bucket/nasty-2.bmps/shard-001.bmp/postings.bin", b"\0" * store.size(
+        "/bucket/nasty-2.bmps/shard-001.bmp/postings.bin"))
     with pytest.raises(ShardLostError, match=r"shard-001: .*checksum"):
         ShardedSearcher("memory://bucket/nasty-2.bmps")
     with pytest.raises(FileNotFoundError, match="memory://bucket/none"):
@@ -410,7 +410,7 @@ def test_commands(command: Any, folder: Path, topics: Path, tmp_path: Path) -> N
     assert status == 0
     assert "\nshard-002         shard-002.bmp: 199 documents from 397 on, " in said
     assert [shard["num_docs"] for shard in json.loads(command("info", many, "--json")[1])["shards"]] == [198, 199, 199]
-    impacts = many / "shard-001.bmp" / "impacts8.bin"
+    impacts = many / "shard-001.bmp" / "postings.bin"
     impacts.write_bytes(bytes(byte ^ 1 for byte in impacts.read_bytes()))
     status, _, said = command("verify", many)
     assert status == 1

@@ -116,7 +116,7 @@ class TestMatrix:
         before = matrix.data.copy()
         index = BmpIndex.build(MatrixSource(matrix, list("abcd"), {"x": 0, "y": 1}), tmp_path / "i.bmp", progress=False)
         assert postings(index) == {"x": {"d": 5}, "y": {"a": 3}}
-        assert index.arrays["doc_number"].tolist() == [0, 3]
+        assert index.arrays["source_docid"].tolist() == [0, 3]
         assert matrix.data.tolist() == before.tolist()
 
     @pytest.mark.parametrize(("weights", "options", "said"), [
@@ -196,7 +196,7 @@ class TestQuantized:
         documents = [("a", {"x": 1.0}), ("b", {"x": 0.0001}), ("c", {"x": 0.5, "y": 0.902})]
         index = BmpIndex.build(documents, tmp_path / "i.bmp", quantize=8, progress=False)
         assert postings(index) == {"x": {"a": 255, "c": 128}, "y": {"c": 230}}
-        assert index.arrays["doc_number"].tolist() == [0, 2]
+        assert index.arrays["source_docid"].tolist() == [0, 2]
 
     def test_commands(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         documents, queries = floats()

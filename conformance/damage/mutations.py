@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import random
 import shutil
@@ -175,7 +176,7 @@ def _swap_entries(path: Path, rng: random.Random) -> str:
 
 def _grow(path: Path, rng: random.Random) -> str:
     """A count and all that it counts made gigantic, in files that take no room."""
-    from bmp_plugin.index.layout import ARRAYS, Geometry, dtype
+    from bmp_plugin.index.layout import Geometry, dtype, shapes
 
     manifest = _json(path)
     try:
@@ -183,12 +184,9 @@ def _grow(path: Path, rng: random.Random) -> str:
         manifest["counts"][name] = rng.choice((2**26, 2**31 - 1, 2**40))
         if name in manifest:
             manifest[name] = manifest["counts"][name]
-        counts = manifest["counts"] | Geometry(manifest["counts"]["num_docs"], manifest["block_size"]).counts()
-        for array, spec in ARRAYS.items():
-            size = dtype(array).itemsize
-            for extent in spec.shape:
-                size *= counts[extent]
-            os.truncate(path.with_name(f"{array}.bin"), size)
+        geometry = Geometry(manifest["counts"]["num_docs"], manifest["block_size"])
+        for array, shape in shapes(manifest["counts"], geometry).items():
+            os.truncate(path.with_name(f"{array}.bin"), math.prod(shape) * dtype(array).itemsize)
     except (KeyError, TypeError, OSError, OverflowError, ValueError):
         return "left as it is"
     _write_json(path, manifest)

@@ -24,7 +24,7 @@ QUERIES: tuple[dict[str, int], ...] = (
 
 
 def arrays(num_docs: int, seed: int) -> ArraySource:
-    """Documents with terms of every kind: dense, frequent, gaps, rare; impacts of 8, 16, 32 bits; few large ones."""
+    """Documents with lists of every kind: with block maxima and sparse, impacts of one, two and three digits, few large ones."""
     rng = np.random.default_rng(seed)
     share = np.array([0.8, 0.3, 0.1, 0.05, 0.02, 0.009, 0.004, 0.5])[np.arange(25) % 8]
     largest = np.array([90, 250, 60_000, 2**24])[np.arange(25) // 7]
@@ -33,8 +33,8 @@ def arrays(num_docs: int, seed: int) -> ArraySource:
     present[:3, 24] = True
     terms = np.nonzero(present)[1]
     impacts = rng.integers(1, largest[terms])
-    excess = (terms == 5) | (terms == 1) | (terms == 4)
-    impacts = np.where(excess & (rng.random(len(terms)) < 0.03), impacts + 300, impacts)
+    overflowing = (terms == 5) | (terms == 1) | (terms == 4)
+    impacts = np.where(overflowing & (rng.random(len(terms)) < 0.03), impacts + 300, impacts)
     names = [f"t{t:02}" for t in range(24)] + ["té"]
     return ArraySource(np.concatenate([[0], np.cumsum(present.sum(1))]), terms.astype(np.uint16), impacts,
                        [f"d{i * 7919 % num_docs}" if i % 9 else f"ß{i}" for i in range(num_docs)], names)

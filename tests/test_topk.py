@@ -3,39 +3,35 @@ import numpy as np
 import pytest
 
 from bmp_plugin.kernels import kernel
-from bmp_plugin.query.candidates import begin, make_candidates, offer, settle
-from bmp_plugin.query.topk import finish
-from bmp_plugin.query.visit import WHOLE, make_visits
+from bmp_plugin.query.topk import finish, initial_threshold, insert, keep_best, make_candidates
 
 N = 40
 
 
 @kernel
-def offer_all(sums, num_docs, doc_rank, k, floor, scale, settling, lowest, counts):
-    """Superblocks' sums int32[m, 256], whole ones, one after the other; lowest and counts int64[m] are what is known then."""
-    visits, candidates, best = make_visits(1, 0), make_candidates(k), begin(floor)
-    visits.blocks[0, 0], visits.num_blocks[0], visits.block_shift[0] = 0, 1, WHOLE
+def insert_all(sums, num_docs, doc_rank, k, floor, scale, lowest, counts):
+    """Superblocks' sums int32[m, 256] one after the other; lowest and counts int64[m] are what is known then."""
+    candidates, best = make_candidates(k), initial_threshold(floor)
     for s in range(len(sums)):
-        best = offer(sums[s], 0, s, visits, 0, num_docs, doc_rank, candidates, k, scale, best)
-        if settling and s % 7 == 6 and best.n >= k:
-            best = settle(candidates, k, best)
-        lowest[s], counts[s] = best.lowest, best.n
+        for d in range(256):
+            if (s << 8) + d < num_docs and sums[s, d] >= best.lowest_sum:
+                best = insert(candidates, k, np.int64(sums[s, d]), doc_rank[(s << 8) + d], scale, best)
+        lowest[s], counts[s] = best.lowest_sum, best.num_candidates
     docs, scores = np.empty(k, np.int32), np.empty(k, np.float32)
-    n = finish(candidates.keys, best.n, k, np.argsort(doc_rank).astype(np.int32), docs, scores)
+    n = finish(candidates.keys, best.num_candidates, k, np.argsort(doc_rank).astype(np.int32), docs, scores)
     return docs[:n], scores[:n]
 
 
 @pytest.mark.parametrize("largest", [50, 5_000, 16_777_300, 2_000_000_000])
 @pytest.mark.parametrize("k", [1, 10, 300, 5_000, 20_000])
-@pytest.mark.parametrize("settling", [False, True])
-def test_the_k_best_of_random_sums(k, largest, settling):
+def test_the_k_best_of_random_sums(k, largest):
     rng = np.random.default_rng(k)
     num_docs = 256 * N - 100
     sums = rng.integers(largest - min(largest, 400), largest, (N, 256), endpoint=True).astype(np.int32)
     sums[rng.random((N, 256)) < 0.3] //= 3
     doc_rank = rng.permutation(num_docs).astype(np.int32)
     lowest, counts = np.empty(N, np.int64), np.empty(N, np.int64)
-    docs, scores = offer_all(sums, num_docs, doc_rank, k, np.float32(0.0), 65_000 / largest, settling, lowest, counts)
+    docs, scores = insert_all(sums, num_docs, doc_rank, k, np.float32(0.0), 65_000 / largest, lowest, counts)
     flat = sums.ravel()[:num_docs]
     best = np.lexsort((doc_rank, -flat.astype(np.float32)))[:k]
     best = best[flat[best] > 0]
@@ -56,16 +52,26 @@ def test_the_threshold_rises_before_a_selection():
     k = 400
     sums = np.repeat(np.arange(N, 0, -1) * 1_000, 256).reshape(N, 256).astype(np.int32)
     lowest, counts = np.empty(N, np.int64), np.empty(N, np.int64)
-    offer_all(sums, 256 * N, np.arange(256 * N, dtype=np.int32), k, np.float32(0.0), 65_000 / 40_000, False, lowest, counts)
+    insert_all(sums, 256 * N, np.arange(256 * N, dtype=np.int32), k, np.float32(0.0), 65_000 / 40_000, lowest, counts)
     assert counts.tolist() == [256, *[512] * (N - 1)]
     assert 38_900 < lowest[1] <= 39_000
+
+
+@pytest.mark.parametrize("k", [10, 1000])
+def test_where_all_tie_the_best_ranks_are_selected_again_and_again(k):
+    sums = np.full((N, 256), 7, np.int32)
+    doc_rank = np.arange(256 * N, dtype=np.int32)[::-1].copy()
+    lowest, counts = np.empty(N, np.int64), np.empty(N, np.int64)
+    docs, _ = insert_all(sums, 256 * N, doc_rank, k, np.float32(0.0), 1.0, lowest, counts)
+    assert docs.tolist() == list(range(256 * N - 1, 256 * N - 1 - k, -1))
+    assert counts.min() < counts.max() <= 2 * k + 1024
 
 
 def test_documents_below_the_floor_stay_out():
     sums = np.arange(256 * N, dtype=np.int32).reshape(N, 256)
     lowest, counts = np.empty(N, np.int64), np.empty(N, np.int64)
     ranks = np.arange(256 * N, dtype=np.int32)
-    docs, _ = offer_all(sums, 256 * N, ranks, 1000, np.float32(10_000.0), 6.0, False, lowest, counts)
+    docs, _ = insert_all(sums, 256 * N, ranks, 1000, np.float32(10_000.0), 6.0, lowest, counts)
     assert docs.tolist() == list(range(256 * N - 1, 9_999, -1))
 
 
@@ -76,6 +82,15 @@ def test_a_sum_of_a_lower_bin_that_ties_as_float32_may_enter(below):
     sums[0, 7], sums[1, 9] = 2**27, 2**27 - below
     ranks = np.arange(512, dtype=np.int32)[::-1].copy()
     lowest, counts = np.empty(2, np.int64), np.empty(2, np.int64)
-    docs, scores = offer_all(sums, 512, ranks, 1, np.float32(0.0), 2.0 ** -12, False, lowest, counts)
+    docs, scores = insert_all(sums, 512, ranks, 1, np.float32(0.0), 2.0 ** -12, lowest, counts)
     assert (docs.tolist(), scores.tolist()) == ([256 + 9], [2.0**27])
-    assert 2**27 - 100 < lowest[0] <= 2**27 - 3
+    assert 2**27 - 300 < lowest[0] <= 2**27 - 3
+
+
+@pytest.mark.parametrize(("n", "k"), [(0, 0), (1, 1), (2, 1), (7, 7), (1000, 1), (1000, 999), (1000, 1000), (1000, 37)])
+def test_keep_best(n, k):
+    keys = np.random.default_rng(n + k).permutation(2 * n)[:n].astype(np.uint64)
+    best = sorted(keys.tolist(), reverse=True)[:k]
+    keep_best(keys, n, k)
+    assert sorted(keys[:k].tolist(), reverse=True) == best
+    assert not k or keys[0] == best[-1]
