@@ -10,10 +10,10 @@ from pathlib import Path
 
 from bmp_plugin import BmpError, BmpIndex
 from bmp_plugin.adapters.lucene import LuceneSource, fingerprint
+from bmp_plugin.atomic_write import remove_abandoned
 from bmp_plugin.errors import BuildError, SourceError
+from bmp_plugin.interprocess_lock import interprocess_lock
 from bmp_plugin.sharded.index import ShardedIndex
-from bmp_plugin.turns import turn
-from bmp_plugin.whole import remove_abandoned
 
 FIELD = "contents"                  # the only field that Pyserini's impact searcher searches
 _MANIFEST = "manifest.json"
@@ -72,7 +72,7 @@ def index_of(lucene_dir: str | os.PathLike[str], *, bmp_dir: str | os.PathLike[s
             return index
     target = places[0] if bmp_dir is not None or _is_writable(beside.parent) else cached
     try:
-        with turn(target):
+        with interprocess_lock(target):
             index = _fresh(target, fingerprint(lucene_dir))     # perhaps another process has just built it
             return index if index is not None else _build(Path(lucene_dir), target, threads, progress)
     except OSError as error:

@@ -11,9 +11,9 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 
 from bmp_plugin import BmpIndex
+from bmp_plugin.atomic_write import atomic_file
 from bmp_plugin.errors import BuildError
 from bmp_plugin.progress import tqdm
-from bmp_plugin.whole import whole_file
 
 from .block_max import BlockMaxSource
 from .ciff_encoding import encode_lists, measure_lists
@@ -50,7 +50,7 @@ def write_ciff(index: BmpIndex, output: str | Path, *, description: str | None =
     lengths = np.zeros(index.num_docs, np.int64)
     if description is None:
         description = f"bmp-plugin: {Path(index.manifest['source']['path']).name}, order {index.manifest['reorder']}"
-    with _whole(Path(output)) as file:
+    with _open_output(Path(output)) as file:
         with tqdm(total=2 * index.num_postings, unit=" postings", unit_scale=True, desc="exporting", file=sys.stderr,
                   disable=None if progress else True) as bar:
             for batch in source.batches():
@@ -87,12 +87,12 @@ def _write(file: BinaryIO, message: Any) -> None:
 
 
 @contextlib.contextmanager
-def _whole(output: Path) -> Iterator[BinaryIO]:
-    """A file beside ``output`` that takes its place when the block ends well, and vanishes when it does not."""
+def _open_output(output: Path) -> Iterator[BinaryIO]:
+    """Open ``output`` for an atomic write, gzipped if its name ends in .gz."""
     if output.is_dir():
         raise BuildError(f"{output}: a folder stands where the file shall be written; choose another output")
     try:
-        with whole_file(output) as beside, open(beside, "wb") as raw:
+        with atomic_file(output) as temporary, open(temporary, "wb") as raw:
             if output.name.endswith(".gz"):
                 # neither time nor name in the header, so that the same index gives the same file
                 with gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as packed:

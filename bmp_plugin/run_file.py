@@ -10,9 +10,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Protocol, TextIO
 
+from bmp_plugin.atomic_write import atomic_file, errors_name
 from bmp_plugin.compressed import damage_named, lines_of, open_maybe_gzip
 from bmp_plugin.errors import SourceError
-from bmp_plugin.whole import naming, whole_file
 
 RunFormat = Literal["trec", "msmarco"]
 RUN_FORMATS: tuple[RunFormat, ...] = ("trec", "msmarco")
@@ -32,7 +32,7 @@ class ScoredDocument(Protocol):
     def score(self) -> float: ...
 
 
-def becomes_whole(path: str | Path) -> bool:
+def is_written_atomically(path: str | Path) -> bool:
     """Whether a run at ``path`` is written beside it first: not a pipe or device, even where ``/dev/stdout`` is a file."""
     path = Path(path)
     is_device = path.parts[:2] == ("/", "dev") and path.parts[2:3] != ("shm",)          # a folder like any other
@@ -60,7 +60,7 @@ class RunWriter:
         if not tag or tag.split() != [tag]:
             raise ValueError(f"run tag is {tag!r}: give one word")
         self._path = Path(path)
-        self._is_file = becomes_whole(path)
+        self._is_file = is_written_atomically(path)
         self._trec = run_format == "trec"
         self._tag = tag
         self._open = contextlib.ExitStack()
@@ -70,18 +70,18 @@ class RunWriter:
         if self._path.is_dir():
             raise IsADirectoryError(f"{self._path}: a folder stands where the run shall be written")
         with contextlib.ExitStack() as stack:
-            target = stack.enter_context(whole_file(self._path)) if self._is_file else self._path
+            target = stack.enter_context(atomic_file(self._path)) if self._is_file else self._path
             self._file = stack.enter_context(self._writing(target))
             self._open = stack.pop_all()
         return self
 
     @contextlib.contextmanager
     def _writing(self, target: Path) -> Iterator[TextIO]:
-        with naming(self._path):
+        with errors_name(self._path):
             file = open(target, "w" if self._is_file else "a", encoding="utf-8", newline="\n")  # noqa: SIM115
         try:
             yield file
-            with naming(self._path):
+            with errors_name(self._path):
                 file.close()
         finally:
             with contextlib.suppress(OSError):      # of what a full disk did not take before
@@ -96,7 +96,7 @@ class RunWriter:
             lines = [f"{qid} Q0 {hit.docid.strip()} {rank} {hit.score:.6f} {tag}\n" for rank, hit in ranked]
         else:
             lines = [f"{qid}\t{hit.docid.strip()}\t{rank}\n" for rank, hit in ranked]
-        with naming(self._path):
+        with errors_name(self._path):
             self._file.write("".join(lines))
 
     def __exit__(
@@ -140,7 +140,7 @@ class _Answers(Mapping[str, bytes]):
     def append(self, qid: bytes, lines: bytes) -> None:
         lines.decode()  # docids that are not UTF-8 are named now, not in the middle of a comparison
         self._places.setdefault(qid.decode(), []).append((self._file.tell(), len(lines)))
-        with naming(tempfile.gettempdir()):
+        with errors_name(tempfile.gettempdir()):
             self._file.write(lines)
 
     def __getitem__(self, qid: str) -> bytes:

@@ -20,7 +20,7 @@ from typing import Any
 import large
 import pytest
 
-from bmp_plugin import BmpIndex, whole
+from bmp_plugin import BmpIndex, atomic_write
 from bmp_plugin.adapters.arrays import ArraySource
 from bmp_plugin.index import index as opening
 
@@ -63,7 +63,7 @@ def test_all_that_writes_is_whole_or_not_there(tmp_path: Path) -> None:
 
 
 BROKEN = """
-from bmp_plugin import whole
+from bmp_plugin import atomic_write
 from bmp_plugin.conformance.crash.__main__ import main
 
 def nothing(*_):
@@ -71,10 +71,10 @@ def nothing(*_):
 
 for name, kind, step in (("_sync", "full", 1000), ("_sync_folder", "full", 1000), ("remove_abandoned", "kill", 2),
                          ("_remove", "full", 2)):
-    sound = getattr(whole, name)
-    setattr(whole, name, nothing)
+    sound = getattr(atomic_write, name)
+    setattr(atomic_write, name, nothing)
     print(name, main(["--seconds", "0", "--stage", "run", "--kinds", kind, "--step", str(step)]))
-    setattr(whole, name, sound)
+    setattr(atomic_write, name, sound)
 """
 
 
@@ -91,11 +91,11 @@ def test_breaking_any_part_of_it_is_noticed() -> None:
 NO_EXCHANGE = """
 import json, os, sys
 from pathlib import Path
-from bmp_plugin import whole
+from bmp_plugin import atomic_write
 from bmp_plugin.conformance.crash.faults import Child, Fault
 from bmp_plugin.conformance.crash.stages import left_in, stages, state_of
 
-whole._exchange = lambda one, other: False
+atomic_write._exchange = lambda one, other: False
 work = Path(sys.argv[1])
 stage = next(stage for stage in stages(work / "inputs") if stage.name == "join")
 stage = type(stage)(stage.name, stage.output, stage.act, work / "inputs" / "old.bmp")
@@ -130,7 +130,7 @@ def test_where_names_cannot_be_exchanged_the_old_is_put_back(tmp_path: Path) -> 
 KILLED_WITH_SCRATCH = """
 import os, sys
 from pathlib import Path
-from bmp_plugin.whole import scratch_folder
+from bmp_plugin.atomic_write import scratch_folder
 with scratch_folder(Path(sys.argv[1])) as folder:
     (folder / "run.txt").write_text("half of")
     os.kill(os.getpid(), 9)
@@ -140,7 +140,7 @@ with scratch_folder(Path(sys.argv[1])) as folder:
 def test_a_scratch_folder_of_a_killed_process_is_removed(tmp_path: Path) -> None:
     assert python("-c", KILLED_WITH_SCRATCH, tmp_path).returncode == -signal.SIGKILL
     [left] = tmp_path.iterdir()
-    with whole.scratch_folder(tmp_path) as mine:
+    with atomic_write.scratch_folder(tmp_path) as mine:
         assert list(tmp_path.iterdir()) == [mine] != [left]
     assert not list(tmp_path.iterdir())
 

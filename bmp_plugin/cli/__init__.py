@@ -8,8 +8,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from bmp_plugin.atomic_write import errors_name
 from bmp_plugin.errors import BmpError
-from bmp_plugin.whole import naming
 
 from . import compare, completion, conform, demo, export, fuse, index, info, interrupts, search, shards, verify, warmup
 
@@ -95,7 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _flush_output() -> None:
     if sys.stdout is not None:                  # as it is where a shell has closed it
-        with naming("standard output"):
+        with errors_name("standard output"):
             sys.stdout.flush()
 
 

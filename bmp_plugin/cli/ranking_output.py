@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Any
 
-from bmp_plugin.run_file import RunFormat, RunWriter, becomes_whole
+from bmp_plugin.run_file import RunFormat, RunWriter, is_written_atomically
 
 from .arguments import add_json, wants_json
 
@@ -27,7 +27,7 @@ def open_output(args: argparse.Namespace, run_format: RunFormat, tag: str) -> Ru
 
 def writes_hit_lines(args: argparse.Namespace) -> bool:
     """Whether the hits go to standard output, as JSON lines, so that no summary may follow them there."""
-    if not wants_json(args) or becomes_whole(args.output):
+    if not wants_json(args) or is_written_atomically(args.output):
         return False
     try:
         return os.path.samestat(os.stat(args.output), os.fstat(sys.stdout.fileno()))

@@ -179,7 +179,7 @@ def _missing(searcher: Any) -> list[str]:
 def _searcher(args: argparse.Namespace) -> Any:
     """The searcher of one index or of a sharded one."""
     from bmp_plugin import BmpIndex, BmpSearcher, ShardedSearcher
-    from bmp_plugin.run_file import becomes_whole
+    from bmp_plugin.run_file import is_written_atomically
     from bmp_plugin.sharded.index import open_either
 
     index = open_either(args.index)
@@ -188,7 +188,7 @@ def _searcher(args: argparse.Namespace) -> Any:
         for name in options:
             raise ValueError(f"--{name.replace('_', '-')}: {args.index} is one index: give a sharded one, or leave it out")
         return BmpSearcher(index, min_idf=args.min_idf)
-    if "allow_partial" in options and not becomes_whole(args.output):
+    if "allow_partial" in options and not is_written_atomically(args.output):
         raise ValueError(f"--allow-partial: {args.output} is no file, and the run starts anew when a shard is lost")
     return ShardedSearcher(index, min_idf=args.min_idf, threads=args.threads, **options)
 

@@ -10,7 +10,7 @@ import runpy
 import sys
 from typing import Any
 
-from bmp_plugin.search.whole_output import write_outputs_whole
+from bmp_plugin.search.atomic_output import write_outputs_atomically
 
 PROGRAM = "python -m bmp_plugin.search.lucene"
 _FAILED = 2
@@ -62,7 +62,7 @@ def _run_pyserini(argv: list[str], options: argparse.Namespace) -> None:
     saved = sys.argv
     sys.argv = [PROGRAM, *argv]
     try:
-        with replace_searcher(CommandLineSearcher), write_outputs_whole():
+        with replace_searcher(CommandLineSearcher), write_outputs_atomically():
             runpy.run_module("pyserini.search.lucene", run_name="__main__")
     finally:
         sys.argv = saved

@@ -13,7 +13,7 @@ from ..errors import BmpError, MissingDependencyError
 from ..index.layout import ARRAYS
 from ..index.manifest import LARGEST_SHARDED, MANIFEST
 from ..index.store import staging, verify_checksums
-from ..turns import turn
+from ..interprocess_lock import interprocess_lock
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
@@ -65,7 +65,7 @@ def local_copy(location: str, identity: str | None = None) -> Path:
     if identity is not None and found != identity:
         raise BmpError(f"{location}: is not the index that it was when the shards were put together; put them together again")
     target = cache_folder() / found
-    with turn(target):
+    with interprocess_lock(target):
         if not target.is_dir():
             _copy(files, root, text, target, location)
     return target

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from bmp_plugin.adapters.named import Topics, downloads, open_qrels, open_topics
+from bmp_plugin.atomic_write import scratch_folder
 from bmp_plugin.compare import compare
 from bmp_plugin.errors import BmpError, SourceError
 from bmp_plugin.evaluation import MEASURES, measures_named
 from bmp_plugin.run_file import Run, read_run
-from bmp_plugin.whole import scratch_folder
 
 from . import others, report
 from .runs import HOST, OURS, Encoded, Engine, Searched, engines, search_all

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bmp_plugin.atomic_write import atomic_file
 from bmp_plugin.compare import Comparison
 from bmp_plugin.conformance import machine
 from bmp_plugin.differences import MEANINGS
 from bmp_plugin.run_file import Run
-from bmp_plugin.whole import whole_file
 
 from .detail import Explain, detail
 
@@ -65,5 +65,5 @@ def write(output: Path, found: Mapping[str, Any]) -> None:
 
     output.mkdir(parents=True, exist_ok=True)
     for name, text in (("report.json", json.dumps(found, indent=1, ensure_ascii=False) + "\n"), ("report.html", page(found))):
-        with whole_file(output / name) as beside:
-            beside.write_text(text, encoding="utf-8")
+        with atomic_file(output / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
