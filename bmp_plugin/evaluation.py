@@ -68,7 +68,7 @@ def evaluate(runs: Mapping[str, Run], judged: Sequence[Any], measures: Iterable[
              judgements: str | Path = "the qrels") -> dict[str, Values]:
     """Every run's values, by measure and judged query; a judged query that a run lacks has the value of an empty answer.
 
-    Queries are evaluated in turns, so that memory does not grow with the run. ``judgements`` is what errors call them.
+    Queries are evaluated in batches, so that memory does not grow with the run. ``judgements`` is what errors call them.
 
     Errors: SourceError if no query of a run is judged.
     """
@@ -93,9 +93,9 @@ def _values(run: Run, by_query: Mapping[str, list[Any]], measures: Sequence[Any]
     values: Values = {str(measure): {} for measure in measures}
     qids = list(by_query)
     for first in range(0, len(qids), QUERIES_AT_ONCE):
-        turn = qids[first:first + QUERIES_AT_ONCE]
-        qrels = [qrel for qid in turn for qrel in by_query[qid]]
-        for found in ir_measures.iter_calc(measures, qrels, list(_scored(run, turn))):
+        batch = qids[first:first + QUERIES_AT_ONCE]
+        qrels = [qrel for qid in batch for qrel in by_query[qid]]
+        for found in ir_measures.iter_calc(measures, qrels, list(_scored(run, batch))):
             values[str(found.measure)][found.query_id] = float(found.value)
     return values
 

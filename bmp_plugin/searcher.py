@@ -13,7 +13,7 @@ from .checks import Query, check_docids, check_options, check_qids, checked_weig
 from .explanation import Ahead, Explanation, Found, ahead, explained, find, impacts_of, left_out, positions_of, products_of
 from .hits import Hit, finish_hits
 from .index.index import BmpIndex
-from .parallel import in_turns
+from .parallel import in_batches
 from .quantize import quantize_query, scale_of
 from .query.addresses import addresses_of
 from .query.batch import search_many
@@ -133,7 +133,7 @@ class BmpSearcher:
         """
         check_qids(len(queries), len(qids))
         check_options(k, threads, alpha, beta, budget)
-        answers = in_turns(lambda turn: self._answer(queries[turn], k, alpha, beta, budget), len(queries), k, threads)
+        answers = in_batches(lambda turn: self._answer(queries[turn], k, alpha, beta, budget), len(queries), k, threads)
         return dict(zip(qids, itertools.chain.from_iterable(answers), strict=True))
 
     def score(self, query: Query, docids: Sequence[str]) -> NDArray[np.float32]:

@@ -72,7 +72,7 @@ def test_a_batch_is_its_queries_one_by_one(searcher, threads):
              {"z": np.float32(1.5)}, {"y": 2**31 - 1, "unknown": 0}]
     queries = [kinds[i % len(kinds)] for i in range(150)]
     for n in (1, 2, 9, 150):
-        for k in (1, 3, 40_000):                           # more hits than a turn has, so one query a turn
+        for k in (1, 3, 40_000):                           # more hits than a batch takes, so one query a batch
             answers = searcher.batch_search(queries[:n], [str(i) for i in range(n)], k, threads=threads)
             assert list(answers) == [str(i) for i in range(n)]
             for i in range(n):

@@ -159,9 +159,9 @@ class ShardedSearcher:
         size = max(1, min(QUERIES_A_QUESTION, -(-len(prepared) // in_flight)))
         groups = [prepared[first:first + size] for first in range(0, len(prepared), size)]
 
-        def answer(turn: int) -> list[list[Hit]]:
+        def answer(group: int) -> list[list[Hit]]:
             return [merging.hits(q, self.hit_type)
-                    for merging, q in self._ask(groups[turn], turn % len(self._shards), self._in_flight > 0, options)]
+                    for merging, q in self._ask(groups[group], group % len(self._shards), self._in_flight > 0, options)]
 
         if in_flight == 1 or len(groups) == 1:
             answers = list(map(answer, range(len(groups))))

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..explanation import Ahead, Found
-from ..parallel import in_turns
+from ..parallel import in_batches
 from ..searcher import BmpSearcher, Ranked
 from .index import open_shard
 from .manifest import ShardEntry
@@ -118,9 +118,9 @@ class ShardServer:
     def answer(self, question: Question) -> Answers:
         """Search the question's queries."""
         searcher = self._opened()
-        parts = in_turns(lambda turn: searcher.rank(question.queries[turn], question.k, question.alpha, question.beta,
-                                                    question.budget, question.floors[turn]),
-                         len(question.queries), question.k, question.threads)
+        parts = in_batches(lambda batch: searcher.rank(question.queries[batch], question.k, question.alpha, question.beta,
+                                                       question.budget, question.floors[batch]),
+                           len(question.queries), question.k, question.threads)
         return self._answers([query for ranked, _ in parts for query in ranked], np.concatenate([work for _, work in parts]))
 
     def score(self, query: Mapping[str, int], docids: Sequence[str]) -> NDArray[np.float32]:
