@@ -16,7 +16,7 @@ from bmp_plugin.parallel import in_order
 from bmp_plugin.progress import tqdm
 
 from .inversion import DEFAULT_BUDGET, Inverter
-from .runs import RUN_DOCUMENTS, RUN_POSTINGS, Run, make_run
+from .sorted_segments import SEGMENT_DOCUMENTS, SEGMENT_POSTINGS, SortedSegment, sort_segment
 from .source import LARGEST_IMPACT, Documents, PostingBatch, SourceInfo
 
 DOCIDS_AT_ONCE = 100_000
@@ -94,9 +94,9 @@ class ArraySource:
             try:
                 with tqdm(total=len(self._terms), unit=" postings", unit_scale=True, desc="turning rows round",
                           disable=not self._progress, file=sys.stderr) as bar:
-                    for run in in_order(self._turned_round, pairwise(self._bounds()), self._threads):
-                        inverter.add_run(run)
-                        bar.update(run.docs.size)
+                    for segment in in_order(self._turned_round, pairwise(self._bounds()), self._threads):
+                        inverter.add_segment(segment)
+                        bar.update(segment.docs.size)
                 inverter.finish(len(self._names))
             except BaseException:
                 inverter.close()
@@ -106,16 +106,16 @@ class ArraySource:
             yield PostingBatch([self._names[t] for t in numbers.tolist()], counts, counts, docs, impacts)
 
     def _bounds(self) -> list[int]:
-        """Where runs begin, and the end."""
+        """Where segments begin, and the end."""
         num_docs = len(self._docids)
         bounds = [0]
         while bounds[-1] < num_docs:
             lo = bounds[-1]
-            fitting = int(np.searchsorted(self._ptr, self._ptr[lo] + RUN_POSTINGS, "right")) - 1
-            bounds.append(min(max(fitting, lo + 1), lo + RUN_DOCUMENTS, num_docs))
+            fitting = int(np.searchsorted(self._ptr, self._ptr[lo] + SEGMENT_POSTINGS, "right")) - 1
+            bounds.append(min(max(fitting, lo + 1), lo + SEGMENT_DOCUMENTS, num_docs))
         return bounds
 
-    def _turned_round(self, rows: tuple[int, int]) -> Run:
+    def _turned_round(self, rows: tuple[int, int]) -> SortedSegment:
         lo, hi = rows
         part = slice(int(self._ptr[lo]), int(self._ptr[hi]))
         terms, impacts = self._terms[part], self._impacts[part]
@@ -124,7 +124,7 @@ class ArraySource:
         if impacts.size and not (impacts.min() >= 1 and impacts.max() <= LARGEST_IMPACT):
             raise ValueError(f"rows {lo} to {hi - 1} have impacts that are not 1 to {LARGEST_IMPACT}")
         docs = np.repeat(np.arange(lo, hi, dtype=np.int32), np.diff(self._ptr[lo:hi + 1]))
-        return make_run(lo, np.ascontiguousarray(terms, np.int32), docs, np.ascontiguousarray(impacts, np.int32))
+        return sort_segment(lo, np.ascontiguousarray(terms, np.int32), docs, np.ascontiguousarray(impacts, np.int32))
 
     def close(self) -> None:
         """Forget what was turned round, and its file; may be called twice."""

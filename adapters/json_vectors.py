@@ -167,7 +167,7 @@ class JsonVectorSource:
             yield PostingBatch(terms, counts.copy(), counts, docs, impacts)
 
     def close(self) -> None:
-        """Free the postings and remove spilled runs; may be called twice."""
+        """Free the postings and remove spilled segments; may be called twice."""
         self._inverter.close()
         self._inverter = Inverter(self._budget, self._temp_dir)
         self._documents = None

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmp_plugin import BmpIndex, BmpSearcher, ShardedSearcher
-from bmp_plugin.adapters.beside import index_of, is_bmp_directory, lucene_directory_of
 from bmp_plugin.adapters.host import import_pyserini
+from bmp_plugin.adapters.sidecar_index import index_of, is_bmp_directory, lucene_directory_of
 from bmp_plugin.explanation import Explanation
 from bmp_plugin.hits import Hit
 from bmp_plugin.sharded.index import ShardedIndex

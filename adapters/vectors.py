@@ -191,7 +191,7 @@ class VectorSource:
             self.info.details["quantize"] |= quantization.details(clipped, dropped)
 
     def close(self) -> None:
-        """Free the postings and remove spilled runs; may be called twice."""
+        """Free the postings and remove spilled segments; may be called twice."""
         self._inverter.close()
 
 

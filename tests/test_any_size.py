@@ -45,7 +45,7 @@ def collection() -> tuple[Any, ...]:
 @pytest.mark.parametrize(("threads", "reorder", "budget"), [(1, "none", 10**8), (2, "none", 10**5), (5, "none", 10**6),
                                                             (1, "bp", 10**5), (3, "bp", 10**8)])
 def test_arrays_give_the_same_index_for_any_threads_and_budget(collection, tmp_path, monkeypatch, threads, reorder, budget):
-    monkeypatch.setattr(arrays, "RUN_DOCUMENTS", 4096)
+    monkeypatch.setattr(arrays, "SEGMENT_DOCUMENTS", 4096)
     source = ArraySource(*collection, large.VOCABULARY, threads=threads, budget=budget, temp_dir=tmp_path)
     index = BmpIndex.build(source, tmp_path / "i.bmp", threads=threads, reorder=reorder, progress=False)
     assert large.digest(index.path) == WHAT_ONE_THREAD_WROTE[reorder]
@@ -301,7 +301,7 @@ def test_a_full_disk_is_said_in_a_line(collection, tmp_path, monkeypatch):
         def write(self, _: object) -> int:
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("bmp_plugin.adapters.runs.tempfile.TemporaryFile", lambda **_: Full())
+    monkeypatch.setattr("bmp_plugin.adapters.sorted_segments.tempfile.TemporaryFile", lambda **_: Full())
     with pytest.raises(BmpError, match=r"i\.bmp: cannot be written \(No space left on device\)"):
         BmpIndex.build(ArraySource(*collection, large.VOCABULARY, budget=1000), tmp_path / "i.bmp", progress=False)
     assert list(tmp_path.iterdir()) == []

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from bmp_plugin.adapters import ciff
 from bmp_plugin.adapters.ciff import CiffSource, begins_like_ciff
 from bmp_plugin.adapters.ciff_messages import messages
-from bmp_plugin.adapters.sniff import open_source
+from bmp_plugin.adapters.detect import open_source
 from bmp_plugin.errors import SourceError
 
 Lists = dict[str, list[tuple[int, int]]]
@@ -241,7 +241,7 @@ def test_damaged_gzip(path: Path) -> None:
     assert "gzip" in refusal(path)
 
 
-def test_sniffing_by_content() -> None:
+def test_detection_by_content() -> None:
     assert begins_like_ciff(ciff_bytes())
     assert begins_like_ciff(ciff_bytes(num_docs=2**31 - 1))
     assert not begins_like_ciff(b"")
@@ -252,7 +252,7 @@ def test_sniffing_by_content() -> None:
 def test_without_protobuf_says_what_to_install(path: Path) -> None:
     path.write_bytes(ciff_bytes())
     code = ("import sys; sys.modules['google.protobuf'] = None\n"
-            "from bmp_plugin import BmpError\nfrom bmp_plugin.adapters.sniff import open_source\n"
+            "from bmp_plugin import BmpError\nfrom bmp_plugin.adapters.detect import open_source\n"
             "try:\n    open_source(sys.argv[1])\nexcept BmpError as error:\n    print(type(error).__name__, error)")
     done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
     assert done.stdout == (

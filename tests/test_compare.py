@@ -267,7 +267,7 @@ def test_qrels_of_a_local_dataset(tmp_path: Path) -> None:
     from ir_datasets.formats import TrecQrels, TsvQueries
     from ir_datasets.util import LocalDownload
 
-    from bmp_plugin.adapters.named import open_qrels, open_topics
+    from bmp_plugin.adapters.topics_and_qrels import open_qrels, open_topics
 
     (tmp_path / "qrels").write_text("1 0 b 2\n2 0 x 1\n")
     (tmp_path / "queries.tsv").write_text("2\tsecond query\n1\tfirst query\n")

@@ -320,7 +320,7 @@ def wait_for(what: Callable[[], bool]) -> None:
 
 FIRST_USE = """
 import sys, time
-from bmp_plugin.adapters import beside, lucene
+from bmp_plugin.adapters import lucene, sidecar_index
 
 if sys.argv[2] == "slowly":
     documents = lucene.LuceneSource.documents
@@ -328,7 +328,7 @@ if sys.argv[2] == "slowly":
         print("building", flush=True)
         time.sleep(600)
     lucene.LuceneSource.documents = slow
-index = beside.index_of(sys.argv[1], progress=False)
+index = sidecar_index.index_of(sys.argv[1], progress=False)
 index.verify()
 print(index.num_docs, flush=True)
 """

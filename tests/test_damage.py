@@ -389,7 +389,7 @@ def test_a_weight_beyond_floats_is_refused(specimens):
 
 
 def test_damage_beside_lucene_is_built_anew(lucene_index, tmp_path):
-    from bmp_plugin.adapters.beside import index_of
+    from bmp_plugin.adapters.sidecar_index import index_of
 
     lucene = shutil.copytree(lucene_index("cranfield"), tmp_path / "lucene")
     wanted = BmpSearcher(index_of(lucene, progress=False)).search({"flow": 3, "wing": 2})

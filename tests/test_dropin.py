@@ -291,11 +291,11 @@ class TestIndexBeside:
 
     def test_built_once_and_reused(self, copy: Path, dropin: Any) -> None:
         dropin(f"{copy}/", None, progress=False)
-        beside = copy.with_name("index.bmp")
-        made = (beside / "manifest.json").stat().st_mtime_ns
+        sidecar = copy.with_name("index.bmp")
+        made = (sidecar / "manifest.json").stat().st_mtime_ns
         dropin(str(copy), None)
-        assert (beside / "manifest.json").stat().st_mtime_ns == made
-        assert BmpIndex.open(beside).manifest["source"]["path"] == str(copy)
+        assert (sidecar / "manifest.json").stat().st_mtime_ns == made
+        assert BmpIndex.open(sidecar).manifest["source"]["path"] == str(copy)
 
     def test_use_removes_what_a_killed_build_left(self, copy: Path, dropin: Any) -> None:
         dropin(str(copy), None)
@@ -306,8 +306,8 @@ class TestIndexBeside:
         assert not left.exists()
 
     def test_rebuilt_when_lucene_changed(self, copy: Path, dropin: Any, host: Any) -> None:
-        beside = copy.with_name("index.bmp")
-        BmpIndex.build(copy, beside, block_size=32, progress=False)
+        sidecar = copy.with_name("index.bmp")
+        BmpIndex.build(copy, sidecar, block_size=32, progress=False)
         before = dropin(str(copy), None)
         assert before.bmp_index.manifest["block_size"] == 32
         best = before.search("flow", 1)[0].docid
@@ -326,12 +326,12 @@ class TestIndexBeside:
         assert ranking(dropin(str(copy), None, progress=False).search("flow")) == expected
 
     def test_something_else_in_the_way(self, copy: Path, dropin: Any) -> None:
-        beside = copy.with_name("index.bmp")
-        beside.mkdir()
-        (beside / "precious.txt").write_text("mine")
+        sidecar = copy.with_name("index.bmp")
+        sidecar.mkdir()
+        (sidecar / "precious.txt").write_text("mine")
         with pytest.raises(BmpError, match="is not a block-max index"):
             dropin(str(copy), None)
-        assert (beside / "precious.txt").read_text() == "mine"
+        assert (sidecar / "precious.txt").read_text() == "mine"
 
     def test_elsewhere(self, copy: Path, dropin: Any, tmp_path: Path) -> None:
         searcher = dropin(str(copy), None, bmp_dir=str(tmp_path / "other" / "place.bmp"), progress=False)
@@ -339,9 +339,9 @@ class TestIndexBeside:
         assert not copy.with_name("index.bmp").exists()
 
     def test_read_only_folder(self, copy: Path, dropin: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        from bmp_plugin.adapters import beside
+        from bmp_plugin.adapters import sidecar_index
 
-        monkeypatch.setattr(beside, "_is_writable", lambda folder: False)       # root may write everywhere
+        monkeypatch.setattr(sidecar_index, "_is_writable", lambda folder: False)       # root may write everywhere
         monkeypatch.setattr("platformdirs.user_cache_dir", lambda name: str(tmp_path / "cache"))
         first = dropin(str(copy), None, progress=False)
         assert tmp_path / "cache" in first.bmp_index.path.parents
@@ -349,20 +349,20 @@ class TestIndexBeside:
         assert not copy.with_name("index.bmp").exists()
 
     def test_block_max_directory_as_index(self, copy: Path, dropin: Any) -> None:
-        beside = copy.with_name("index.bmp")
+        sidecar = copy.with_name("index.bmp")
         expected = ranking(dropin(str(copy), None, progress=False).search("flow"))
-        searcher = dropin(str(beside), None)
+        searcher = dropin(str(sidecar), None)
         assert ranking(searcher.search("flow")) == expected
         assert searcher.doc("1").docid() == "1"
         shutil.rmtree(copy)
-        alone = dropin(str(beside), None)
+        alone = dropin(str(sidecar), None)
         assert ranking(alone.search("flow")) == expected
         assert len(alone.idf) == alone.bmp_index.num_terms
         with pytest.raises(BmpError, match="gone"):
             alone.doc("1")
 
     def test_two_processes_at_once(self, copy: Path) -> None:
-        code = ("import sys; from bmp_plugin.adapters.beside import index_of; "
+        code = ("import sys; from bmp_plugin.adapters.sidecar_index import index_of; "
                 "print(index_of(sys.argv[1]).num_postings)")
         both = [subprocess.Popen([sys.executable, "-c", code, str(copy)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                  text=True) for _ in range(2)]

@@ -93,7 +93,7 @@ def test_answers_of_lucene_on_what_is_left(lucene_index: Any, host: Any, java: P
 
 
 def test_drop_in_never_prunes(lucene_index: Any, tmp_path: Path) -> None:
-    from bmp_plugin.adapters.beside import index_of
+    from bmp_plugin.adapters.sidecar_index import index_of
 
     path = tmp_path / "pruned.bmp"
     BmpIndex.build(lucene_index("cranfield"), path, prune=Pruning(term_share=0.5), progress=False)

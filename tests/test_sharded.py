@@ -13,7 +13,7 @@ from conftest import NASTY_QUERIES, VectorEncoder, nasty_documents, ranking
 
 from bmp_plugin import BmpError, BmpIndex, BmpSearcher, ShardedSearcher
 from bmp_plugin.adapters.arrays import ArraySource
-from bmp_plugin.adapters.sniff import open_source
+from bmp_plugin.adapters.detect import open_source
 from bmp_plugin.errors import BuildError, DamagedIndexError, ShardLostError, SourceError
 from bmp_plugin.sharded.build import build_shards
 from bmp_plugin.sharded.index import ShardedIndex

@@ -20,7 +20,7 @@ import pytest
 from conftest import ranking, read_jsonl
 
 from bmp_plugin import BmpIndex, BmpSearcher, ShardedSearcher
-from bmp_plugin.adapters.sniff import open_source
+from bmp_plugin.adapters.detect import open_source
 from bmp_plugin.cli import interrupts, main
 from bmp_plugin.errors import BmpError, ShardLostError
 from bmp_plugin.kernels import cache_folder

@@ -49,7 +49,7 @@ def pairs(documents: Any) -> Any:
 def test_pairs(budget: int, cranfield_documents: Any, by_json: BmpIndex, tmp_path: Path) -> None:
     source = VectorSource(pairs(cranfield_documents), budget=budget, temp_dir=tmp_path)
     index = BmpIndex.build(source, tmp_path / "i.bmp", progress=False)
-    assert (source._inverter.num_runs > 1) == (budget == 20_000)
+    assert (source._inverter.num_segments > 1) == (budget == 20_000)
     source.close()
     source.close()
     assert arrays(index) == arrays(by_json)

@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
         require()                                    # before the work, not after it
     judged = None
     if qrels is not None:
-        from bmp_plugin.adapters.named import open_qrels
+        from bmp_plugin.adapters.topics_and_qrels import open_qrels
 
         judged = open_qrels(qrels, getattr(args, "download", False))
     runs = read_run(args.run_a), read_run(args.run_b)

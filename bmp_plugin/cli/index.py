@@ -75,7 +75,7 @@ def add_parser(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Build the index; returns the exit status."""
     from bmp_plugin import BmpIndex
-    from bmp_plugin.adapters.sniff import given_source
+    from bmp_plugin.adapters.detect import given_source
     from bmp_plugin.sharded.build import build_shards
 
     quantize, prune = conversion.quantization_of(args), conversion.pruning_of(args)

@@ -90,7 +90,7 @@ class BmpIndex:
         check_block_size(block_size)
         if threads < 1:
             raise ValueError(f"threads={threads} is not at least 1")
-        from bmp_plugin.adapters.sniff import given_source
+        from bmp_plugin.adapters.detect import given_source
 
         with given_source(source, field, progress, quantize, prune, threads=threads,
                           temp_dir=Path(output).parent) as postings:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bmp_plugin.adapters.named import Topics, downloads, open_qrels, open_topics
+from bmp_plugin.adapters.topics_and_qrels import Topics, downloads, open_qrels, open_topics
 from bmp_plugin.atomic_write import scratch_folder
 from bmp_plugin.compare import compare
 from bmp_plugin.errors import BmpError, SourceError

@@ -150,7 +150,7 @@ def stages(inputs: Path, lucene: Path | None = None) -> list[Stage]:
 
 
 def _lucene_stages(inputs: Path, lucene: Path) -> list[Stage]:
-    from bmp_plugin.adapters.beside import index_of
+    from bmp_plugin.adapters.sidecar_index import index_of
 
     copy = inputs / "lucene"
     shutil.copytree(lucene, copy)
