@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .peers import Answer
+from .engines import Answer
 
 
 class Agreement:

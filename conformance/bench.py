@@ -34,12 +34,12 @@ import numpy as np
 from bmp_plugin.errors import BmpError, MissingDependencyError
 from bmp_plugin.topics import read_topics
 
-from . import machine, peers, plots, report, runner
+from . import engines, machine, plots, report, runner
 from .agreement import Agreement
 from .collection import Collection
 
 MODULE = "bmp_plugin.conformance.bench"
-ENGINES = ("lucene", "drop-in", "ours", "ours-bp", "rust", "rust-bp")
+DEFAULT_ENGINES = ("lucene", "drop-in", "ours", "ours-bp", "rust", "rust-bp")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -64,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
                         help='topics: JSONL {"qid": ..., "vector": {token: weight}}, or TSV')
     parser.add_argument("--work", type=Path, required=True, metavar="DIR", help="folder for indexes, which are kept")
     parser.add_argument("--output", type=Path, metavar="DIR", help="folder for the results (default: WORK/results)")
-    parser.add_argument("--engines", nargs="+", default=list(ENGINES), metavar="NAME", help="default: %(default)s")
+    parser.add_argument("--engines", nargs="+", default=list(DEFAULT_ENGINES), metavar="NAME", help="default: %(default)s")
     parser.add_argument("--k", nargs="+", type=int, default=[10, 100, 1000], help="default: %(default)s")
     parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")
     parser.add_argument("--max-queries", type=int, metavar="N", help="use only so many, chosen at random")
@@ -82,7 +82,7 @@ def _run(options: argparse.Namespace, given: Sequence[str]) -> None:
     if options.rounds < 1 or min(options.k) < 1 or (options.max_queries is not None and options.max_queries < 1):
         raise ValueError("--rounds, --k and --max-queries are at least 1")
     topics = _topics(options.queries, options.max_queries)
-    chosen = runner.available(peers.contestants(options.engines))
+    chosen = runner.available(engines.configurations(options.engines))
     plan = runner.Plan(chosen, [query for _, query in topics], list(dict.fromkeys(options.k)), options.rounds,
                        options.measure, options.one_at_a_time)
     output = options.output or options.work / "results"
@@ -92,7 +92,7 @@ def _run(options: argparse.Namespace, given: Sequence[str]) -> None:
         raise ValueError("--vectors: two collections have the same name, which their results would share")
     for collection in collections:
         collection.prepare()
-        for name in dict.fromkeys(contestant.peer for contestant in chosen):
+        for name in dict.fromkeys(configuration.engine for configuration in chosen):
             runner.build(collection, name)
         agreement = Agreement([qid for qid, _ in topics], options.qrels, options.passage_delimiter)
         rows = runner.measure(collection, plan, agreement)
@@ -104,7 +104,7 @@ def _run(options: argparse.Namespace, given: Sequence[str]) -> None:
     runner.say(f"results are in {output}")
 
 
-def _topics(path: Path, max_queries: int | None) -> list[tuple[str, peers.Query]]:
+def _topics(path: Path, max_queries: int | None) -> list[tuple[str, engines.Query]]:
     """Topics with whole weights, as engines take them, and at least one token."""
     topics = [(qid, {token: int(weight) for token, weight in query.items()}) for qid, query in read_topics(path)]
     topics = [(qid, query) for qid, query in topics if any(query.values())]
@@ -121,9 +121,9 @@ def _write(output: Path, collection: Collection, plan: runner.Plan, rows: Sequen
         "collection": {"name": collection.name, "documents": documents, "postings": postings},
         "queries": len(plan.queries), "tokens_a_query": float(np.mean([len(query) for query in plan.queries])),
         "k": list(plan.ks), "rounds": plan.rounds, "one_at_a_time": plan.one_at_a_time,
-        "reference": rows[0].contestant.label, "date": datetime.date.today().isoformat(), "machine": machine.machine(),
+        "reference": rows[0].configuration.label, "date": datetime.date.today().isoformat(), "machine": machine.machine(),
         "versions": machine.versions(), "command": command,
-        "engines": {row.contestant.label: report.figures(row, postings) for row in rows}}
+        "engines": {row.configuration.label: report.figures(row, postings) for row in rows}}
     output.mkdir(parents=True, exist_ok=True)
     text = report.markdown(result)
     (output / f"{collection.name}.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

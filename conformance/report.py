@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .peers import PEERS
+from .engines import ENGINES
 from .runner import Row
 
 Result = dict[str, Any]
@@ -14,7 +14,7 @@ MS = 1e3
 
 
 def figures(row: Row, num_postings: int) -> Result:
-    """All figures of a contestant; times in milliseconds, a list for one figure a round.
+    """All figures of a configuration; times in milliseconds, a list for one figure a round.
 
     A query's time is its median over the rounds; mean, median and p99 are over queries. ``round_mean_ms`` and
     ``round_p99_ms`` are those of each round alone: their spread says what the machine did meanwhile.
@@ -31,7 +31,7 @@ def figures(row: Row, num_postings: int) -> Result:
         by_k[str(k)] = found
     again = row.starts[1:] or row.starts                    # the first may compile kernels and reads files from the disk
     starts = {name: float(np.median([start[name] for start in again])) for name in row.starts[0]}
-    return {"engine": row.contestant.peer, "settings": dict(row.contestant.settings), "index_bytes": row.index_bytes,
+    return {"engine": row.configuration.engine, "settings": dict(row.configuration.settings), "index_bytes": row.index_bytes,
             "bytes_a_posting": row.index_bytes / max(1, num_postings), "build": row.build, "new_process": starts,
             "serving": row.serving, "gains_of_two_threads": row.gains, "k": by_k}
 
@@ -137,7 +137,7 @@ def _kinds(engines: Result, ours: Sequence[str]) -> dict[str, list[str]]:
     kinds: dict[str, list[str]] = {}
     for label, engine in engines.items():
         if label not in ours:
-            kind = PEERS[engine["engine"]].kind
+            kind = ENGINES[engine["engine"]].kind
             kinds.setdefault(kind, []).append(label)
     return {f"{kind}, the best of {len(members)}" if len(members) > 1 else kind: members for kind, members in kinds.items()}
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import peers
+from . import engines
 from .collection import Collection
 from .memory import AnonymousPeak, children_peak_bytes, memory_bytes, peak_bytes
 
@@ -44,17 +44,17 @@ def _picklable(error: Exception) -> bool:
 
 
 def build(name: str, collection: Collection) -> dict[str, float]:
-    """Build a peer's index: seconds; the largest memory of this process or of a child of it, in bytes; the anonymous part."""
+    """Build a engine's index: seconds; the largest memory of this process or of a child of it, in bytes; the anonymous part."""
     started = time.perf_counter()
     with AnonymousPeak() as anonymous:
-        peers.PEERS[name].build(collection)
+        engines.ENGINES[name].build(collection)
     return {"seconds": time.perf_counter() - started, "peak_bytes": max(peak_bytes(), children_peak_bytes()),
             "peak_anonymous_bytes": anonymous.bytes}
 
 
-def kernel(log: Path, name: str, work: Path, queries: Sequence[peers.Query], ks: Sequence[int]) -> dict[int, float | None]:
-    """Mean seconds a query of a peer's innermost timer, by k."""
-    return {k: peers.PEERS[name].kernel_seconds(work, queries, k, log) for k in ks}
+def kernel(log: Path, name: str, work: Path, queries: Sequence[engines.Query], ks: Sequence[int]) -> dict[int, float | None]:
+    """Mean seconds a query of a engine's innermost timer, by k."""
+    return {k: engines.ENGINES[name].kernel_seconds(work, queries, k, log) for k in ks}
 
 
 class Server:
@@ -63,7 +63,7 @@ class Server:
     Parameters
     ----------
     name : str
-        The peer.
+        The engine.
     work : Path
     queries : sequence of mappings
     k : int
@@ -72,12 +72,12 @@ class Server:
         The same.
     """
 
-    def __init__(self, name: str, work: Path, queries: Sequence[peers.Query], k: int, settings: peers.Settings) -> None:
-        peer = peers.PEERS[name]
+    def __init__(self, name: str, work: Path, queries: Sequence[engines.Query], k: int, settings: engines.Settings) -> None:
+        engine = engines.ENGINES[name]
         started = time.perf_counter()
-        peer.load()
+        engine.load()
         loaded = time.perf_counter()
-        self._engine = peer.open(work)
+        self._engine = engine.open(work)
         search = self._engine.searching(settings)
         opened = time.perf_counter()
         search(self._engine.prepare(queries[0]), k)
@@ -96,13 +96,13 @@ class Server:
                 return
             connection.send((True, getattr(self, method)(*arguments)))
 
-    def answers(self, settings: peers.Settings, k: int) -> list[peers.Answer]:
+    def answers(self, settings: engines.Settings, k: int) -> list[engines.Answer]:
         """The answers to all queries."""
         search = self._engine.searching(settings)
         self._warm.add((k, *settings.items()))
         return [self._engine.answer(search(query, k)) for query in self._queries]
 
-    def latency(self, settings: peers.Settings, k: int) -> NDArray[np.float64]:
+    def latency(self, settings: engines.Settings, k: int) -> NDArray[np.float64]:
         """Seconds of each query, by one call each; float64[queries]. Warmed up before."""
         search, queries, now = self._engine.searching(settings), self._queries, time.perf_counter
         key = (k, *settings.items())
@@ -116,7 +116,7 @@ class Server:
             times[q] = now() - started
         return times
 
-    def throughput(self, settings: peers.Settings, k: int, threads: int) -> float | None:
+    def throughput(self, settings: engines.Settings, k: int, threads: int) -> float | None:
         """Queries a second when all are searched by one call; None if the engine has no such call."""
         if not self._engine.batch(self._queries[:WARM_UP], k, threads, settings):
             return None

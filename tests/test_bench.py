@@ -13,8 +13,8 @@ from bmp_plugin import BmpIndex
 from bmp_plugin.conformance import bench, plots, report, runner
 from bmp_plugin.conformance.agreement import Agreement
 from bmp_plugin.conformance.collection import Collection
+from bmp_plugin.conformance.engines import ENGINES, GROUPS, Configuration, configurations
 from bmp_plugin.conformance.mapped import mapped_npz
-from bmp_plugin.conformance.peers import GROUPS, PEERS, Contestant, contestants
 from bmp_plugin.errors import SourceError
 
 DOCUMENTS, QUERIES = 150, 6
@@ -142,7 +142,7 @@ def test_rust_gets_our_order(folder, result):
 @needs("seismic")
 def test_seismic_at_all_its_settings(result):
     labels = [label for label in result["engines"] if label.startswith("seismic")]
-    assert len(labels) == len(PEERS["seismic"].default_settings)
+    assert len(labels) == len(ENGINES["seismic"].default_settings)
     assert result["engines"]["seismic query_cut=16 heap_factor=0.5"]["k"]["3"]["overlap"] > 0.8
 
 
@@ -256,12 +256,12 @@ def test_refuses_what_is_no_collection(folder, tmp_path):
 
 def test_engines_that_are_missing_are_skipped_with_a_word(monkeypatch, capsys):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    assert [found.peer for found in runner.available(contestants(["ours", "rust-8", "seismic"]))] == ["ours"]
+    assert [found.engine for found in runner.available(configurations(["ours", "rust-8", "seismic"]))] == ["ours"]
     said = capsys.readouterr().err
     assert "skipped rust-8: bmp is not installed: pip install bmp" in said
     assert "pyseismic-lsr" in said
     with pytest.raises(Exception, match="none of the engines"):
-        runner.available(contestants(["rust"]))
+        runner.available(configurations(["rust"]))
 
 
 def test_an_index_that_cannot_be_opened_is_named(folder, tmp_path, capsys):
@@ -272,10 +272,10 @@ def test_an_index_that_cannot_be_opened_is_named(folder, tmp_path, capsys):
 
 
 def test_names():
-    assert contestants(["rust"]) == [Contestant(f"rust-{size}") for size in (8, 16, 32)]
-    assert contestants(["ours:alpha=0.9", "ours"]) == [Contestant("ours", (("alpha", 0.9),)), Contestant("ours")]
-    assert contestants(["ours", "ours"]) == [Contestant("ours")]
-    assert len(contestants(["approximate"])) == len(GROUPS["approximate"])
+    assert configurations(["rust"]) == [Configuration(f"rust-{size}") for size in (8, 16, 32)]
+    assert configurations(["ours:alpha=0.9", "ours"]) == [Configuration("ours", (("alpha", 0.9),)), Configuration("ours")]
+    assert configurations(["ours", "ours"]) == [Configuration("ours")]
+    assert len(configurations(["approximate"])) == len(GROUPS["approximate"])
 
 
 def test_agreement():

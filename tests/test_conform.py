@@ -280,13 +280,13 @@ def installed(package: str) -> bool:
 
 
 def test_other_engines(given: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from bmp_plugin.conformance import peers
+    from bmp_plugin.conformance import engines
     from bmp_plugin.errors import MissingDependencyError
 
     def missing() -> None:
         raise MissingDependencyError("bmp is not installed: pip install bmp==0.2.8")
 
-    monkeypatch.setattr(peers.PEERS["rust-16"], "require", missing)
+    monkeypatch.setattr(engines.ENGINES["rust-16"], "require", missing)
     packages = {"rust-8": "bmp", "pisa": "pyterrier_pisa", "seismic:query_cut=10,heap_factor=0.7": "seismic"}
     names = ["exhaustive", "rust-16", *(name for name, package in packages.items() if installed(package))]
     assert conform(given, "engines", "--engines", *names) == 0

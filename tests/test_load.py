@@ -40,8 +40,8 @@ def test_the_same_answers_under_load(indexes: dict[str, Path], kind: str) -> Non
                                str(queries), "--minutes", "0.07", "--threads", "4", "--sample", "40", "--fork-seconds", "0.2"],
                               capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
-    for kind_of_asking in ("thread search", "thread batch", "thread score", "asyncio search", "fork search"):
-        assert kind_of_asking in done.stdout, done.stdout
+    for kind in ("thread search", "thread batch", "thread score", "asyncio search", "fork search"):
+        assert kind in done.stdout, done.stdout
 
 
 def test_another_answer_is_noticed(indexes: dict[str, Path]) -> None:
@@ -61,7 +61,7 @@ sys.exit(load.main(sys.argv[1:]))
         done = subprocess.run([sys.executable, "-c", code, str(indexes["one"]), "--queries", str(queries), "--minutes", "0.05",
                                "--sample", "20", "--processes", "1"], capture_output=True, text=True, timeout=300)
     assert done.returncode == 1
-    assert "another answer to Question(kind='search'" in done.stdout
+    assert "another answer to Request(kind='search'" in done.stdout
 
 
 def test_growth_is_noticed() -> None:

@@ -81,6 +81,6 @@ def _depths(text: str) -> list[int]:
 
 def _settings(text: str) -> Mapping[str, float]:
     """``alpha=0.9,beta=0.8`` as a mapping. Errors: ``ValueError`` for what is not of that form."""
-    from bmp_plugin.conformance.peers import contestants
+    from bmp_plugin.conformance.engines import configurations
 
-    return dict(contestants([f"ours:{text}"])[0].settings)
+    return dict(configurations([f"ours:{text}"])[0].settings)

@@ -15,7 +15,7 @@ import numpy as np
 
 from bmp_plugin.conformance import runner
 from bmp_plugin.conformance.collection import Collection
-from bmp_plugin.conformance.peers import PEERS, Contestant, contestants
+from bmp_plugin.conformance.engines import ENGINES, Configuration, configurations
 from bmp_plugin.conformance.processes import EngineProcess
 from bmp_plugin.differences import Difference, Kind, differences
 from bmp_plugin.errors import BmpError, MissingDependencyError
@@ -89,37 +89,37 @@ def of_others(names: Sequence[str], index: Path, queries: Mapping[str, Mapping[s
     Errors: ``ValueError`` for a name that there is not.
     """
     rows, asked = [], []
-    for contestant in contestants(list(names)):
+    for configuration in configurations(list(names)):
         try:
-            PEERS[contestant.peer].require()
-            asked.append(contestant)
+            ENGINES[configuration.engine].require()
+            asked.append(configuration)
         except MissingDependencyError as error:
-            rows.append(_unasked(contestant, "skipped", str(error)))
+            rows.append(_unasked(configuration, "skipped", str(error)))
     if not asked:
         return rows
     with tempfile.TemporaryDirectory(prefix="bmp-plugin-engines-") as folder:
         try:
             collection = export(index, Path(folder))
         except BmpError as error:
-            return rows + [_unasked(contestant, "skipped", str(error)) for contestant in asked]
-        for contestant in asked:
+            return rows + [_unasked(configuration, "skipped", str(error)) for configuration in asked]
+        for configuration in asked:
             try:
-                rows.append(_ask(contestant, collection, queries, ks, agreement))
+                rows.append(_ask(configuration, collection, queries, ks, agreement))
             except (BmpError, RuntimeError, ValueError, OSError) as error:
-                rows.append(_unasked(contestant, "failed", (str(error).splitlines() or [type(error).__name__])[0]))
+                rows.append(_unasked(configuration, "failed", (str(error).splitlines() or [type(error).__name__])[0]))
     return rows
 
 
-def _unasked(contestant: Contestant, state: str, why: str) -> dict[str, Any]:
-    return {"engine": contestant.label, "version": "", "state": state, "why": why, "k": {}}
+def _unasked(configuration: Configuration, state: str, why: str) -> dict[str, Any]:
+    return {"engine": configuration.label, "version": "", "state": state, "why": why, "k": {}}
 
 
-def _ask(contestant: Contestant, collection: Collection, queries: Mapping[str, Mapping[str, int]], ks: Sequence[int],
+def _ask(configuration: Configuration, collection: Collection, queries: Mapping[str, Mapping[str, int]], ks: Sequence[int],
          agreement: Agreement) -> dict[str, Any]:
-    peer, settings = PEERS[contestant.peer], dict(contestant.settings)
-    runner.build(collection, contestant.peer)
+    engine, settings = ENGINES[configuration.engine], dict(configuration.settings)
+    runner.build(collection, configuration.engine)
     asked = {qid: query for qid, query in queries.items() if query}           # without tokens there is nothing to ask
-    process = EngineProcess(collection.work / f"{contestant.peer}.log", "serve", contestant.peer, collection.work,
+    process = EngineProcess(collection.work / f"{configuration.engine}.log", "serve", configuration.engine, collection.work,
                             list(asked.values()), ks[0], settings)
     try:
         found = {}
@@ -130,8 +130,8 @@ def _ask(contestant: Contestant, collection: Collection, queries: Mapping[str, M
     finally:
         process.close()
     same = all(one["same_ranking"] == one["queries"] for one in found.values())
-    return {"engine": contestant.label, "version": _version(peer.kind), "state": "ran", "why": "" if same else peer.differs,
-            "k": found}
+    return {"engine": configuration.label, "version": _version(engine.kind), "state": "ran",
+            "why": "" if same else engine.differs, "k": found}
 
 
 def _version(kind: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bmp_plugin.conformance.peers.ours import check_settings
+from bmp_plugin.conformance.engines.ours import check_settings
 from bmp_plugin.progress import tqdm
 from bmp_plugin.run_file import DEFAULT_TAG, RunWriter
 

@@ -1,7 +1,7 @@
 """What every engine offers to the benchmark, whatever it is made of.
 
-A :class:`Peer` knows how its index is called and built, and opens it; it is a name and some numbers, imports nothing until
-it is used, and can be sent to another process. An :class:`Engine` is what it opens.
+A :class:`Engine` knows how its index is called and built, and opens it; it is a name and some numbers, imports nothing until
+it is used, and can be sent to another process. An :class:`OpenedEngine` is what it opens.
 """
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Answer = list[tuple[str, float]]          # (docid, score), best first
 Search = Callable[[Any, int], Any]        # (prepared query, k) -> the engine's own result
 
 
-class Engine:
+class OpenedEngine:
     """An engine over one index, opened and ready."""
 
     def prepare(self, query: Query) -> Any:
@@ -42,7 +42,7 @@ class Engine:
         return False
 
 
-class Peer:
+class Engine:
     """A kind of engine.
 
     Attributes
@@ -50,9 +50,9 @@ class Peer:
     name : str
         As on the command line.
     kind : str
-        What several peers have in common that differ in block size alone.
+        What several engines have in common that differ in block size alone.
     needs : tuple of str
-        Names of peers whose indexes are built before.
+        Names of engines whose indexes are built before.
     has_kernel_timer : bool
         Whether :meth:`kernel_seconds` has something to say.
     differs : str
@@ -89,7 +89,7 @@ class Peer:
         """Make the index in the collection's work folder, where it appears only when it is whole."""
         raise NotImplementedError
 
-    def open(self, work: Path) -> Engine:
+    def open(self, work: Path) -> OpenedEngine:
         """Open the index."""
         raise NotImplementedError
 

@@ -12,13 +12,13 @@ import numpy as np
 
 from bmp_plugin.conformance.collection import Collection
 
-from .peer import Answer, Engine, Peer, Query, Search, Settings, require_package
+from .engine import Answer, Engine, OpenedEngine, Query, Search, Settings, require_package
 
 BLOCK_SIZES = (8, 16, 32)
 ELAPSED = re.compile(rb"search_elapsed = (\d+)")
 
 
-class Rust(Peer):
+class Rust(Engine):
     """``rust-8`` and the like, and ``rust-bp-8`` and the like with the documents in the order of ``ours-bp``."""
 
     has_kernel_timer = True
@@ -57,10 +57,10 @@ class Rust(Peer):
         indexer.finish()
         os.replace(unfinished, path)
 
-    def open(self, work: Path) -> Engine:
+    def open(self, work: Path) -> OpenedEngine:
         import bmp
 
-        return _RustEngine(bmp.Searcher(str(self.index(work))))
+        return _OpenedRust(bmp.Searcher(str(self.index(work))))
 
     def kernel_seconds(self, work: Path, queries: Sequence[Query], k: int, log: Path) -> float | None:
         """What ``bmp.search`` prints: microseconds a query without looking up terms, sorting and docids. Not warmed up."""
@@ -91,7 +91,7 @@ def _order(collection: Collection, reordered: Path) -> list[int]:
     return [row[docid] for docid in index.docids(np.arange(index.num_docs, dtype=np.int32))]
 
 
-class _RustEngine(Engine):
+class _OpenedRust(OpenedEngine):
     def __init__(self, searcher: Any) -> None:
         self._searcher = searcher
 

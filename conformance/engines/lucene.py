@@ -12,8 +12,8 @@ from typing import Any
 from bmp_plugin.conformance.collection import Collection
 from bmp_plugin.errors import BuildError
 
-from .ours import SearcherEngine
-from .peer import Engine, Peer, Query, Search, Settings, require_package
+from .engine import Engine, OpenedEngine, Query, Search, Settings, require_package
+from .ours import OpenedSearcher
 
 
 class Encoded:
@@ -23,7 +23,7 @@ class Encoded:
         return query
 
 
-class Lucene(Peer):
+class Lucene(Engine):
     """``lucene``: LuceneImpactSearcher."""
 
     name = "lucene"
@@ -58,13 +58,13 @@ class Lucene(Peer):
             raise BuildError(f"{vectors}: Pyserini could not index it ({(done.stderr.splitlines() or ['no word'])[-1]})")
         os.replace(unfinished, path)
 
-    def open(self, work: Path) -> Engine:
+    def open(self, work: Path) -> OpenedEngine:
         from pyserini.search.lucene import LuceneImpactSearcher
 
-        return _LuceneEngine(LuceneImpactSearcher(str(self.index(work)), Encoded()))
+        return _OpenedLucene(LuceneImpactSearcher(str(self.index(work)), Encoded()))
 
 
-class _LuceneEngine(Engine):
+class _OpenedLucene(OpenedEngine):
     def __init__(self, searcher: Any) -> None:
         self._searcher = searcher
 
@@ -91,11 +91,11 @@ class DropIn(Lucene):
         return work / "lucene.bmp"
 
     def build(self, collection: Collection) -> None:
-        from bmp_plugin.adapters.beside import index_of
+        from bmp_plugin.adapters.sidecar_index import index_of
 
         index_of(str(collection.work / "lucene"), progress=False)
 
-    def open(self, work: Path) -> Engine:
+    def open(self, work: Path) -> OpenedEngine:
         from bmp_plugin.adapters.pyserini import BmpImpactSearcher
 
-        return SearcherEngine(BmpImpactSearcher(str(work / "lucene"), Encoded(), progress=False))
+        return OpenedSearcher(BmpImpactSearcher(str(work / "lucene"), Encoded(), progress=False))

@@ -11,10 +11,10 @@ import numpy as np
 from bmp_plugin.conformance.collection import Collection
 from bmp_plugin.conformance.oracle import adjust_ties
 
-from .peer import Answer, Engine, Peer, Query, Search, Settings
+from .engine import Answer, Engine, OpenedEngine, Query, Search, Settings
 
 
-class Exhaustive(Peer):
+class Exhaustive(Engine):
     """``exhaustive``: what every safe engine has to answer."""
 
     name = "exhaustive"
@@ -35,11 +35,11 @@ class Exhaustive(Peer):
         (unfinished / "names.json").write_text(json.dumps([list(docids), vocabulary]))
         os.replace(unfinished, path)
 
-    def open(self, work: Path) -> Engine:
-        return _ExhaustiveEngine(self.index(work))
+    def open(self, work: Path) -> OpenedEngine:
+        return _OpenedExhaustive(self.index(work))
 
 
-class _ExhaustiveEngine(Engine):
+class _OpenedExhaustive(OpenedEngine):
     def __init__(self, path: Path) -> None:
         self._docs, self._impacts, self._ends = (
             np.load(path / f"{name}.npy", mmap_mode="r") for name in ("docs", "impacts", "ends"))

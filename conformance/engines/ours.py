@@ -11,13 +11,13 @@ from typing import Any
 
 from bmp_plugin.conformance.collection import Collection
 
-from .peer import Engine, Peer, Query, Search, Settings
+from .engine import Engine, OpenedEngine, Query, Search, Settings
 
 BUILD_THREADS = 2
 PASSES = 5              # over the queries, of which the median is the kernels' time
 
 
-class Ours(Peer):
+class Ours(Engine):
     """``ours``; ``ours-bp`` after recursive graph bisection; ``ours-leading`` in the order of leading terms."""
 
     has_kernel_timer = True
@@ -38,10 +38,10 @@ class Ours(Peer):
         BmpIndex.build(collection.source(BUILD_THREADS), self.index(collection.work), reorder=self._reorder,
                        threads=BUILD_THREADS, progress=False)
 
-    def open(self, work: Path) -> Engine:
+    def open(self, work: Path) -> OpenedEngine:
         from bmp_plugin import BmpSearcher
 
-        return SearcherEngine(BmpSearcher(self.index(work)))
+        return OpenedSearcher(BmpSearcher(self.index(work)))
 
     def kernel_seconds(self, work: Path, queries: Sequence[Query], k: int, log: Path) -> float | None:
         """Time within :func:`bmp_plugin.query.batch.search_many`, called as the searcher calls it, one query a call.
@@ -69,7 +69,7 @@ class Ours(Peer):
         return statistics.median(passes) / len(queries)
 
 
-class SearcherEngine(Engine):
+class OpenedSearcher(OpenedEngine):
     """A BmpSearcher or BmpImpactSearcher."""
 
     def __init__(self, searcher: Any) -> None:
