@@ -1,4 +1,4 @@
-"""A block-max index written as a CIFF file, in its current document order."""
+"""Export of a block-max index to a CIFF file, in the index's document order."""
 from __future__ import annotations
 
 import contextlib
@@ -23,16 +23,16 @@ _LARGEST_INT32 = 2**31 - 1
 
 
 def write_ciff(index: BmpIndex, output: str | Path, *, description: str | None = None, progress: bool = True) -> int:
-    """Write ``index`` as a CIFF file; impacts are term frequencies.
+    """Writes ``index`` as a CIFF file; impacts are term frequencies.
 
-    Documents are numbered by their position in the index, so that a reordered index gives a reordered file. A document's
-    length is the sum of its impacts. The index is read twice, because the header, which comes first, holds totals.
+    Documents are numbered by their internal document ids, so a reordered index gives a reordered file. A document's length
+    is the sum of its impacts. The index is read twice, because the header, which comes first, holds totals.
 
     Parameters
     ----------
     index : BmpIndex
     output : path
-        The file, which appears only when it is whole; gzipped if its name ends in ``.gz``.
+        The file, written atomically; gzipped if its name ends in ``.gz``.
     description : str, optional
         The header's description.
     progress : bool
@@ -40,10 +40,15 @@ def write_ciff(index: BmpIndex, output: str | Path, *, description: str | None =
 
     Returns
     -------
-    int : bytes written.
+    int
+        Number of bytes written.
 
-    Errors: :class:`~bmp_plugin.errors.BuildError` where ``output`` cannot be written, MissingDependencyError without the
-    package ``protobuf``.
+    Raises
+    ------
+    BuildError
+        If ``output`` cannot be written.
+    MissingDependencyError
+        If the package ``protobuf`` is not installed.
     """
     kinds = messages()
     source = BlockMaxSource(index)
@@ -72,8 +77,8 @@ def write_ciff(index: BmpIndex, output: str | Path, *, description: str | None =
                 bar.update(len(batch.docs))
         docids = index.docids(np.arange(index.num_docs, dtype=np.int32))
         record = kinds.DocRecord
-        for position, (docid, length) in enumerate(zip(docids, lengths.tolist(), strict=True)):
-            _write(file, record(docid=position, collection_docid=docid, doclength=min(length, _LARGEST_INT32)))
+        for doc, (docid, length) in enumerate(zip(docids, lengths.tolist(), strict=True)):
+            _write(file, record(docid=doc, collection_docid=docid, doclength=min(length, _LARGEST_INT32)))
     return Path(output).stat().st_size
 
 
@@ -94,7 +99,7 @@ def _open_output(output: Path) -> Iterator[BinaryIO]:
     try:
         with atomic_file(output) as temporary, open(temporary, "wb") as raw:
             if output.name.endswith(".gz"):
-                # neither time nor name in the header, so that the same index gives the same file
+                # no time and no name in the gzip header, so that the same index gives the same file
                 with gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as packed:
                     yield cast(BinaryIO, packed)
             else:

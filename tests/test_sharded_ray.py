@@ -26,7 +26,7 @@ from bmp_plugin.errors import BmpError, ShardLostError
 from bmp_plugin.kernels import cache_folder
 from bmp_plugin.sharded.build import build_shards
 from bmp_plugin.sharded.ray_actors import RayShard, connect
-from bmp_plugin.sharded.server import Answers, Question
+from bmp_plugin.sharded.server import SearchRequest, SearchResponse
 
 if importlib.util.find_spec("ray") is None and not os.environ.get("CI"):
     pytest.skip("Ray is not installed", allow_module_level=True)
@@ -124,18 +124,18 @@ def cluster(running: LocalCluster) -> LocalCluster:
 
 @pytest.fixture
 def after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Callable[[RayShard], None]], None]:
-    """Do something, once, when so many questions are answered and others are on their way; no more are asked meanwhile."""
+    """Do something, once, when that many requests are answered and others are in flight; no more are sent meanwhile."""
 
     def do(count: int, action: Callable[[RayShard], None], patience: float | None = None) -> None:
         answer, lock, answered = RayShard.answer, threading.Lock(), []
         done = threading.Event()
         done.set()
 
-        def counting(shard: RayShard, question: Question) -> Answers:
+        def counting(shard: RayShard, request: SearchRequest) -> SearchResponse:
             done.wait()
             if patience is not None and len(answered) >= count:
                 shard.patience = patience
-            answers = answer(shard, question)
+            answers = answer(shard, request)
             with lock:
                 answered.append(shard)
                 due = len(answered) == count
