@@ -79,7 +79,7 @@ def run(index: Path) -> Path:
     done = shell("search", "--index", index, "--topics", QUERIES, "--output", path)
     assert done.returncode == 0, done.stderr
     assert "225 queries" in done.stderr
-    assert "ms a query" in done.stderr
+    assert "ms per query" in done.stderr
     return path
 
 

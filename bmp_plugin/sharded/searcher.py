@@ -202,11 +202,11 @@ class ShardedSearcher:
             self._shards, lambda shard: shard.ahead(prepared, score, docid, found.lucene_docid))], self.index.order.adjust_ties)
 
     def _ask(self, queries: Sequence[Prepared], first: int, at_once: bool, options: _Options) -> list[tuple[ResultMerger, int]]:
-        """Collects the responses of all shards, ``first`` first; returns for each query a merger and its index in that.
+        """Collects the responses of all shards, ``first`` first; returns a merger and the index in it for each query.
 
-        The first shard is asked for fewer than k documents, and its last score is an estimate of the k-th best. The other shards
-        return only what scores as much. If in the end k documents score more than the estimate, nothing was missed. For the
-        few queries where they do not, all shards are asked again with the threshold that is then certain.
+        The first shard is asked for fewer than k documents, and its last score is an estimate of the k-th best. The other
+        shards return only what scores as much. If in the end k documents score more than the estimate, nothing was missed. For
+        the few queries where they do not, all shards are asked again with the threshold that is then certain.
         """
         plan = waves(len(self._shards), first, at_once)
         sample = sample_size(options.k, len(self._shards))
