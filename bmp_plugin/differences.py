@@ -16,7 +16,7 @@ HARMLESS: frozenset[Kind] = frozenset({"formatting", "tie order", "cut-off"})
 """Kinds of differences that leave an engine correct: another number format, another order of ties."""
 
 MEANINGS: dict[Kind, str] = {
-    "formatting": "the same document and number, written otherwise",
+    "formatting": "the same document and number, in another format",
     "score": "the same document with another score",
     "tie order": "documents of equal score in another order",
     "order": "documents of different scores in another order",

@@ -1,4 +1,4 @@
-"""What runs in an engine's process: building its index, or opening it and doing as the runner says, one thing at a time."""
+"""The process of an engine: it builds the index, or opens it and answers the runner's requests, one at a time."""
 from __future__ import annotations
 
 import os
@@ -16,11 +16,11 @@ from . import engines
 from .collection import Collection
 from .memory import AnonymousPeak, children_peak_bytes, memory_bytes, peak_bytes
 
-WARM_UP = 50          # queries asked before a round's are timed: another engine has had the caches meanwhile
+WARM_UP = 50          # queries before a round is timed: another engine has used the caches in between
 
 
 def run(connection: Connection, log: Path, task: str, *arguments: Any) -> None:
-    """A process's main function: what it prints goes to ``log``, what it returns or raises to the connection."""
+    """The process's main function: its output goes to ``log``, its result or exception to the connection."""
     target = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     os.dup2(target, 1)
     os.dup2(target, 2)
@@ -36,7 +36,7 @@ def run(connection: Connection, log: Path, task: str, *arguments: Any) -> None:
     connection.close()
     if task == "serve":
         sys.stdout.flush()
-        os._exit(0)           # a JVM takes long to end in good order
+        os._exit(0)           # a JVM takes long to shut down
 
 
 def _picklable(error: Exception) -> bool:
@@ -44,7 +44,7 @@ def _picklable(error: Exception) -> bool:
 
 
 def build(name: str, collection: Collection) -> dict[str, float]:
-    """Build a engine's index: seconds; the largest memory of this process or of a child of it, in bytes; the anonymous part."""
+    """Builds an engine's index; returns seconds, peak memory of this process or of a child in bytes, and its anonymous part."""
     started = time.perf_counter()
     with AnonymousPeak() as anonymous:
         engines.ENGINES[name].build(collection)
@@ -53,23 +53,22 @@ def build(name: str, collection: Collection) -> dict[str, float]:
 
 
 def kernel(log: Path, name: str, work: Path, queries: Sequence[engines.Query], ks: Sequence[int]) -> dict[int, float | None]:
-    """Mean seconds a query of a engine's innermost timer, by k."""
+    """Returns the mean seconds per query of an engine's innermost timer, by k."""
     return {k: engines.ENGINES[name].kernel_seconds(work, queries, k, log) for k in ks}
 
 
 class Server:
-    """An engine opened in this process, its queries prepared; says at first how long that took.
+    """An engine opened in this process, with its queries prepared; it first reports how long that took.
 
     Parameters
     ----------
     name : str
-        The engine.
+        Name of the engine.
     work : Path
     queries : sequence of mappings
     k : int
-        Of the first search, which is timed.
     settings : mapping
-        The same.
+        Both of the first search, which is timed.
     """
 
     def __init__(self, name: str, work: Path, queries: Sequence[engines.Query], k: int, settings: engines.Settings) -> None:
@@ -87,7 +86,7 @@ class Server:
         self._start = {"import_s": loaded - started, "open_s": opened - loaded, "first_query_s": done - opened}
 
     def serve(self, connection: Connection) -> None:
-        """Answer requests (method, arguments) until there are no more."""
+        """Answers requests (method, arguments) until there are no more."""
         connection.send((True, self._start))
         while True:
             try:
@@ -97,13 +96,13 @@ class Server:
             connection.send((True, getattr(self, method)(*arguments)))
 
     def answers(self, settings: engines.Settings, k: int) -> list[engines.Answer]:
-        """The answers to all queries."""
+        """Returns the answers to all queries."""
         search = self._engine.searching(settings)
         self._warm.add((k, *settings.items()))
         return [self._engine.answer(search(query, k)) for query in self._queries]
 
     def latency(self, settings: engines.Settings, k: int) -> NDArray[np.float64]:
-        """Seconds of each query, by one call each; float64[queries]. Warmed up before."""
+        """Returns the seconds of each query, one call each: float64[queries]. Warms up first."""
         search, queries, now = self._engine.searching(settings), self._queries, time.perf_counter
         key = (k, *settings.items())
         for query in queries[:WARM_UP] if key in self._warm else queries:
@@ -117,7 +116,7 @@ class Server:
         return times
 
     def throughput(self, settings: engines.Settings, k: int, threads: int) -> float | None:
-        """Queries a second when all are searched by one call; None if the engine has no such call."""
+        """Returns queries per second when all are searched in one call; None if the engine has no such call."""
         if not self._engine.batch(self._queries[:WARM_UP], k, threads, settings):
             return None
         started = time.perf_counter()
@@ -125,5 +124,5 @@ class Server:
         return len(self._queries) / (time.perf_counter() - started)
 
     def memory(self) -> dict[str, int]:
-        """What this process takes of memory now."""
+        """Returns the current memory of this process."""
         return memory_bytes()

@@ -150,7 +150,7 @@ def test_plots_show(open_page: Any) -> None:
         box = plots.nth(i).bounding_box()
         assert box["width"] > 200
         assert box["height"] > 150
-        assert "milliseconds a query" in plots.nth(i).inner_html()
+        assert "milliseconds per query" in plots.nth(i).inner_html()
         paths = plots.nth(i).evaluate("svg => [...svg.querySelectorAll('path')].map(path => path.getBBox().width)")
         assert sum(width > 50 for width in paths) >= 2, "a line for each engine"
 

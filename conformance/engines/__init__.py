@@ -1,4 +1,4 @@
-"""The engines by name: ours, and what a user could take instead. Each imports what it needs when it is used."""
+"""The engines by name: ours and the alternatives to it. Each imports what it needs on first use."""
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Configuration:
-    """An engine at certain settings, a row of the result."""
+    """An engine with settings, which is a row of the results."""
 
     engine: str
     settings: tuple[tuple[str, float], ...] = ()
@@ -46,9 +46,12 @@ class Configuration:
 
 
 def configurations(words: list[str]) -> list[Configuration]:
-    """What the command line's words name: a engine, a group, or ``engine:setting=number,setting=number``; each once.
+    """Parses the command line's engines: an engine, a group, or ``engine:setting=number,setting=number``, without duplicates.
 
-    Errors: ``ValueError`` for a name that there is not or a setting that is not a number.
+    Raises
+    ------
+    ValueError
+        If a name is unknown, or a setting is not a number.
     """
     found: list[Configuration] = []
     for word in (one for given in words for one in GROUPS.get(given, (given,))):

@@ -1,4 +1,4 @@
-"""Exhaustive search, term by term in numpy: no pruning, none of our kernels, the rules of the oracle."""
+"""Exhaustive search, term by term in numpy: no pruning, none of our kernels, and the rules of the oracle."""
 from __future__ import annotations
 
 import json
@@ -15,7 +15,7 @@ from .engine import Answer, Engine, OpenedEngine, Query, Search, Settings
 
 
 class Exhaustive(Engine):
-    """``exhaustive``: what every safe engine has to answer."""
+    """``exhaustive``: the answers of every safe engine."""
 
     name = "exhaustive"
 
@@ -61,14 +61,14 @@ class _OpenedExhaustive(OpenedEngine):
             if term is None:
                 continue
             lo, hi = int(self._ends[term - 1]) if term else 0, int(self._ends[term])
-            if hi - lo == len(self._docids):                  # idf 0: Pyserini leaves the token out
+            if hi - lo == len(self._docids):                  # idf 0: Pyserini drops the token
                 continue
             docs = self._docs[lo:hi]
             sums[docs] += self._impacts[lo:hi].astype(np.float32) * np.float32(weight)
             matched[docs] = True
         found = np.flatnonzero(matched)
         scores = sums[found].astype(np.float32)
-        if len(found) > k:                                    # all that tie with the k-th go on
+        if len(found) > k:                                    # keeps all that tie with the k-th
             last = np.partition(scores, len(scores) - k)[len(scores) - k]
             found, scores = found[scores >= last], scores[scores >= last]
         best = np.lexsort((self._rank[found], -scores))[:k]

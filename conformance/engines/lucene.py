@@ -1,4 +1,4 @@
-"""Pyserini's LuceneImpactSearcher, and BmpImpactSearcher in its place, on an index that Pyserini made of the collection."""
+"""Pyserini's LuceneImpactSearcher, and BmpImpactSearcher in its place, on an index that Pyserini built."""
 from __future__ import annotations
 
 import os
@@ -17,7 +17,7 @@ from .ours import OpenedSearcher
 
 
 class Encoded:
-    """The query encoder for queries that are encoded already."""
+    """The query encoder for queries that are already encoded."""
 
     def encode(self, query: Query) -> Query:
         return query
@@ -79,7 +79,7 @@ class _OpenedLucene(OpenedEngine):
 
 
 class DropIn(Lucene):
-    """``drop-in``: BmpImpactSearcher on the same Lucene index; its own index is the block-max index beside that."""
+    """``drop-in``: BmpImpactSearcher on the same Lucene index, with its sidecar index."""
 
     name = "drop-in"
     needs = ("lucene",)

@@ -14,7 +14,7 @@ from bmp_plugin.conformance.collection import Collection
 from .engine import Engine, OpenedEngine, Query, Search, Settings
 
 BUILD_THREADS = 2
-PASSES = 5              # over the queries, of which the median is the kernels' time
+PASSES = 5              # over the queries; the kernels' time is their median
 
 
 class Ours(Engine):
@@ -44,9 +44,9 @@ class Ours(Engine):
         return OpenedSearcher(BmpSearcher(self.index(work)))
 
     def kernel_seconds(self, work: Path, queries: Sequence[Query], k: int, log: Path) -> float | None:
-        """Time within :func:`bmp_plugin.query.batch.search_many`, called as the searcher calls it, one query a call.
+        """Times :func:`bmp_plugin.query.batch.search_many`, called as the searcher calls it, one query per call.
 
-        The median of some passes over the queries: one is over in a fraction of a second, which says little.
+        The result is the median of several passes over the queries, because one takes only a fraction of a second.
         """
         from bmp_plugin import BmpSearcher
         from bmp_plugin import searcher as searcher_module
@@ -87,7 +87,7 @@ class OpenedSearcher(OpenedEngine):
 
 
 def check_settings(function: Any, settings: Settings) -> None:
-    """Errors: ``ValueError`` for a setting that is not an argument of ``function``."""
+    """Raises ``ValueError`` for a setting that is not an argument of ``function``."""
     known = set(inspect.signature(function).parameters) - {"query", "q", "k"}
     for name in settings:
         if name not in known:
@@ -95,7 +95,7 @@ def check_settings(function: Any, settings: Settings) -> None:
 
 
 class _Timed:
-    """A compiled kernel that adds up the seconds spent in its calls."""
+    """A compiled kernel that sums the seconds spent in its calls."""
 
     def __init__(self, function: Any) -> None:
         self.function = function

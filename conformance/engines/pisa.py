@@ -44,7 +44,7 @@ class Pisa(Engine):
 
 
 class _OpenedPisa(OpenedEngine):
-    """Queries are prepared as the frame that its retriever takes; a retriever is made for every k."""
+    """Queries are prepared as the data frame that its retriever takes; there is one retriever per k."""
 
     def __init__(self, index: Any) -> None:
         self._index = index

@@ -17,7 +17,7 @@ CURVE = ((3, 0.9), (4, 0.9), (5, 0.8), (6, 0.7), (8, 0.7), (10, 0.7), (12, 0.6),
 
 
 class Seismic(Engine):
-    """``seismic``, at several settings: query_cut (tokens of the query that choose lists) and heap_factor."""
+    """``seismic``, at several settings: query_cut (number of query tokens whose lists are searched) and heap_factor."""
 
     name = "seismic"
     differs = "it is approximate: it looks at a part of the postings only, and orders ties its own way"
@@ -56,7 +56,7 @@ class Seismic(Engine):
 
 
 class _OpenedSeismic(OpenedEngine):
-    """Queries are prepared as the arrays that its calls take: making them is not what is measured."""
+    """Queries are prepared as the arrays that its calls take, so that creating them is not timed."""
 
     def __init__(self, index: Any, string: Any) -> None:
         self._index = index
