@@ -1,4 +1,4 @@
-"""The benchmark on a small real collection, with the engines that are installed; no word about how fast they are."""
+"""The benchmark on a small real collection with the installed engines; their speed is not tested."""
 import importlib.util
 import json
 import os
@@ -64,7 +64,7 @@ def run(folder, *arguments, vectors=("vectors",)):
 
 @pytest.fixture(scope="module")
 def result(folder):
-    """Of all engines but Lucene."""
+    """The result of all engines except Lucene."""
     assert run(folder, "--engines", "exhaustive", "ours", "ours-bp", "rust-8", "rust-bp-8", "seismic",
                "ours:alpha=0.4,beta=0.1", "--k", "3", "40", "--rounds", "2", "--qrels", str(folder / "qrels.txt"),
                "--passage-delimiter", "#", "--output", str(folder / "results")) == 0
@@ -239,7 +239,7 @@ def test_stored_arrays_are_mapped_and_compressed_ones_read(tmp_path):
         mapped_npz(tmp_path / "objects.npz")
 
 
-def test_refuses_what_is_no_collection(folder, tmp_path):
+def test_refuses_paths_that_are_not_collections(folder, tmp_path):
     with pytest.raises(ValueError, match="--vocabulary"):
         Collection(folder / "arrays.npz", tmp_path)
     Collection(folder / "vectors", tmp_path / "work").prepare()
@@ -254,7 +254,7 @@ def test_refuses_what_is_no_collection(folder, tmp_path):
         Collection(tmp_path / "bad", tmp_path / "badwork").prepare()
 
 
-def test_engines_that_are_missing_are_skipped_with_a_word(monkeypatch, capsys):
+def test_missing_engines_are_skipped_with_a_notice(monkeypatch, capsys):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert [found.engine for found in runner.available(configurations(["ours", "rust-8", "seismic"]))] == ["ours"]
     said = capsys.readouterr().err
@@ -264,7 +264,7 @@ def test_engines_that_are_missing_are_skipped_with_a_word(monkeypatch, capsys):
         runner.available(configurations(["rust"]))
 
 
-def test_an_index_that_cannot_be_opened_is_named(folder, tmp_path, capsys):
+def test_errors_name_an_index_that_cannot_be_opened(folder, tmp_path, capsys):
     Collection(folder / "vectors", tmp_path / "vectors").prepare()
     (tmp_path / "vectors" / "ours.bmp").mkdir()
     assert run(folder, "--engines", "ours", "--work", str(tmp_path)) == 2

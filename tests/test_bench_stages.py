@@ -1,4 +1,4 @@
-"""The profile of kernels: complete, with every kernel that a search calls; no word about how long they take."""
+"""The profile of kernels is complete: it has every kernel that a search calls; their times are not tested."""
 import json
 import multiprocessing
 import re
@@ -44,7 +44,7 @@ def test_refusals(index, queries, capsys):
 
 
 def profile_an_example():
-    """In a process of its own: kernels that count what they do, called twice."""
+    """Runs in a separate process: kernels that count what they do, called twice."""
     from bmp_plugin import kernels
     from bmp_plugin.conformance.kernel_profile import instrument
 

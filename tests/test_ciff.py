@@ -1,4 +1,4 @@
-"""CIFF files written by the protobuf library: read back, and refused when they are not what they claim."""
+"""CIFF files written by the protobuf library are read, and refused when they are damaged or inconsistent."""
 from __future__ import annotations
 
 import gzip
@@ -249,7 +249,7 @@ def test_detection_by_content() -> None:
     assert not begins_like_ciff(b"\x7fELF\x02\x01\x01")
 
 
-def test_without_protobuf_says_what_to_install(path: Path) -> None:
+def test_error_without_protobuf_tells_what_to_install(path: Path) -> None:
     path.write_bytes(ciff_bytes())
     code = ("import sys; sys.modules['google.protobuf'] = None\n"
             "from bmp_plugin import BmpError\nfrom bmp_plugin.adapters.detect import open_source\n"

@@ -1,4 +1,4 @@
-"""The command line, as a user's shell sees it: exit status, one line on standard error, no half-written output."""
+"""The command line, as a user's shell sees it: exit status, one line on standard error, no partial output."""
 from __future__ import annotations
 
 import gzip
@@ -28,7 +28,7 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def bmp(*arguments: object) -> subprocess.CompletedProcess[str]:
-    """The command in this process, which spares imports; what is said and returned is the same, see :func:`shell`."""
+    """Runs the command in this process, which saves imports; output and status are those of :func:`shell`."""
     command = [str(argument) for argument in arguments]
     out, error = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(error):
@@ -41,19 +41,19 @@ def bmp(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 def shell(*arguments: object) -> subprocess.CompletedProcess[str]:
-    """The same in a process of its own, as a user's shell starts it."""
+    """Runs the command in a separate process, as a user's shell does."""
     command = [sys.executable, "-m", "bmp_plugin", *map(str, arguments)]
     return _without_compiling(subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=300))
 
 
 def _without_compiling(done: subprocess.CompletedProcess[str]) -> subprocess.CompletedProcess[str]:
-    """The first search on a machine says that it compiles."""
+    """Removes the notice that the first search on a machine prints about compilation."""
     done.stderr = "".join(line for line in done.stderr.splitlines(keepends=True) if "compiling" not in line)
     return done
 
 
 def refused(*arguments: object, status: int = 2, run: Run = bmp) -> str:
-    """Run what must be refused; returns the one line it says."""
+    """Runs a command that must fail; returns its one line of output."""
     done = run(*arguments)
     assert done.returncode == status, done
     assert done.stdout == ""
@@ -213,7 +213,7 @@ def test_exit_statuses_are_in_the_help() -> None:
         assert f"\n  {status:<5}" in said
 
 
-def test_shells_complete_it(tmp_path: Path) -> None:
+def test_shell_completion(tmp_path: Path) -> None:
     script = shell("completion", "bash")
     assert script.returncode == 0
     (tmp_path / "complete.sh").write_text(script.stdout)
@@ -304,7 +304,7 @@ def test_refused_in_one_line(index: Path, run: Path, tmp_path: Path, arguments: 
     assert after == before, "a refusal leaves nothing behind and changes nothing"
 
 
-def test_bad_input_keeps_the_good_output(index: Path, run: Path, tmp_path: Path) -> None:
+def test_bad_input_keeps_the_old_output(index: Path, run: Path, tmp_path: Path) -> None:
     (tmp_path / "run.txt").write_bytes(run.read_bytes())
     (tmp_path / "bad.tsv").write_text("1\ta\nno tab\n")
     refused("search", "--index", index, "--topics", tmp_path / "bad.tsv", "--output", tmp_path / "run.txt", run=shell)
@@ -326,8 +326,8 @@ def test_no_permission(index: Path, tmp_path: Path) -> None:
     assert "Permission denied" in said
 
 
-def _heed_interrupts() -> None:
-    """Also where the tests run in the background of a shell, whose processes are told to ignore them."""
+def _default_interrupts() -> None:
+    """Restores the handling of SIGINT, which a shell sets to ignore for tests that run in the background."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
@@ -341,7 +341,7 @@ def test_interrupted(index: Path, tmp_path: Path, number: int, status: int) -> N
             file.write(json.dumps({"qid": str(qid), "vector": vectors[qid % len(vectors)]}) + "\n")
     command = [sys.executable, "-m", "bmp_plugin", "search", "--index", str(index), "--topics", str(topics),
                "--output", str(tmp_path / "run.txt")]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=_heed_interrupts)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=_default_interrupts)
     limit = time.monotonic() + 120
     while not list(tmp_path.glob(".run.txt.*")) and time.monotonic() < limit and process.poll() is None:
         time.sleep(0.05)
@@ -352,7 +352,7 @@ def test_interrupted(index: Path, tmp_path: Path, number: int, status: int) -> N
     assert os.listdir(tmp_path) == ["many.jsonl"]
 
 
-def test_reader_of_standard_output_leaves(index: Path) -> None:
+def test_closed_pipe_on_standard_output(index: Path) -> None:
     command = [sys.executable, "-m", "bmp_plugin", "info", str(index)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None
@@ -363,12 +363,12 @@ def test_reader_of_standard_output_leaves(index: Path) -> None:
     process.wait(60)
 
 
-# --- beside the host's own command line -------------------------------------------------------------------------------
+# --- compared with the host's command line -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("hits", [10, 2000])
 def test_same_run_as_pyserinis_command_line(java: Path, tmp_path_factory: pytest.TempPathFactory, hits: int) -> None:
-    """The way of the README: a Lucene index, TSV topics, two commands, one run file."""
+    """The README's steps: a Lucene index, TSV topics, two commands, one run file."""
     from bmp_plugin.demo import _index_with_lucene
 
     folder = tmp_path_factory.getbasetemp() / "beside-pyserini"

@@ -1,4 +1,4 @@
-"""``--json``: standard output holds what a script reads and nothing else; progress and words are on standard error."""
+"""``--json``: standard output has JSON for scripts and nothing else; progress and messages go to standard error."""
 from __future__ import annotations
 
 import contextlib
@@ -23,7 +23,7 @@ DOCS, QUERIES = DATA / "cranfield_docs.jsonl.gz", DATA / "cranfield_queries.json
 
 @pytest.fixture
 def asked(capfd: pytest.CaptureFixture[str]) -> Any:
-    """Runs a command with ``--json``; returns its exit status, the one object on standard output, and standard error."""
+    """Runs a command with ``--json``; returns its exit status, the JSON object on standard output, and standard error."""
 
     def ask(*arguments: object) -> tuple[int, Any, str]:
         capfd.readouterr()
@@ -96,7 +96,7 @@ def test_search(asked: Any, index: Path, topics: Path, tmp_path: Path) -> None:
 
 
 def test_hits_as_lines(index: Path, topics: Path) -> None:
-    """Where the run would go to standard output; the words about it go elsewhere."""
+    """If the run would go to standard output, messages go to standard error."""
     command = [sys.executable, "-m", "bmp_plugin", "search", "--index", index, "--topics", topics, "--output", "/dev/stdout",
                "--hits", "2", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -110,7 +110,7 @@ def test_hits_as_lines(index: Path, topics: Path) -> None:
 
 
 def test_progress_goes_elsewhere(index: Path, topics: Path, tmp_path: Path) -> None:
-    """Somebody looks at standard error, where the bar is; a script reads standard output."""
+    """The progress bar goes to standard error, where a user sees it; a script reads standard output."""
     terminal, end = os.openpty()
     termios.tcsetwinsize(end, (24, 80))
     command = [sys.executable, "-m", "bmp_plugin", "search", "--index", index, "--topics", topics, "--output",

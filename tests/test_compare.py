@@ -1,4 +1,4 @@
-"""Two runs compared: what counts as the same, and where they part first."""
+"""Comparison of two runs: what counts as the same, and their first difference."""
 from __future__ import annotations
 
 import gzip
@@ -178,7 +178,7 @@ def test_tolerance(tmp_path: Path) -> None:
         compare_runs(ours, theirs, tolerance=-1.0)
 
 
-def test_the_real_difference_comes_first(tmp_path: Path) -> None:
+def test_real_differences_come_before_harmless_ones(tmp_path: Path) -> None:
     found = compare_runs(trec(tmp_path / "a", {"1": [("x", "5.0"), ("y", "5.0"), ("z", "2.0"), ("w", "1.0")]}),
                          trec(tmp_path / "b", {"1": [("y", "5.0"), ("x", "5.0"), ("w", "2.0"), ("z", "1.0")]}))
     assert (found.kinds, found.differences[0].rank) == ({"order": 1}, 3)
@@ -192,7 +192,7 @@ def test_similarity(tmp_path: Path) -> None:
 
 
 def naive_rbo(a: list[str], b: list[str], p: float, depth: int) -> float:
-    """The definition, to a depth where the rest is nothing: agreement at ever greater depths, weighted (1 - p) p^(d-1)."""
+    """The definition, to a depth where the rest is negligible: agreement at ever greater depths, weighted (1 - p) p^(d-1)."""
     return sum((1 - p) * p ** (d - 1) * len(set(a[:d]) & set(b[:d])) / d for d in range(1, depth + 1))
 
 
@@ -261,7 +261,7 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_qrels_of_a_local_dataset(tmp_path: Path) -> None:
-    """``ir_datasets:ID`` of a dataset that is made with ir_datasets' own API."""
+    """Reads ``ir_datasets:ID`` of a dataset that was created with ir_datasets' API."""
     import ir_datasets
     from ir_datasets.datasets.base import Dataset
     from ir_datasets.formats import TrecQrels, TsvQueries

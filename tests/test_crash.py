@@ -1,6 +1,6 @@
-"""Killed processes, full disks, folders that cannot be written, races and interruptions: the old serves, or the new is whole.
+"""Killed processes, full disks, missing permissions, races and interruptions: the old output is in place, or the new one.
 
-``python -m bmp_plugin.conformance.crash`` does at length what the first test does for some calls of each stage.
+``python -m bmp_plugin.conformance.crash`` does in full what the first test does for some calls of each stage.
 """
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def command(*arguments: object, **options: Any) -> subprocess.CompletedProcess[s
 
 
 def refused(done: subprocess.CompletedProcess[str], *said: object) -> None:
-    """One line, naming what it is about, and exit status 2."""
+    """Checks for one line that names its subject, and exit status 2."""
     assert done.returncode == 2, done
     lines = [line for line in done.stderr.splitlines() if "compiling" not in line]
     assert len(lines) == 1, done.stderr
@@ -53,7 +53,7 @@ def small(documents: int = 400) -> ArraySource:
 # --- every stage ------------------------------------------------------------------------------------------------------
 
 
-def test_all_that_writes_is_whole_or_not_there(tmp_path: Path) -> None:
+def test_every_write_is_atomic(tmp_path: Path) -> None:
     stages = ("two threads over an index", "bp over an index", "JSON over an index", "shards over shards", "fetch", "export",
               "run")
     done = python("-m", "bmp_plugin.conformance.crash", "--step", 67, "--seconds", 1, "--work", tmp_path, "--stage", *stages)
@@ -78,7 +78,7 @@ for name, kind, step in (("_sync", "full", 1000), ("_sync_folder", "full", 1000)
 """
 
 
-def test_breaking_any_part_of_it_is_noticed() -> None:
+def test_broken_atomicity_is_detected() -> None:
     done = python("-c", BROKEN)
     assert done.returncode == 0, done.stderr
     found = done.stdout
@@ -122,7 +122,7 @@ assert state_of(folder / stage.output) == after and not left_in(folder, stage)
 """
 
 
-def test_where_names_cannot_be_exchanged_the_old_is_put_back(tmp_path: Path) -> None:
+def test_the_old_index_is_restored_if_names_cannot_be_exchanged(tmp_path: Path) -> None:
     done = python("-c", NO_EXCHANGE, tmp_path)
     assert done.returncode == 0, done.stderr
 
@@ -145,7 +145,7 @@ def test_a_scratch_folder_of_a_killed_process_is_removed(tmp_path: Path) -> None
     assert not list(tmp_path.iterdir())
 
 
-def test_an_index_that_is_replaced_while_it_is_opened_is_opened_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_index_replaced_while_it_is_opened_is_consistent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one = BmpIndex.build(small(), tmp_path / "i.bmp", progress=False, block_size=8)
     read, times = opening.read_manifest, []
 
@@ -180,7 +180,7 @@ def mounted(folder: Path, size: str) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Some 3 MB of JSON vectors, their index of 1 MB, topics, and a run of 2 MB."""
+    """About 3 MB of JSON vectors, their index of 1 MB, topics, and a run of 2 MB."""
     folder = tmp_path_factory.mktemp("inputs")
     with open(folder / "docs.jsonl", "w") as file:
         for number in range(6000):
@@ -193,7 +193,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def writers(inputs: Path, folder: Path) -> dict[str, list[object]]:
-    """Command lines that write a name into ``folder``."""
+    """Returns command lines that write to a name in ``folder``."""
     index: list[object] = ["index", "--input", inputs / "docs.jsonl", "--quiet", "--output"]
     return {"i.bmp": [*index, folder / "i.bmp"], "s.bmps": [*index, folder / "s.bmps", "--shards", 2],
             "r.bmp": [*index, folder / "r.bmp", "--reorder", "bp", "--threads", 2],
@@ -203,7 +203,7 @@ def writers(inputs: Path, folder: Path) -> dict[str, list[object]]:
 
 
 @on_linux
-def test_a_full_disk_is_said_and_what_was_there_serves(inputs: Path, tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_the_old_output_remains(inputs: Path, tmp_path: Path) -> None:
     with mounted(tmp_path / "disk", "16m") as disk:
         old = BmpIndex.build(small(30), disk / "i.bmp", progress=False)
         digest = large.digest(old.path)
@@ -226,8 +226,8 @@ def test_a_full_disk_is_said_and_what_was_there_serves(inputs: Path, tmp_path: P
                 assert (disk / name).read_text() == "old"
 
 
-def obeying_permissions() -> None:
-    """In a child: what else root is spared. (Not setuid: others might not read the interpreter's own folder.)"""
+def without_root_capabilities() -> None:
+    """Runs in a child, which then obeys permissions as root does not. (Without setuid, so that the interpreter is readable.)"""
     drop, override, search = 24, 1, 2           # PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
     for capability in (override, search):
         ctypes.CDLL(None).prctl(drop, capability, 0, 0, 0)
@@ -245,7 +245,7 @@ def test_folders_that_cannot_be_written(inputs: Path, tmp_path: Path, why: str) 
             folder.mkdir()
             folder.chmod(0o500)
         for name, arguments in writers(inputs, folder).items():
-            refused(command(*arguments, preexec_fn=obeying_permissions), folder / name, why)
+            refused(command(*arguments, preexec_fn=without_root_capabilities), folder / name, why)
         assert list(folder.iterdir()) == []
 
 
@@ -257,15 +257,15 @@ def test_unreadable_input(inputs: Path, tmp_path: Path) -> None:
         path.chmod(0)
     said = tmp_path / "docs.jsonl", "Permission denied"
     refused(command("index", "--input", tmp_path / "docs.jsonl", "--output", tmp_path / "o.bmp",
-                    preexec_fn=obeying_permissions), *said)
+                    preexec_fn=without_root_capabilities), *said)
     refused(command("search", "--index", tmp_path / "i.bmp", "--topics", inputs / "topics.tsv", "--output",
-                    tmp_path / "run.txt", preexec_fn=obeying_permissions),
+                    tmp_path / "run.txt", preexec_fn=without_root_capabilities),
             tmp_path / "i.bmp" / "list_max.bin", "Permission denied")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["docs.jsonl", "i.bmp"]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
-def test_standard_output_that_takes_nothing(inputs: Path) -> None:
+def test_full_standard_output(inputs: Path) -> None:
     with open("/dev/full", "w") as full:
         done = subprocess.run([sys.executable, "-m", "bmp_plugin", "info", str(inputs / "i.bmp")], stdout=full,
                               stderr=subprocess.PIPE, text=True)
@@ -280,8 +280,8 @@ def test_standard_output_that_takes_nothing(inputs: Path) -> None:
 # --- interruptions ----------------------------------------------------------------------------------------------------
 
 
-def heeding_interrupts() -> None:
-    """Also where the tests run in the background of a shell, whose processes are told to ignore them."""
+def default_interrupts() -> None:
+    """Restores the handling of SIGINT, which a shell sets to ignore for tests that run in the background."""
     os.setsid()
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
@@ -289,7 +289,7 @@ def heeding_interrupts() -> None:
 @on_linux
 @pytest.mark.parametrize("options", [["--threads", "2"], ["--reorder", "bp"], ["--reorder", "leading", "--shards", "3"]])
 def test_an_interrupted_build_ends_with_a_line(inputs: Path, tmp_path: Path, options: list[str]) -> None:
-    """Ctrl-C reaches all processes of a terminal, so it is sent to the group."""
+    """Ctrl-C reaches all processes of a terminal, so it is sent to the process group."""
     documents = tmp_path / "in"
     documents.mkdir()
     for part in range(12):
@@ -297,7 +297,7 @@ def test_an_interrupted_build_ends_with_a_line(inputs: Path, tmp_path: Path, opt
     out = tmp_path / "out"
     out.mkdir()
     child = subprocess.Popen([sys.executable, "-m", "bmp_plugin", "index", "--input", str(documents), "--output",
-                              str(out / "i.bmp"), *options], stderr=subprocess.PIPE, text=True, preexec_fn=heeding_interrupts)
+                              str(out / "i.bmp"), *options], stderr=subprocess.PIPE, text=True, preexec_fn=default_interrupts)
     wait_for(lambda: bool(list(out.iterdir())))
     time.sleep(0.3)
     os.killpg(child.pid, signal.SIGINT)
@@ -335,7 +335,7 @@ print(index.num_docs, flush=True)
 
 
 @on_linux
-def test_the_second_of_two_first_uses_goes_on_when_the_first_is_killed(lucene_index: Callable[[str], Path],
+def test_a_concurrent_first_use_continues_if_the_first_process_is_killed(lucene_index: Callable[[str], Path],
                                                                        tmp_path: Path) -> None:
     lucene = Path(shutil.copytree(lucene_index("nasty"), tmp_path / "lucene"))
     first = subprocess.Popen([sys.executable, "-c", FIRST_USE, str(lucene), "slowly"], stdout=subprocess.PIPE, text=True)

@@ -1,4 +1,4 @@
-"""Which adapter a path gets, and what is said of a path that gets none."""
+"""Detection of the format of a path, and the errors for paths of no known format."""
 from __future__ import annotations
 
 import gzip

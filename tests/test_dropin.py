@@ -38,7 +38,7 @@ def pair(dropin: Any, host: Any, lucene_index: Callable[[str], Path], cranfield_
     theirs.close()
 
 
-class TestSameFace:
+class TestSameInterface:
     def test_signatures(self, dropin: Any, host: Any) -> None:
         original = host.LuceneImpactSearcher
         assert issubclass(dropin, original)
@@ -113,7 +113,7 @@ class TestDocuments:
         assert ours.doc_by_field("id", "7").raw() == theirs.doc_by_field("id", "7").raw()
         assert ours.doc_by_field("id", "x") is theirs.doc_by_field("id", "x") is None
 
-    def test_lucene_document_is_fetched_when_touched(self, dropin: Any, lucene_index: Any, cranfield_queries: Any) -> None:
+    def test_lucene_document_is_fetched_on_access(self, dropin: Any, lucene_index: Any, cranfield_queries: Any) -> None:
         ours = dropin(str(lucene_index("cranfield")), VectorEncoder(cranfield_queries))
         hits = ours.search(next(iter(cranfield_queries)), 5)
         assert "object" not in vars(ours)
@@ -225,7 +225,7 @@ class TestFeedback:
                 searcher.set_rm3()
             assert not searcher.is_using_rm3()
 
-    def test_asking_does_not_open_lucene(self, dropin: Any, lucene_index: Any) -> None:
+    def test_is_using_does_not_open_lucene(self, dropin: Any, lucene_index: Any) -> None:
         searcher = dropin(str(lucene_index("cranfield")), None)
         assert not searcher.is_using_rm3()
         assert not searcher.is_using_rocchio()
@@ -270,7 +270,7 @@ class TestRefusals:
             importer.import_pyserini()
         assert "\n" not in str(caught.value)
 
-    def test_openai_wants_a_key(self, host: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_openai_needs_a_key(self, host: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         import openai
 
         from bmp_plugin.adapters import host as importer
@@ -284,7 +284,7 @@ class TestRefusals:
         assert "\n" not in str(caught.value)
 
 
-class TestIndexBeside:
+class TestSidecarIndex:
     @pytest.fixture
     def copy(self, lucene_index: Any, tmp_path: Path) -> Path:
         return Path(shutil.copytree(lucene_index("cranfield"), tmp_path / "index"))
@@ -297,7 +297,7 @@ class TestIndexBeside:
         assert (sidecar / "manifest.json").stat().st_mtime_ns == made
         assert BmpIndex.open(sidecar).manifest["source"]["path"] == str(copy)
 
-    def test_use_removes_what_a_killed_build_left(self, copy: Path, dropin: Any) -> None:
+    def test_use_removes_files_of_a_killed_build(self, copy: Path, dropin: Any) -> None:
         dropin(str(copy), None)
         left = copy.with_name(f".{copy.name}.bmp.building-0123456789ab")       # the old index, when the new one has its place
         left.mkdir()
@@ -325,7 +325,7 @@ class TestIndexBeside:
         array.write_bytes(b"")
         assert ranking(dropin(str(copy), None, progress=False).search("flow")) == expected
 
-    def test_something_else_in_the_way(self, copy: Path, dropin: Any) -> None:
+    def test_other_files_at_the_sidecar_path(self, copy: Path, dropin: Any) -> None:
         sidecar = copy.with_name("index.bmp")
         sidecar.mkdir()
         (sidecar / "precious.txt").write_text("mine")
@@ -333,7 +333,7 @@ class TestIndexBeside:
             dropin(str(copy), None)
         assert (sidecar / "precious.txt").read_text() == "mine"
 
-    def test_elsewhere(self, copy: Path, dropin: Any, tmp_path: Path) -> None:
+    def test_bmp_dir(self, copy: Path, dropin: Any, tmp_path: Path) -> None:
         searcher = dropin(str(copy), None, bmp_dir=str(tmp_path / "other" / "place.bmp"), progress=False)
         assert searcher.bmp_index.path == tmp_path / "other" / "place.bmp"
         assert not copy.with_name("index.bmp").exists()

@@ -1,4 +1,4 @@
-"""Hybrid search: our runs fuse with dense ones, by Pyserini's methods and by a convex combination of normalized scores."""
+"""Hybrid search: our runs can be fused with dense ones, by Pyserini's methods and by a convex combination of scores."""
 from __future__ import annotations
 
 import os
@@ -22,7 +22,7 @@ Ranking = dict[str, dict[str, float]]
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """(sparse, dense) runs of Cranfield, 100 hits a query."""
+    """Two runs of Cranfield, (sparse, dense), with 100 hits per query."""
     folder = tmp_path_factory.mktemp("runs")
     corpus, topics = read_corpus(DATA / "cranfield_docs.jsonl.gz"), read_topics(DATA / "cranfield_queries.jsonl.gz")
     sparse_run(corpus, topics, folder / "i.bmp", folder / "sparse.txt", 100)
@@ -107,7 +107,7 @@ class TestRuns:
 
 
 class TestPyserini:
-    """``pyserini.fusion`` and ``pyserini.eval.trec_eval`` on our runs, and ours beside them."""
+    """``pyserini.fusion`` and ``pyserini.eval.trec_eval`` on our runs, compared with ours."""
 
     def trec_runs(self, host: Any, runs: tuple[Path, Path]) -> list[Any]:
         from pyserini.trectools import TrecRun

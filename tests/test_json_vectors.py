@@ -1,4 +1,4 @@
-"""JSON vectors against the Lucene index that Anserini makes of the same folder, and against what must be refused."""
+"""JSON vectors, compared with the Lucene index that Anserini builds from the same folder, and refused if invalid."""
 from __future__ import annotations
 
 import gzip
@@ -68,7 +68,7 @@ def write(path: Path, *documents: tuple[object, object]) -> Path:
 
 
 def lucene_index(java: Path, folder: Path, index: Path) -> None:
-    """Index a folder of JSON vectors as a user of Pyserini does."""
+    """Indexes a folder of JSON vectors as a user of Pyserini does."""
     environment = {**os.environ, "JAVA_HOME": str(java.parent.parent)}
     command = [sys.executable, "-m", "pyserini.index.lucene", "--collection", "JsonVectorCollection", "--input",
                str(folder), "--index", str(index), "--generator", "DefaultLuceneDocumentGenerator", "--threads", "1",
@@ -78,7 +78,7 @@ def lucene_index(java: Path, folder: Path, index: Path) -> None:
 
 @pytest.fixture(scope="module")
 def odd_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Everything odd that Anserini indexes in a defined way."""
+    """All unusual input that Anserini indexes in a defined way."""
     folder = tmp_path_factory.mktemp("odd")
     write(
         folder / "b.jsonl",
@@ -126,7 +126,7 @@ def test_same_documents_terms_and_postings_as_anserini(java: Path, odd_folder: P
     assert "empty" not in ours[0]
 
 
-def test_spilled_runs_give_the_same(odd_folder: Path, tmp_path: Path) -> None:
+def test_spilled_segments_give_the_same(odd_folder: Path, tmp_path: Path) -> None:
     whole = read(odd_folder)
     source = JsonVectorSource(odd_folder, budget=3, temp_dir=tmp_path)
     assert content(source) == whole
@@ -264,7 +264,7 @@ def test_not_utf8(tmp_path: Path) -> None:
         read(path)
 
 
-def test_largest_weight_is_taken(tmp_path: Path) -> None:
+def test_largest_weight_is_accepted(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl", ("1", {"a": 2**31 - 1, "b": 2147483647.0}))
     assert read(path)[2] == {"a": (1, [("1", 2**31 - 1)]), "b": (1, [("1", 2**31 - 1)])}
 
@@ -284,7 +284,7 @@ def test_damaged_gzip(tmp_path: Path, damage: str) -> None:
         read(path)
 
 
-def test_duplicate_across_files_names_both(tmp_path: Path) -> None:
+def test_duplicate_docids_across_files_are_both_named(tmp_path: Path) -> None:
     write(tmp_path / "a.jsonl", ("1", {"a": 1}))
     write(tmp_path / "b.jsonl", ("0", {"a": 1}), ("1", {"a": 1}))
     with pytest.raises(SourceError, match="came before") as refused:
@@ -303,7 +303,7 @@ def test_missing_and_empty(tmp_path: Path) -> None:
     assert read(tmp_path) == ([], 0, {})
 
 
-def test_circle_of_links(tmp_path: Path) -> None:
+def test_cyclic_links(tmp_path: Path) -> None:
     write(tmp_path / "a.jsonl", ("1", {"a": 1}))
     (tmp_path / "round").symlink_to(tmp_path)
     with pytest.raises(SourceError, match="symbolic link"):
@@ -318,7 +318,7 @@ def test_fingerprint_changes_with_the_files(tmp_path: Path) -> None:
     assert JsonVectorSource(tmp_path).info.fingerprint != before
 
 
-def test_change_while_reading_is_noticed(tmp_path: Path) -> None:
+def test_change_while_reading_is_detected(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl", ("1", {"a": 1}))
     source = JsonVectorSource(tmp_path)
     write(path, ("1", {"a": 1}), ("2", {"a": 1}))

@@ -20,7 +20,7 @@ WIDE, PHONE = 1200, 390
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """A report like ``conform``'s, of two runs that differ, with names that would do harm if they were not escaped."""
+    """A report like ``conform``'s, of two runs that differ, with malicious names that must be escaped."""
     folder = tmp_path_factory.mktemp("page")
     a, b = ["".join(f"{qid} Q0 {docid} {rank} {9 - rank}.000000 t\n" for qid in ("1", EVIL_QID)
                     for rank, docid in enumerate(ranking, 1)) for ranking in (["d1", EVIL, "d3"], [EVIL, "d1", "d3"])]
@@ -71,7 +71,7 @@ Opened = tuple[Any, list[str]]
 
 @pytest.fixture
 def open_page(browser: Any, report: dict[str, Any], tmp_path: Path) -> Iterator[Callable[..., Opened]]:
-    """Opens the page without network; (page, what the console said and what was asked of the network)."""
+    """Opens the page without network; returns (page, console messages and network requests)."""
     (tmp_path / "report.html").write_text(page(report), encoding="utf-8")
     contexts = []
 
@@ -90,7 +90,7 @@ def open_page(browser: Any, report: dict[str, Any], tmp_path: Path) -> Iterator[
         context.close()
 
 
-def test_opens_without_network_or_complaint(open_page: Any) -> None:
+def test_opens_without_network_or_errors(open_page: Any) -> None:
     tab, said = open_page()
     assert said == []
     assert "The answers differ" in tab.inner_text("body")
@@ -112,7 +112,7 @@ def test_names_are_text(open_page: Any) -> None:
 
 
 def test_injected_scripts_would_not_run(browser: Any, report: dict[str, Any], tmp_path: Path) -> None:
-    """Even if escaping failed: the policy lets run no script but the page's own."""
+    """Even if escaping failed, the policy would allow no script but the page's own."""
     (tmp_path / "r.html").write_text(page(report).replace("<main>", "<main><script>window.hacked=3</script>"
                                                                      "<img src=x onerror=window.hacked=4>"), encoding="utf-8")
     with browser.new_context(offline=True) as context:

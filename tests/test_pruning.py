@@ -1,4 +1,4 @@
-"""Static pruning leaves out what it says, says what it leaves out, and searching is Lucene's on what is left."""
+"""Static pruning keeps the specified postings and reports what it drops; answers are Lucene's on the kept postings."""
 from __future__ import annotations
 
 import gzip
@@ -29,7 +29,7 @@ def heaviest(weights: dict[str, int], share: float) -> dict[str, int]:
 
 
 def pruned(vectors: Vectors, pruning: Pruning) -> Vectors:
-    """The same, written as it is meant."""
+    """An independent implementation of the pruning rules."""
     left = {docid: vector for docid, vector in vectors.items() if docid not in (pruning.drop_documents or ())}
     if pruning.min_quality is not None:
         left = {docid: vector for docid, vector in left.items() if pruning.quality[docid] >= pruning.min_quality}
@@ -51,8 +51,10 @@ vectors_of = st.lists(st.dictionaries(st.sampled_from("uvwxyz"), st.integers(1, 
 
 @settings(max_examples=30, deadline=None)
 @given(vectors_of, shares, shares, st.data(), st.booleans())
-def test_leaves_what_is_meant(tmp_path_factory: pytest.TempPathFactory, vectors: list[dict[str, int]], document_share: float,
-                              term_share: float, data: st.DataObject, by_quality: bool) -> None:
+def test_keeps_the_specified_postings(
+    tmp_path_factory: pytest.TempPathFactory, vectors: list[dict[str, int]], document_share: float, term_share: float,
+    data: st.DataObject, by_quality: bool,
+) -> None:
     docs = {f"d{i:02}": vector for i, vector in enumerate(vectors)}
     options: dict[str, Any] = {"drop_documents": set(data.draw(st.lists(st.sampled_from(sorted(docs)), max_size=5)))}
     if by_quality:
@@ -77,7 +79,7 @@ def test_leaves_what_is_meant(tmp_path_factory: pytest.TempPathFactory, vectors:
         assert said is None
 
 
-def test_answers_of_lucene_on_what_is_left(lucene_index: Any, host: Any, java: Path, cranfield_documents: Any,
+def test_lucenes_answers_on_kept_postings(lucene_index: Any, host: Any, java: Path, cranfield_documents: Any,
                                            cranfield_queries: Any, tmp_path: Path) -> None:
     gone = {document["id"] for document in cranfield_documents[::7]}
     pruning = Pruning(document_share=0.6, drop_documents=gone)
@@ -102,7 +104,7 @@ def test_drop_in_never_prunes(lucene_index: Any, tmp_path: Path) -> None:
     assert BmpIndex.open(path).manifest["source"]["details"]["pruning"]["by_term"]["dropped"]
 
 
-def test_numbers_stay(tmp_path: Path) -> None:
+def test_source_document_ids_do_not_change(tmp_path: Path) -> None:
     index = BmpIndex.build([("a", {"x": 1}), ("b", {"x": 2}), ("c", {"y": 3})], tmp_path / "i.bmp", progress=False,
                            prune=Pruning(drop_documents=["a"]))
     assert index.lucene_docid_of("b") == 1

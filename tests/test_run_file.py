@@ -1,4 +1,4 @@
-"""Run files: byte for byte Pyserini's, whole or not there, and read back with care."""
+"""Run files: byte for byte Pyserini's, written atomically, and validated when read."""
 from __future__ import annotations
 
 import gzip
@@ -59,7 +59,7 @@ def test_tag_and_missing_folders(tmp_path: Path) -> None:
     assert os.listdir(tmp_path / "a" / "b") == ["run.txt"]
 
 
-def test_nothing_half_written(tmp_path: Path) -> None:
+def test_no_partial_output(tmp_path: Path) -> None:
     path = tmp_path / "run.txt"
     path.write_text("the good one\n")
 
@@ -74,7 +74,7 @@ def test_nothing_half_written(tmp_path: Path) -> None:
     assert path.read_text() == "the good one\n"
 
 
-def test_link_and_permissions_stay(tmp_path: Path) -> None:
+def test_links_and_permissions_are_kept(tmp_path: Path) -> None:
     target = tmp_path / "target.txt"
     target.write_text("old")
     link = tmp_path / "link.txt"

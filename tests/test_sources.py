@@ -62,7 +62,7 @@ def test_toks_of_pyterrier_given_to_build(cranfield_documents: Any, by_json: Bmp
     assert postings(index) == postings(by_json)
 
 
-def test_numbers_are_places(tmp_path: Path) -> None:
+def test_source_document_ids_are_indices(tmp_path: Path) -> None:
     documents = [("a", {"x": 2}), ("none", {}), ("zero", {"x": 0}), ("b", {"x": 1, "y": 7.0})]
     index = BmpIndex.build(documents, tmp_path / "i.bmp", progress=False)
     assert (index.num_docs, index.manifest["source"]["num_docs"]) == (2, 2)
@@ -172,13 +172,13 @@ class TestQuantized:
                             {token: round(weight * scale) for token, weight in query.items() if round(weight * scale)}, 20)
             assert [(hit.docid, hit.score) for hit in searcher.search(query, 20)] == [(d, float(s)) for d, s in expected]
 
-    def test_queries_are_refused_by_their_own_weight(self, tmp_path: Path) -> None:
+    def test_errors_name_the_original_query_weight(self, tmp_path: Path) -> None:
         searcher = BmpSearcher(BmpIndex.build(floats()[0], tmp_path / "i.bmp", quantize=8, progress=False))
         for weight in (-0.5, float("nan"), float("inf"), "3"):
             with pytest.raises(ValueError, match=f"{weight!r}"):
                 searcher.search({"t1": weight})
 
-    def test_scores_and_explanations_are_the_search_s(self, tmp_path: Path) -> None:
+    def test_scores_and_explanations_agree_with_search(self, tmp_path: Path) -> None:
         documents, queries = floats()
         searcher = BmpSearcher(BmpIndex.build(documents, tmp_path / "i.bmp", quantize=8, progress=False))
         for query in queries:
@@ -192,7 +192,7 @@ class TestQuantized:
     def test_query(self) -> None:
         assert quantize_query({"a": 0.5, "b": 0.001, "c": 2, "d": 0, "e": "x"}, 10) == {"a": 5, "c": 20, "e": "x"}
 
-    def test_documents_that_round_to_nothing(self, tmp_path: Path) -> None:
+    def test_documents_whose_weights_round_to_zero(self, tmp_path: Path) -> None:
         documents = [("a", {"x": 1.0}), ("b", {"x": 0.0001}), ("c", {"x": 0.5, "y": 0.902})]
         index = BmpIndex.build(documents, tmp_path / "i.bmp", quantize=8, progress=False)
         assert postings(index) == {"x": {"a": 255, "c": 128}, "y": {"c": 230}}

@@ -1,4 +1,4 @@
-"""Topics: read as Pyserini's own command line reads them."""
+"""Topics are read as Pyserini's own command line reads them."""
 from __future__ import annotations
 
 import gzip
@@ -58,7 +58,7 @@ def test_tokens_are_those_of_split(runs: list[tuple[str, int, str]]) -> None:
     assert list(count_tokens(text).items()) == list(expected.items())
 
 
-def test_every_blank_of_split_divides_tokens() -> None:
+def test_all_white_space_of_split_separates_tokens() -> None:
     for character in map(chr, range(0x10000)):
         text = f"a a{character}a a a"
         assert sum(count_tokens(text).values()) == len(text.split()), ascii(character)
@@ -75,13 +75,13 @@ def test_jsonl_and_tsv_are_the_same_topics(tmp_path: Path) -> None:
     assert read_topics(jsonl) == read_topics(tsv) == [("3", {"é": 2}), ("12", {"a": 3, "##b": 1})]
 
 
-def test_jsonl_ids_stay_as_they_are(tmp_path: Path) -> None:
+def test_jsonl_ids_are_kept(tmp_path: Path) -> None:
     path = tmp_path / "q.jsonl"
     path.write_text("".join(json.dumps({"qid": qid, "vector": {"a": 1}}) + "\n" for qid in ("10", "007", "9")))
     assert [qid for qid, _ in read_topics(path)] == ["007", "9", "10"]
 
 
-def test_what_jsonl_may_hold(tmp_path: Path) -> None:
+def test_valid_jsonl(tmp_path: Path) -> None:
     path = tmp_path / "no suffix that says so"
     path.write_text(
         '{"id": 7, "vector": {"a": 2.9, "zero": 0}, "text": "left out"}\n\n  {"qid": "none", "vector": {}}\n'
