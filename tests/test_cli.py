@@ -341,7 +341,8 @@ def test_interrupted(index: Path, tmp_path: Path, number: int, status: int) -> N
             file.write(json.dumps({"qid": str(qid), "vector": vectors[qid % len(vectors)]}) + "\n")
     command = [sys.executable, "-m", "bmp_plugin", "search", "--index", str(index), "--topics", str(topics),
                "--output", str(tmp_path / "run.txt")]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=_default_interrupts)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                               preexec_fn=_default_interrupts)
     limit = time.monotonic() + 120
     while not list(tmp_path.glob(".run.txt.*")) and time.monotonic() < limit and process.poll() is None:
         time.sleep(0.05)

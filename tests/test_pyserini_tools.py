@@ -107,7 +107,7 @@ def prebuilt(host: Any, java: Path, lucene_index: Any, cranfield_queries: Any, t
 
 
 def test_two_click_reproduction(prebuilt: dict[str, str], tmp_path: Path) -> None:
-    """Pyserini runs the reproduction; then its printed command, with only the module replaced, and the evaluation of that run."""
+    """Pyserini runs the reproduction; then its printed command, with only the module replaced, and its evaluation."""
     def reproduce(directory: str, *more: str) -> str:
         return run(sys.executable, "-m", "pyserini.2cr.beir", "--condition", "splade-pp-ed", "--dataset", "scifact",
                    "--directory", directory, *more)
