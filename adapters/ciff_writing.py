@@ -93,7 +93,7 @@ def _write(file: BinaryIO, message: Any) -> None:
 
 @contextlib.contextmanager
 def _open_output(output: Path) -> Iterator[BinaryIO]:
-    """Open ``output`` for an atomic write, gzipped if its name ends in .gz."""
+    """Opens ``output`` for an atomic write, gzipped if its name ends in .gz."""
     if output.is_dir():
         raise BuildError(f"{output}: a folder stands where the file shall be written; choose another output")
     try:

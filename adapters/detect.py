@@ -24,7 +24,7 @@ EXPECTED = "a Lucene index directory, a CIFF file, or a file or folder of JSON v
 def given_source(source: str | Path | PostingSource | Iterable[Document], field: str = "contents", progress: bool = False,
                  quantize: int | Quantization | None = None, prune: Pruning | None = None, *, threads: int = 1,
                  temp_dir: str | Path | None = None) -> Iterator[PostingSource]:
-    """Open what a build was given as a source of postings, and close it afterwards unless the caller opened it.
+    """Opens what a build was given as a source of postings, and closes it afterwards unless the caller opened it.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def given_source(source: str | Path | PostingSource | Iterable[Document], field:
 def open_source(path: str | Path, field: str = "contents", progress: bool = False,
                 quantize: int | Quantization | None = None, *, threads: int = 1,
                 temp_dir: str | Path | None = None) -> PostingSource:
-    """Open a source of postings.
+    """Opens a source of postings.
 
     Parameters
     ----------

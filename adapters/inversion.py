@@ -50,21 +50,21 @@ class Inverter:
 
     @property
     def num_segments(self) -> int:
-        """Number of segments so far."""
+        """Returns the number of segments so far."""
         return len(self._store)
 
     @property
     def spilled(self) -> bool:
-        """Whether postings were spilled to a temporary file."""
+        """Tells whether postings were spilled to a temporary file."""
         return self._store.spilled
 
     @property
     def counts(self) -> NDArray[np.int64]:
-        """Number of postings of each term, int64[num_terms]; complete after :meth:`finish`."""
+        """Returns the number of postings of each term, int64[num_terms]; complete after :meth:`finish`."""
         return self._counts
 
     def add(self, terms: NDArray[np.int32], docs: NDArray[np.int32], impacts: NDArray[np.int32]) -> None:
-        """Add postings: int32[n] term ids, documents (ascending, also from call to call) and impacts; kept, not copied."""
+        """Adds postings: int32[n] term ids, documents (ascending, also from call to call) and impacts; kept, not copied."""
         while terms.size:
             first = int(self._chunks[0][1][0]) if self._pending else int(docs[0])
             fitting = int(np.searchsorted(docs, first + SEGMENT_DOCUMENTS))
@@ -76,7 +76,7 @@ class Inverter:
             terms, docs, impacts = terms[fitting:], docs[fitting:], impacts[fitting:]
 
     def add_segment(self, segment: SortedSegment) -> None:
-        """Add a segment, whose documents come after all earlier ones."""
+        """Adds a segment, whose documents come after all earlier ones."""
         self._end_segment()
         self._store.append(segment)
         self.num_postings += segment.docs.size
@@ -86,7 +86,7 @@ class Inverter:
         self._counts[:shorter.size] += shorter
 
     def finish(self, num_terms: int) -> None:
-        """Sort the pending postings; ``num_terms`` is the number of terms of all postings."""
+        """Sorts the pending postings; ``num_terms`` is the number of terms of all postings."""
         self._end_segment()
         if self._counts.size < num_terms:
             self._counts = np.concatenate([self._counts, np.zeros(num_terms - self._counts.size, np.int64)])
@@ -100,7 +100,7 @@ class Inverter:
     def batches(
         self, max_postings: int = BATCH_POSTINGS
     ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32], NDArray[np.int32]]]:
-        """Yield (term ids, counts, docs, impacts) for ascending ranges of terms; terms without postings are omitted.
+        """Yields (term ids, counts, docs, impacts) for ascending ranges of terms; terms without postings are omitted.
 
         A batch has at most ``max_postings`` postings, unless one term alone has more. May be called again.
         """
@@ -117,6 +117,6 @@ class Inverter:
             first = last
 
     def close(self) -> None:
-        """Drop all postings, spilled ones included; may be called twice."""
+        """Drops all postings, spilled ones included; may be called twice."""
         self._chunks, self._pending = [], 0
         self._store.close()

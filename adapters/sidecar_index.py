@@ -20,18 +20,18 @@ _MANIFEST = "manifest.json"
 
 
 def is_bmp_directory(path: str | os.PathLike[str]) -> bool:
-    """Tell whether ``path`` is a block-max index rather than a Lucene one."""
+    """Tells whether ``path`` is a block-max index rather than a Lucene one."""
     return (Path(path) / _MANIFEST).is_file()
 
 
 def sidecar_path(lucene_dir: str | os.PathLike[str]) -> Path:
-    """Return the path of the sidecar index of ``lucene_dir``: ``<lucene_dir>.bmp``."""
+    """Returns the path of the sidecar index of ``lucene_dir``: ``<lucene_dir>.bmp``."""
     directory = Path(lucene_dir).resolve()
     return directory.with_name(directory.name + ".bmp")
 
 
 def cache_path(lucene_dir: str | os.PathLike[str]) -> Path:
-    """Return the path in the user's cache folder that is used if the folder of ``lucene_dir`` is not writable."""
+    """Returns the path in the user's cache folder that is used if the folder of ``lucene_dir`` is not writable."""
     import platformdirs
 
     directory = Path(lucene_dir).resolve()
@@ -41,7 +41,7 @@ def cache_path(lucene_dir: str | os.PathLike[str]) -> Path:
 
 def index_of(lucene_dir: str | os.PathLike[str], *, bmp_dir: str | os.PathLike[str] | None = None, threads: int = 1,
              progress: bool = True) -> BmpIndex:
-    """Open the block-max index of a Lucene index, and build it first if there is none or it is out of date.
+    """Opens the block-max index of a Lucene index, and builds it first if there is none or it is out of date.
 
     Concurrent processes build it once. An index that is replaced keeps its block size and document order.
 
@@ -99,7 +99,7 @@ def _build(lucene_dir: Path, target: Path, threads: int, progress: bool) -> BmpI
 
 
 def _up_to_date(target: Path, wanted: str) -> BmpIndex | None:
-    """Return the index at ``target`` if it was built from the Lucene commit with the fingerprint ``wanted``, else None.
+    """Returns the index at ``target`` if it was built from the Lucene commit with the fingerprint ``wanted``, else None.
 
     Raises
     ------
@@ -129,7 +129,7 @@ def _up_to_date(target: Path, wanted: str) -> BmpIndex | None:
 
 
 def lucene_directory_of(index: BmpIndex | ShardedIndex, directory: Path | None = None) -> Path:
-    """Return the Lucene index that a block-max index was built from, for operations that only Lucene offers.
+    """Returns the Lucene index that a block-max index was built from, for operations that only Lucene offers.
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ def lucene_directory_of(index: BmpIndex | ShardedIndex, directory: Path | None =
 
 
 def _is_writable(folder: Path) -> bool:
-    """Tell by trying whether ``folder`` is writable: permissions do not reveal read-only mounts."""
+    """Tells by trying whether ``folder`` is writable: permissions do not reveal read-only mounts."""
     try:
         with tempfile.TemporaryFile(dir=folder):        # unnamed, so nothing is left behind whatever happens
             return True

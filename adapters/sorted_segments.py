@@ -45,7 +45,7 @@ class SortedSegment:
 
 def sort_segment(first_doc: int, terms: NDArray[np.int32], docs: NDArray[np.int32],
                  impacts: NDArray[np.int32]) -> SortedSegment:
-    """Sort postings by term.
+    """Sorts postings by term.
 
     Parameters
     ----------
@@ -90,11 +90,11 @@ class SegmentStore:
 
     @property
     def spilled(self) -> bool:
-        """Whether some segments are in the file."""
+        """Tells whether some segments are in the file."""
         return self._file is not None
 
     def append(self, segment: SortedSegment) -> None:
-        """Store one more segment; an ``OSError`` tells of a full disk."""
+        """Stores one more segment; an ``OSError`` tells of a full disk."""
         self.num_postings += segment.docs.size
         starts = np.zeros(segment.counts.size + 1, np.uint32)
         np.cumsum(segment.counts, out=starts[1:])
@@ -109,7 +109,7 @@ class SegmentStore:
         self._segments.append(_Stored(segment.first_doc, segment.counts.size, *written))
 
     def merged(self, first: int, last: int, counts: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """Merge the postings of the terms first to last - 1.
+        """Merges the postings of the terms first to last - 1.
 
         Parameters
         ----------
@@ -136,7 +136,7 @@ class SegmentStore:
         return docs, impacts
 
     def close(self) -> None:
-        """Drop all segments and the temporary file; may be called twice."""
+        """Drops all segments and the temporary file; may be called twice."""
         self._segments, self.num_postings = [], 0
         if self._file is not None:
             self._file.close()
@@ -183,14 +183,14 @@ class _Stored:
 
 @kernel
 def _count_terms(terms, counts):
-    """Add the number of occurrences of each term id in ``terms`` to ``counts`` int64[num_terms]."""
+    """Adds the number of occurrences of each term id in ``terms`` to ``counts`` int64[num_terms]."""
     for i in range(terms.size):
         counts[terms[i]] += 1
 
 
 @kernel
 def _sort_by_term(first_doc, terms, docs, impacts, cursors, out_docs, out_impacts):
-    """Scatter each posting to its term's cursor, and advance the cursor; out_docs uint16 are relative to first_doc."""
+    """Scatters each posting to its term's cursor, and advances the cursor; out_docs uint16 are relative to first_doc."""
     for i in range(terms.size):
         at = cursors[terms[i]]
         out_docs[at] = np.uint16(docs[i] - first_doc)
@@ -200,7 +200,7 @@ def _sort_by_term(first_doc, terms, docs, impacts, cursors, out_docs, out_impact
 
 @kernel
 def _append(first_doc, starts, docs, impacts, cursors, out_docs, out_impacts):
-    """Append each term's part of a segment at the term's cursor, and advance the cursor.
+    """Appends each term's part of a segment at the term's cursor, and advances the cursor.
 
     starts int64[n + 1] are relative to starts[0], where docs and impacts begin; cursors int64[n or more].
     """

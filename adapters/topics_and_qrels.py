@@ -45,7 +45,7 @@ class Topics:
 
 @contextlib.contextmanager
 def downloads(allowed: bool) -> Iterator[None]:
-    """Forbid ir_datasets and the Hugging Face hub to download anything within the block, unless ``allowed``.
+    """Forbids ir_datasets and the Hugging Face hub to download anything within the block, unless ``allowed``.
 
     Raises
     ------
@@ -87,7 +87,7 @@ def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
 
 
 def _path_here(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap ir_datasets' ``Download.path`` so that it refuses to download a missing file before it tries any mirror."""
+    """Wraps ir_datasets' ``Download.path`` so that it refuses to download a missing file before it tries any mirror."""
     from ir_datasets.util.download import LocalDownload
 
     def path(download: Any, force: bool = True) -> Any:
@@ -104,7 +104,7 @@ def _refuse_download(download: Any) -> Any:
 
 
 def open_topics(name: str, download: bool = False) -> Topics:
-    """Read the topics of a file, of ``ir_datasets:ID`` or of one of Pyserini's names.
+    """Reads the topics of a file, of ``ir_datasets:ID`` or of one of Pyserini's names.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ def open_topics(name: str, download: bool = False) -> Topics:
 
 
 def open_qrels(name: str, download: bool = False) -> list[Any]:
-    """Read the qrels of a TREC file, of ``ir_datasets:ID`` or of one of Pyserini's names, as ``ir_measures.Qrel``.
+    """Reads the qrels of a TREC file, of ``ir_datasets:ID`` or of one of Pyserini's names, as ``ir_measures.Qrel``.
 
     Parameters and exceptions are those of :func:`open_topics`.
     """
@@ -162,7 +162,7 @@ def _not_empty(name: str, found: list[Any]) -> list[Any]:
 
 
 def _dataset(name: str, part: str, download: bool) -> Any:
-    """Load a dataset with ``part`` on disk, so that iterating it downloads nothing more."""
+    """Loads a dataset with ``part`` on disk, so that iterating it downloads nothing more."""
     try:
         import ir_datasets
     except ImportError:
@@ -200,7 +200,7 @@ def _holds_vectors(path: Path) -> bool:
 
 
 def _pyserini_queries(name: str) -> list[tuple[str, Any]]:
-    """Return the queries that ``python -m pyserini.search.lucene --topics`` would run, in its order."""
+    """Returns the queries that ``python -m pyserini.search.lucene --topics`` would run, in its order."""
     import_pyserini()
     from pyserini.query_iterator import TopicsFormat, get_query_iterator
 
@@ -214,7 +214,7 @@ def _pyserini_queries(name: str) -> list[tuple[str, Any]]:
 
 
 def _check_pyserini_name(name: str, part: str, argument: str, download: bool) -> None:
-    """Check that a name is one of Pyserini's and its file need not, or may, be downloaded.
+    """Checks that a name is one of Pyserini's, and that its file exists or may be downloaded.
 
     Raises
     ------

@@ -24,7 +24,7 @@ _OCCUPIED = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)
 
 
 def atomic_file(output: Path) -> contextlib.AbstractContextManager[Path]:
-    """Open an atomic write of a file: the block fills an empty temporary file, which then replaces ``output``.
+    """Opens an atomic write of a file: the block fills an empty temporary file, which then replaces ``output``.
 
     The new file has the permissions of the one that it replaces, and a symbolic link stays a link. Missing folders are made.
 
@@ -46,7 +46,7 @@ def atomic_file(output: Path) -> contextlib.AbstractContextManager[Path]:
 
 
 def atomic_folder(output: Path) -> contextlib.AbstractContextManager[Path]:
-    """Open an atomic write of a folder: the block fills an empty temporary folder, which then replaces ``output``.
+    """Opens an atomic write of a folder: the block fills an empty temporary folder, which then replaces ``output``.
 
     Missing folders are made.
 
@@ -68,7 +68,7 @@ def atomic_folder(output: Path) -> contextlib.AbstractContextManager[Path]:
 
 
 def scratch_folder(folder: Path) -> contextlib.AbstractContextManager[Path]:
-    """Make an empty folder in ``folder``, removed at the end of the block, or by the next call if the process is killed."""
+    """Makes an empty folder in ``folder``, removed at the end of the block, or by the next call if the process is killed."""
     return _temporary(folder / "scratch", Path.mkdir)
 
 
@@ -87,7 +87,7 @@ def _atomic(output: Path, target: Path, make: Callable[[Path], None], replace: C
 
 @contextlib.contextmanager
 def errors_name(path: str | Path) -> Iterator[None]:
-    """Make an ``OSError`` of the block name ``path``, which the user knows, instead of a temporary file."""
+    """Makes an ``OSError`` of the block name ``path``, which the user knows, instead of a temporary file."""
     try:
         yield
     except OSError as error:
@@ -98,7 +98,7 @@ def errors_name(path: str | Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _temporary(output: Path, make: Callable[[Path], None]) -> Iterator[Path]:
-    """Make a locked temporary file or folder next to ``output``, removed at the end if it is still there."""
+    """Makes a locked temporary file or folder next to ``output``, removed at the end if it is still there."""
     remove_abandoned(output)
     path, lock = _make_locked(output, make)
     try:
@@ -127,7 +127,7 @@ def _make_file(path: Path) -> None:
 
 
 def _try_lock(path: Path) -> int | None:
-    """Try to lock a file or folder until this process ends.
+    """Tries to lock a file or folder until this process ends.
 
     Returns
     -------
@@ -156,7 +156,7 @@ def _try_lock(path: Path) -> int | None:
 
 
 def remove_abandoned(output: Path) -> None:
-    """Remove the temporary files of processes that were killed while they wrote the same output."""
+    """Removes the temporary files of processes that were killed while they wrote the same output."""
     prefix = f".{output.name}{TEMPORARY}"
     for path in [path for path in output.parent.iterdir() if path.name.startswith(prefix)]:
         with contextlib.suppress(BlockingIOError):
@@ -169,7 +169,7 @@ def remove_abandoned(output: Path) -> None:
 
 
 def _remove(path: Path, output: Path) -> None:
-    """Remove a temporary file or folder, unless it holds the only copy of ``output``."""
+    """Removes a temporary file or folder, unless it holds the only copy of ``output``."""
     if path.is_dir() and not path.is_symlink():
         if os.path.lexists(output) or not (path / _OLD).exists():
             shutil.rmtree(path, ignore_errors=True)
@@ -186,7 +186,7 @@ def _replace_file(path: Path, target: Path) -> None:
 
 
 def _replace_folder(folder: Path, output: Path) -> None:
-    """Replace ``output`` by ``folder``. One of them stands there at every moment, where the system can exchange names."""
+    """Replaces ``output`` by ``folder``; one of them is in place at every moment, where the system can exchange names."""
     for file in folder.iterdir():
         if file.is_file():                      # subfolders were written, and synced, by this function too
             _sync(file)
@@ -208,7 +208,7 @@ def _replace_folder(folder: Path, output: Path) -> None:
 
 
 def _exchange(one: Path, other: Path) -> bool:
-    """Exchange two names atomically (Linux 3.15 and macOS, on most file systems); returns False if this one cannot."""
+    """Exchanges two names atomically (Linux 3.15 and macOS, on most file systems); returns False if this one cannot."""
     import ctypes  # slow to import, and only a replacement needs it
 
     if os.name != "posix":
@@ -228,7 +228,7 @@ def _exchange(one: Path, other: Path) -> bool:
 
 
 def _sync(file: Path) -> None:
-    """Sync the content of a file to disk."""
+    """Syncs the content of a file to disk."""
     opened = os.open(file, os.O_RDONLY if os.name == "posix" else os.O_RDWR)
     try:
         os.fsync(opened)
@@ -237,7 +237,7 @@ def _sync(file: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Sync the names in a folder to disk, where the system supports that."""
+    """Syncs the names in a folder to disk, where the system supports that."""
     if os.name == "posix":
         try:
             _sync(folder)

@@ -54,6 +54,7 @@ class Difference:
 
     @property
     def harmless(self) -> bool:
+        """Tells whether the difference leaves both answers correct."""
         return self.kind in HARMLESS
 
 

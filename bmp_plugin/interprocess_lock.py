@@ -13,7 +13,7 @@ from .atomic_write import errors_name
 
 @contextlib.contextmanager
 def interprocess_lock(target: Path) -> Iterator[None]:
-    """Hold the lock on building ``target``; a notice is printed if it has to be waited for.
+    """Holds the lock on building ``target``; a notice is printed if it has to be waited for.
 
     The operating system locks an empty file next to ``target``, which stays there. Missing folders are made.
 

@@ -15,7 +15,7 @@ REMAINING_BATCHES = 4        # batches that each thread's share of the rest is c
 
 
 def in_order(work: Callable[[Item], Result], items: Iterable[Item], threads: int) -> Iterator[Result]:
-    """Yield ``work(item)`` for every item, in the order of the items; results do not depend on the number of threads.
+    """Yields ``work(item)`` for every item, in the order of the items; results do not depend on the number of threads.
 
     The calling thread takes the ``items``, at most ``threads + 1`` ahead of the last result: that bounds memory. With one
     thread, everything happens in the caller's. An exception of ``work`` or ``items`` is raised at its item's place.
@@ -38,7 +38,7 @@ def in_order(work: Callable[[Item], Result], items: Iterable[Item], threads: int
 
 
 def in_batches(search: Callable[[slice], Result], n: int, k: int, threads: int) -> list[Result]:
-    """Search n queries for k hits each, batch by batch, in threads; the results come in the order of the queries."""
+    """Searches n queries for k hits each, batch by batch, in threads; the results come in the order of the queries."""
     batches = _batches(n, k, threads)
     if threads == 1 or len(batches) == 1:
         return list(map(search, batches))

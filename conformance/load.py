@@ -77,13 +77,13 @@ class LoadedProcess:
                 self.wrong.append(f"{how}: {reason}")
 
     def in_thread(self, number: int) -> None:
-        """Send one request after the other."""
+        """Sends one request after the other."""
         chance, requests = random.Random(f"{self.seed} {number}"), list(self.expected)
         while not self.stop.is_set():
             self._check(chance.choice(requests), "thread")
 
     def in_asyncio(self) -> None:
-        """Await several requests at a time, answered by the threads of an executor."""
+        """Awaits several requests at a time, answered by the threads of an executor."""
         chance, requests = random.Random(f"{self.seed} asyncio"), list(self.expected)
 
         async def ask(pool: ThreadPoolExecutor) -> None:
@@ -96,7 +96,7 @@ class LoadedProcess:
             asyncio.run(ask(pool))
 
     def in_forks(self) -> None:
-        """Fork again and again while the other threads search; each child sends one request."""
+        """Forks again and again while the other threads search; each child sends one request."""
         chance, requests = random.Random(f"{self.seed} fork"), list(self.expected)
         while not self.stop.wait(self.fork_seconds):
             self._check(chance.choice(requests), "fork", self._forked)
@@ -120,7 +120,7 @@ class LoadedProcess:
 
 def work(workload: Workload, expected: dict[Request, bytes], options: argparse.Namespace, seed: int, seconds: float,
          interval: float, report: Callable[[Report], None]) -> None:
-    """Send requests for that many seconds, in threads, through asyncio and from forks, and report now and then."""
+    """Sends requests for that many seconds, in threads, through asyncio and from forks, and reports now and then."""
     mine = LoadedProcess(workload, expected, seed, options.fork_seconds)
     started = time.monotonic()
     targets: list[Callable[[], None]] = [mine.in_asyncio, mine.in_forks]
@@ -142,12 +142,12 @@ def work(workload: Workload, expected: dict[Request, bytes], options: argparse.N
 
 
 def handles() -> int:
-    """Return the number of file handles that this process has open."""
+    """Returns the number of file handles that this process has open."""
     return len(os.listdir("/proc/self/fd"))
 
 
 def growth(reports: Sequence[Report]) -> list[str]:
-    """Return what grew in one process from the second third of its time to the last; the first third is for warming up."""
+    """Returns what grew in one process from the second third of its time to the last; the first third is for warming up."""
     under_load = [report for report in reports if report.threads]
     end = under_load[-1].seconds if under_load else 0
     second, last = ([report for report in under_load if lo * end < report.seconds <= hi * end]
@@ -167,13 +167,13 @@ def growth(reports: Sequence[Report]) -> list[str]:
 
 
 def open_searcher(path: str) -> Searcher:
-    """Open a searcher on an index, sharded or not."""
+    """Opens a searcher on an index, sharded or not."""
     index = open_either(path)
     return ShardedSearcher(index) if isinstance(index, ShardedIndex) else BmpSearcher(index)
 
 
 def run(options: argparse.Namespace, say: Callable[[str], None]) -> int:
-    """Run the load test; returns the number of failures."""
+    """Runs the load test; returns the number of failures."""
     topics = read_topics(options.queries)
     chosen = random.Random(options.seed).sample(topics, min(options.sample, len(topics)))
     searcher = open_searcher(options.index)
@@ -233,7 +233,7 @@ def _line(report: Report) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit status."""
+    """Runs the command; returns its exit status."""
     parser = argparse.ArgumentParser("python -m bmp_plugin.conformance.load", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("index", help="block-max index, sharded or not")

@@ -31,7 +31,7 @@ class Workload:
         self._best: dict[int, list[str]] = {}
 
     def requests(self) -> list[Request]:
-        """Return all requests for these queries; to be called before threads send any."""
+        """Returns all requests for these queries; to be called before threads send any."""
         everything = range(len(self._queries))
         self._best = {q: [hit.docid for hit in self.searcher.search(self._queries[q], 20)] for q in everything}
         found = [Request("search", (q,), s) for q in everything for s in range(len(SETTINGS))]
@@ -41,7 +41,7 @@ class Workload:
         return found + [Request("explain", (q,)) for q in everything if self._best[q]][:EXPLAINED]
 
     def answer(self, request: Request) -> bytes:
-        """Return the digest of the answer to a request."""
+        """Returns the digest of the answer to a request."""
         queries = [self._queries[q] for q in request.queries]
         options = SETTINGS[request.setting]
         if request.kind == "search":

@@ -32,7 +32,7 @@ class _AtomicOutput:
         return self
 
     def write(self, *arguments: Any) -> Any:
-        """Write as the wrapped writer does; an ``OSError`` names the run."""
+        """Writes as the wrapped writer does; an ``OSError`` names the run."""
         with errors_name(self._output):
             return self._writer.write(*arguments)
 
@@ -46,7 +46,7 @@ class _AtomicOutput:
 
 @contextlib.contextmanager
 def write_outputs_atomically() -> Iterator[None]:
-    """Within the block, ``pyserini.output_writer.get_output_writer`` returns writers that write atomically."""
+    """Makes ``pyserini.output_writer.get_output_writer`` return writers that write atomically, within the block."""
     from pyserini import output_writer
 
     original = output_writer.get_output_writer

@@ -67,6 +67,7 @@ class ShardedIndex:
 
     @cached_property
     def arrays(self) -> dict[str, NDArray[Any]]:
+        """Returns the arrays, validated on first use."""
         ensure(self._identity, self._prove)
         return self._unproved
 

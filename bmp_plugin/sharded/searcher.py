@@ -136,6 +136,7 @@ class ShardedSearcher:
 
     @property
     def missing(self) -> list[str]:
+        """Returns the shards that answers lack, each with the reason."""
         with self._lock:
             return [f"{name}: {self._lost[name]}" for name in sorted(self._lost)]
 

@@ -38,6 +38,7 @@ class Engine:
 
     @property
     def safe(self) -> bool:
+        """Tells whether its runs must be the host's."""
         return not self.is_host and not self.settings
 
     def file_name(self, k: int) -> str:

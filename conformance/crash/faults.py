@@ -121,6 +121,7 @@ class Child:
         os.kill(self._pid, signal.SIGKILL)
 
     def wait(self) -> Ended:
+        """Waits for the process, and returns how it ended."""
         said = bytearray()
         while part := os.read(self._reader, 65536):
             said += part

@@ -42,6 +42,7 @@ class Configuration:
 
     @property
     def label(self) -> str:
+        """Returns its name in the results."""
         return " ".join([self.engine, *(f"{name}={value:g}" for name, value in self.settings)])
 
 
