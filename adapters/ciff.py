@@ -85,7 +85,7 @@ class CiffSource:
             if header.version != 1:
                 raise SourceError(f"{self._path}: CIFF version {header.version}: only version 1 is known")
             if header.num_postings_lists < 0 or header.num_docs < 0:
-                raise SourceError(f"{self._path}: the header counts less than nothing: export the index again")
+                raise SourceError(f"{self._path}: the header has negative counts: export the index again")
             return header
         raise SourceError(f"{self._path}: no CIFF header: give a CIFF file, plain or gzipped")
 
@@ -124,7 +124,7 @@ class CiffSource:
         if not np.array_equal(np.array(numbers, np.int64)[order], np.arange(num_docs)):
             raise SourceError(f"{self._path}: document numbers are not 0 to {num_docs - 1}, each once")
         if docids.duplicate() is not None:
-            raise SourceError(f"{self._path}: a collection docid comes twice: docids must be unique")
+            raise SourceError(f"{self._path}: a collection docid occurs twice: docids must be unique")
         if not np.array_equal(order, np.arange(num_docs)):
             joined = b"".join(docids[at] for at in order.tolist())
             ends = np.cumsum(np.diff(ends, prepend=0)[order])
@@ -181,7 +181,7 @@ def _error_message(outcome: int, term: str, num_docs: int) -> str:
         NOT_ASCENDING: "has a document twice",
         OUT_OF_RANGE: f"has a document that is not one of 0 to {num_docs - 1}",
         BAD_IMPACT: "has an impact (tf) that is not 1 to 2147483647",
-        WRONG_DF: "has not as many postings as its df says",
+        WRONG_DF: "has another number of postings than its df states",
     }.get(outcome, "is malformed")
     return f"the posting list of term {term!r} {what}"
 
@@ -238,7 +238,7 @@ class _Window:
             elif malformed:
                 raise SourceError(f"{self._path}: malformed after {taken} of {count} {what}: get the file again")
             elif not self._more():
-                raise SourceError(f"{self._path}: ends after {taken} of {count} {what}: get the whole file")
+                raise SourceError(f"{self._path}: ends after {taken} of {count} {what}: get the complete file")
 
     def messages(self, count: int, what: str, largest: int) -> Iterator[tuple[int, int, int]]:
         """Yields (index, start, end) of the next ``count`` messages, one by one."""
@@ -251,4 +251,4 @@ class _Window:
     def expect_end(self) -> None:
         """Raises SourceError unless the file ends here."""
         if self._at < self.data.size or self._more():
-            raise SourceError(f"{self._path}: goes on after the last document: its header's counts do not match")
+            raise SourceError(f"{self._path}: continues after the last document: its header's counts do not match")

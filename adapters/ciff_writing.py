@@ -95,7 +95,7 @@ def _write(file: BinaryIO, message: Any) -> None:
 def _open_output(output: Path) -> Iterator[BinaryIO]:
     """Opens ``output`` for an atomic write, gzipped if its name ends in .gz."""
     if output.is_dir():
-        raise BuildError(f"{output}: a folder stands where the file shall be written; choose another output")
+        raise BuildError(f"{output}: a folder exists where the file is to be written; choose another output")
     try:
         with atomic_file(output) as temporary, open(temporary, "wb") as raw:
             if output.name.endswith(".gz"):

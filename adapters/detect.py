@@ -45,7 +45,7 @@ def given_source(source: str | Path | PostingSource | Iterable[Document], field:
         opened = open_source(source, field, progress, quantize, threads=threads, temp_dir=temp_dir)
     elif hasattr(source, "batches"):
         if quantize is not None:
-            raise ValueError("quantize: name it when you make the source, which has integer impacts by now")
+            raise ValueError("quantize: set it when you create the source, whose impacts are integers already")
         opened = source
     else:
         from .vectors import VectorSource
@@ -130,7 +130,7 @@ def _quantized(path: Path, quantize: int | Quantization, progress: bool, temp_di
         raise FileNotFoundError(f"{path}: no such file or folder: give JSON vectors")
     files = [] if path.is_dir() and _is_lucene_directory(path) else json_files(path)
     if not files or not begins_like_json(files[0]):
-        raise SourceError(f"{path}: not JSON vectors, and only their weights can be quantized: leave quantize out")
+        raise SourceError(f"{path}: not JSON vectors, and only their weights can be quantized: omit quantize")
     return VectorSource(json_documents(path), quantize=quantize, origin=str(path.resolve()), temp_dir=temp_dir,
                         progress=progress)
 

@@ -143,7 +143,8 @@ class CachedEncoder:
         try:
             return self._vectors[text.strip()]
         except KeyError:
-            raise SourceError(f"query {text.strip()!r} is not among the encoded ones: encode it, or give its vector") from None
+            raise SourceError(f"query {text.strip()!r} is not among the cached queries: encode it, or give its"
+                              " vector") from None
 
 
 Encoder = TokenWeightEncoder | CachedEncoder
@@ -206,6 +207,6 @@ def _weights_by_number(path: Path, tokenizer: Any) -> dict[str, float]:
         if weights.ndim != 1:
             raise ValueError(f"its shape is {weights.shape}")
     except (SafetensorError, ValueError, TypeError) as error:      # TypeError: a dtype that numpy lacks
-        raise SourceError(f"{path}: not one weight a token ({error}): get the file again") from None
+        raise SourceError(f"{path}: not one weight per token ({error}): get the file again") from None
     tokens = (tokenizer.id_to_token(number) for number in range(len(weights)))
     return {token: weight for token, weight in zip(tokens, weights.tolist(), strict=True) if token is not None}

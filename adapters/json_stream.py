@@ -138,7 +138,7 @@ def values_of(block: Block) -> Iterator[tuple[int, Any]]:
         except orjson.JSONDecodeError as error:
             if not text.strip(_BLANK):
                 continue
-            raise SourceError(f"{block.path}, line {number}: broken JSON ({error.msg}): mend or remove the line") from None
+            raise SourceError(f"{block.path}, line {number}: broken JSON ({error.msg}): fix or remove the line") from None
         if isinstance(value, list):
             for element in value:
                 yield number, element
@@ -216,7 +216,7 @@ def _by_value(path: Path, head: bytes, file: BinaryIO, line: int) -> Iterator[tu
             continue
         if in_array and follows == "}":
             where = line + text.count("\n", 0, at)
-            raise SourceError(f"{path}, line {where}: broken JSON (no comma between elements of the array): mend the file")
+            raise SourceError(f"{path}, line {where}: broken JSON (no comma between elements of the array): fix the file")
         try:
             _, end = parser.raw_decode(text, at)
         except RecursionError:
@@ -226,16 +226,16 @@ def _by_value(path: Path, head: bytes, file: BinaryIO, line: int) -> Iterator[tu
                 more()
                 continue
             where = line + text.count("\n", 0, error.pos)
-            raise SourceError(f"{path}, line {where}: broken JSON ({error.msg}): mend the file") from None
+            raise SourceError(f"{path}, line {where}: broken JSON ({error.msg}): fix the file") from None
         except ValueError:                      # Python's limit on digits
-            raise SourceError(f"{path}, after line {line}: a number of thousands of digits: mend the file") from None
+            raise SourceError(f"{path}, after line {line}: a number of thousands of digits: fix the file") from None
         where = line + text.count("\n", 0, at)
         try:
             value = orjson.loads(text[at:end])  # refuses lone surrogates and NaN, which the standard library accepts
         except orjson.JSONDecodeError as error:
-            raise SourceError(f"{path}, line {where}: broken JSON ({error.msg}): mend the file") from None
+            raise SourceError(f"{path}, line {where}: broken JSON ({error.msg}): fix the file") from None
         yield where, value
         at, follows, wanted = end, "}", wanted + 1
     if in_array:
         line += text.count("\n")
-        raise SourceError(f"{path}, line {line}: broken JSON (the array does not end): mend the file")
+        raise SourceError(f"{path}, line {line}: broken JSON (the array does not end): fix the file")

@@ -220,7 +220,7 @@ class _Collector:
             self._docids.append(block.docids[place].encode())
             self._lines.append(lines[place])
         if len(self._docids) > MAX_DOCUMENTS:
-            raise SourceError(f"{block.path}: more than {MAX_DOCUMENTS} documents: divide the collection")
+            raise SourceError(f"{block.path}: more than {MAX_DOCUMENTS} documents: split the collection")
 
     def _split(
         self, block: DocumentBlock, terms: NDArray[np.int32], weights: NDArray[np.int32], places: NDArray[np.int32]
@@ -257,7 +257,7 @@ class _Collector:
         if twice is not None:
             first, second = twice
             raise SourceError(
-                f"{self._file_of(second)}, line {self._lines[second]}: document id {self._docids[second].decode()!r} came"
+                f"{self._file_of(second)}, line {self._lines[second]}: document id {self._docids[second].decode()!r} occurs"
                 f" before ({self._file_of(first)}, line {self._lines[first]}): ids must be unique"
             )
         self._inverter.finish(len(self.term_ids.terms))

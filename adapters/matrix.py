@@ -48,7 +48,7 @@ class MatrixSource(ArraySource):
         if len(names) != rows:
             raise ValueError(f"docids: there are {len(names)} for {rows} rows: give each row one")
         if len(set(names)) != rows:
-            raise ValueError("docids: one comes twice: give each row its own")
+            raise ValueError("docids: one occurs twice: give each row its own")
         csr = _csr(matrix)
         if not csr.has_canonical_format:
             csr.data = _widened(csr.data)
@@ -58,11 +58,12 @@ class MatrixSource(ArraySource):
         quantization = Quantization.of(quantize)
         limit = LARGEST_IMPACT if quantization is None else np.finfo(np.float32).max
         if weights.dtype.kind not in "iuf" or not np.all((weights > 0) & (weights <= limit)):
-            raise SourceError(f"matrix: has weights that are not numbers from 0 to {limit:g}: leave them out or scale them")
+            raise SourceError(f"matrix: has weights that are not numbers from 0 to {limit:g}: drop them or scale them")
         details: dict[str, Any] = {}
         if quantization is None:
             if weights.dtype.kind == "f" and np.any(weights != np.floor(weights)):
-                raise SourceError("matrix: has weights that are not whole numbers: name the bits of the impacts (quantize=8)")
+                raise SourceError("matrix: has weights that are not whole numbers: set the number of bits of the impacts "
+                                  "(quantize=8)")
         else:
             weights = weights.astype(np.float32)
             quantization = quantization.fitted(float(weights.max()) if len(weights) else 0.0)
@@ -95,20 +96,20 @@ def _csr(matrix: Any) -> Any:
                 raise ValueError("its pointers descend")
             if matrix.format == "bsr" and any(not size or extent % size
                                               for extent, size in zip(matrix.shape, matrix.blocksize, strict=True)):
-                raise ValueError("its shape is not of whole blocks")
+                raise ValueError("its shape is not a multiple of its blocks")
             matrix.check_format(full_check=True)
         elif matrix.format == "coo":
             matrix = type(matrix)((_widened(matrix.data), (matrix.row, matrix.col)), matrix.shape)     # tocsr sums duplicates
         return matrix.tocsr(copy=True)
     except (ValueError, IndexError) as error:
-        raise ValueError(f"matrix: is not a sparse matrix that is whole ({error}): get it again") from None
+        raise ValueError(f"matrix: is not a valid sparse matrix ({error}): get it again") from None
 
 
 def _widened(entries: NDArray[Any]) -> NDArray[Any]:
     """Converts entries to a type in which sums are exact: 8-bit integers overflow, and float32 rounds 2 + 1e-8 to 2."""
     if entries.dtype.kind in "iu":
         if entries.size and not -LARGEST_IMPACT <= int(entries.min()) <= int(entries.max()) <= LARGEST_IMPACT:
-            raise SourceError(f"matrix: has entries beyond {LARGEST_IMPACT}: leave them out or scale them")
+            raise SourceError(f"matrix: has entries beyond {LARGEST_IMPACT}: drop them or scale them")
         return entries.astype(np.int64)
     return entries.astype(np.float64) if entries.dtype.kind == "f" else entries
 
@@ -122,5 +123,5 @@ def _terms(vocabulary: Sequence[str] | Mapping[str, int], columns: int) -> list[
     if len(terms) != columns:
         raise ValueError(f"vocabulary: has {len(terms)} terms for {columns} columns: give each column one")
     if len(set(terms)) != columns:
-        raise ValueError("vocabulary: a term comes twice: give each column its own")
+        raise ValueError("vocabulary: a term occurs twice: give each column its own")
     return terms

@@ -62,7 +62,7 @@ class Pruning:
             if share is not None and not 0 < share <= 1:
                 raise ValueError(f"{name}={share!r} is not above 0 and at most 1")
         if (self.quality is None) != (self.min_quality is None and self.quality_share is None):
-            raise ValueError("quality scores go with min_quality or quality_share, and they with quality scores")
+            raise ValueError("quality scores need min_quality or quality_share, and these need quality scores")
 
     def __bool__(self) -> bool:
         return self != Pruning()
@@ -162,7 +162,7 @@ class PrunedSource:
                 scatter(np.ascontiguousarray(batch.docs, np.int32), np.ascontiguousarray(batch.impacts, np.int32), self._kept,
                         cursors, by_document)
             if not np.array_equal(cursors, ends):
-                raise SourceError(f"{self.info.path}: changed while it was being read: try again when it is whole")
+                raise SourceError(f"{self.info.path}: changed while it was being read: try again when it is complete")
             lightest_kept(np.asarray(by_document), lengths, self._pruning.document_share, lightest)
 
     def close(self) -> None:
@@ -245,7 +245,7 @@ def _scores(value: str | Path | Mapping[str, float]) -> Mapping[str, float]:
             except ValueError:
                 raise SourceError(f"{value}, line {number}: not `docid score`: write a docid, a space and a number") from None
             if known != float(score):
-                raise SourceError(f"{value}, line {number}: document {docid.decode()!r} had another score before: give it one")
+                raise SourceError(f"{value}, line {number}: document {docid.decode()!r} has two scores: give it one")
     return scores
 
 

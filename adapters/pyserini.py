@@ -258,7 +258,7 @@ class BmpImpactSearcher(LuceneImpactSearcher):  # type: ignore[misc] # Pyserini 
 
     def _refuse_feedback(self, what: str) -> None:
         if self._needs_lucene():
-            raise ValueError(f"{what}: not while RM3 or Rocchio is on: call unset_rm3() and unset_rocchio() before")
+            raise ValueError(f"{what}: not available while RM3 or Rocchio is on: call unset_rm3() and unset_rocchio() first")
 
     def _approximation(self, alpha: float | None, beta: float | None,
                        budget: int | None) -> tuple[float, float, int | None]:

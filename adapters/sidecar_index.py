@@ -82,7 +82,7 @@ def index_of(lucene_dir: str | os.PathLike[str], *, bmp_dir: str | os.PathLike[s
     except OSError as error:
         if error.filename != str(target):
             raise                               # reading failed, not writing
-        raise BuildError(f"{target}: cannot be written ({error.strerror}); name another place with bmp_dir") from error
+        raise BuildError(f"{target}: cannot be written ({error.strerror}); set bmp_dir to another path") from error
 
 
 def _build(lucene_dir: Path, target: Path, threads: int, progress: bool) -> BmpIndex:
@@ -117,8 +117,8 @@ def _up_to_date(target: Path, wanted: str) -> BmpIndex | None:
         return None                 # damaged, or of another version: will be rebuilt
     source = index.manifest["source"]
     if source["kind"] != "lucene" or source["details"].get("field") != FIELD or "pruning" in source["details"]:
-        raise BuildError(f"{target}: was built from something else than all of the field '{FIELD}' of a Lucene index: "
-                         "remove it, or name another place with bmp_dir")
+        raise BuildError(f"{target}: was not built from all of the field '{FIELD}' of a Lucene index: "
+                         "remove it, or set bmp_dir to another path")
     if source["fingerprint"] != wanted:
         return None
     try:

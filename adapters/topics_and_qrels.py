@@ -100,7 +100,7 @@ def _path_here(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _refuse_download(download: Any) -> Any:
-    raise BmpError(f"{getattr(download, 'url', download)} would be downloaded: allow that by --download, or give a file")
+    raise BmpError(f"{getattr(download, 'url', download)} would be downloaded: allow that with --download, or give a file")
 
 
 def open_topics(name: str, download: bool = False) -> Topics:
@@ -157,7 +157,7 @@ def open_qrels(name: str, download: bool = False) -> list[Any]:
 
 def _not_empty(name: str, found: list[Any]) -> list[Any]:
     if not found:
-        raise SourceError(f"{name}: holds nothing")
+        raise SourceError(f"{name}: is empty")
     return found
 
 
@@ -176,7 +176,7 @@ def _dataset(name: str, part: str, download: bool) -> Any:
             for _ in getattr(dataset, f"{part}_iter")():
                 break
         except KeyError:
-            raise SourceError(f"{name}: ir_datasets knows no such id") from None
+            raise SourceError(f"{name}: ir_datasets has no such id") from None
     return dataset
 
 
@@ -184,7 +184,7 @@ def _text(name: str, query: Any) -> str:
     try:
         return str(query.default_text())
     except (AttributeError, NotImplementedError):
-        raise SourceError(f"{name}: its queries are no texts") from None
+        raise SourceError(f"{name}: its queries are not texts") from None
 
 
 def _holds_vectors(path: Path) -> bool:
@@ -235,4 +235,4 @@ def _check_pyserini_name(name: str, part: str, argument: str, download: bool) ->
     cached = _base.JTopicReader.getNewTopicsAbsPath(path) if part == "topics" else \
         _base.JRelevanceJudgments.getNewQrelAbsPath(path)
     if not download and not os.path.exists(cached.toString()):
-        raise BmpError(f"{argument} {name}: Pyserini would download {known.path}: allow that by --download, or give a file")
+        raise BmpError(f"{argument} {name}: Pyserini would download {known.path}: allow that with --download, or give a file")

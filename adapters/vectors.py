@@ -140,7 +140,7 @@ class VectorSource:
         twice = self._docids.duplicate()
         if twice is not None:
             docid = self._docids[twice[0]].decode()
-            raise SourceError(f"{self._origin}: document id {docid!r} comes twice: ids must be unique")
+            raise SourceError(f"{self._origin}: document id {docid!r} occurs twice: ids must be unique")
         return np.array(places, np.int32), np.concatenate([np.zeros(0, np.float32), *heaviest])
 
     def _take(self, places: array[int], counts: list[int], terms: list[int], weights: list[Any]) -> NDArray[np.float32]:
@@ -149,7 +149,7 @@ class VectorSource:
         try:
             values = np.array(weights, np.float64)
         except OverflowError:
-            raise SourceError(f"{self._origin}: a weight is beyond all floats: give smaller ones") from None
+            raise SourceError(f"{self._origin}: a weight is too large for a float: give smaller ones") from None
         whole = self._quantization is None
         bad = ~(values > 0) | (values > LARGEST_IMPACT)
         if whole:
@@ -171,7 +171,7 @@ class VectorSource:
         docid = self._docids[len(self._docids) - len(counts) + place].decode()
         what, weight = "a number of at least 0", weights[at]
         if self._quantization is None and weight > 0:
-            what = f"a whole number up to {LARGEST_IMPACT}: name the bits of the impacts (quantize=8)"
+            what = f"a whole number up to {LARGEST_IMPACT}: set the number of bits of the impacts (quantize=8)"
         return SourceError(f"{self._origin}: document {docid!r} has the weight {weight!r}, which is not {what}")
 
     def documents(self) -> Documents:

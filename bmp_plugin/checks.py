@@ -91,4 +91,4 @@ def check_options(k: int, threads: int, alpha: float, beta: float, budget: int |
 def check_qids(num_queries: int, num_qids: int) -> None:
     """Raises ``ValueError`` unless there is one qid per query."""
     if num_queries != num_qids:
-        raise ValueError(f"{num_queries} queries come with {num_qids} qids; give one qid a query")
+        raise ValueError(f"{num_queries} queries come with {num_qids} qids; give one qid per query")

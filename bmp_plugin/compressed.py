@@ -36,7 +36,7 @@ def open_maybe_gzip(path: str | Path) -> BinaryIO:
         return gzip.open(path)  # type: ignore[return-value]
     if path.name.endswith(".gz") and magic:
         file.close()
-        raise SourceError(f"{path}: named .gz but not gzipped: rename it, or get it again")
+        raise SourceError(f"{path}: named .gz but is not gzipped: rename it, or get it again")
     return file
 
 
@@ -50,7 +50,7 @@ def lines_of(path: str | Path, file: IO[AnyStr], longest: int = LONGEST_LINE) ->
     """
     for number, line in enumerate(iter(partial(file.readline, longest), file.read(0)), 1):
         if len(line) == longest and line[-1:] not in ("\n", b"\n"):
-            raise SourceError(f"{path}, line {number}: longer than {longest >> 20} Mi: divide it, or get the file again")
+            raise SourceError(f"{path}, line {number}: longer than {longest >> 20} Mi: split it, or get the file again")
         yield number, line
 
 

@@ -64,7 +64,7 @@ def measures_named(names: Iterable[str]) -> list[Any]:
         try:
             measures.append(ir_measures.parse_measure(name))
         except (NameError, ValueError, SyntaxError):
-            raise ValueError(f"measure {name!r} is not one of ir-measures': give nDCG@10, say") from None
+            raise ValueError(f"measure {name!r} is not one of ir-measures': give nDCG@10, for example") from None
     return measures
 
 

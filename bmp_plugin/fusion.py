@@ -44,7 +44,7 @@ def normalized(scores: Mapping[str, float], least: float | None = None) -> dict[
     if least is None:
         least = low
     elif low < least:
-        raise ValueError(f"score {low:g} is below {least:g}, the least that was said there can be: give the right minimum")
+        raise ValueError(f"score {low:g} is below {least:g}, the given minimum: give the right one")
     span = high - least
     return {docid: (score - least) / span if span > 0 else 1.0 for docid, score in scores.items()}
 
@@ -137,6 +137,6 @@ def _scores(run: Run, qid: str) -> dict[str, float]:
     scores: dict[str, float] = {}
     for docid, score in run.ranking(qid):
         if docid in scores:
-            raise ValueError(f"{run.path}: document {docid} comes twice: get the run again")
+            raise ValueError(f"{run.path}: document {docid} occurs twice: get the run again")
         scores[docid] = float(score or 0)
     return scores

@@ -73,7 +73,7 @@ class RunWriter:
 
     def __enter__(self) -> RunWriter:
         if self._path.is_dir():
-            raise IsADirectoryError(f"{self._path}: a folder stands where the run shall be written")
+            raise IsADirectoryError(f"{self._path}: a folder exists where the run is to be written")
         with contextlib.ExitStack() as stack:
             target = stack.enter_context(atomic_file(self._path)) if self._is_file else self._path
             self._file = stack.enter_context(self._writing(target))

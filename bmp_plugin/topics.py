@@ -146,13 +146,13 @@ def json_of(line: str | bytes) -> Any:
     try:
         return json.loads(line)
     except json.JSONDecodeError as error:
-        raise ValueError(f"broken JSON ({error.msg}): write one object a line") from None
+        raise ValueError(f"broken JSON ({error.msg}): write one object per line") from None
     except UnicodeDecodeError:
         raise ValueError("not UTF-8: convert the file") from None
     except RecursionError:
-        raise ValueError("JSON nested too deeply: write one object a line") from None
+        raise ValueError("JSON nested too deeply: write one object per line") from None
     except ValueError:                                          # Python's limit on digits
-        raise ValueError("a number of thousands of digits: write one object a line") from None
+        raise ValueError("a number of thousands of digits: write one object per line") from None
 
 
 def check_vector(vector: dict[str, Any], whose: str) -> None:
@@ -185,7 +185,7 @@ def _distinct(path: Path, rows: list[tuple[int, str, Query]]) -> dict[str, Query
     topics: dict[str, Query] = {}
     for number, qid, query in rows:
         if qid in topics:
-            raise SourceError(f"{path}, line {number}: query id {qid} came before: ids must differ")
+            raise SourceError(f"{path}, line {number}: query id {qid} occurs twice: ids must be unique")
         topics[qid] = query
     return topics
 

@@ -180,7 +180,7 @@ def test_command(cranfield: BmpIndex, tmp_path: Path, capsys: pytest.CaptureFixt
     assert (said["num_docs"], said["size_bytes"]) == (1400, target.stat().st_size)
     assert main(["export", str(tmp_path / "none.bmp"), "--output", str(target)]) == 2
     assert main(["export", str(cranfield.path), "--output", str(tmp_path)]) == 2
-    assert "a folder stands" in capsys.readouterr().err
+    assert "a folder exists" in capsys.readouterr().err
 
 
 def test_no_partial_output(cranfield: BmpIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -277,7 +277,7 @@ def test_version_and_console_command() -> None:
         (("search", "--index", "{index}", "--topics", "{queries}", "--output", "{tmp}/o", "--alpha", "2"), "alpha"),
         (("search", "--index", "{index}", "--topics", "{queries}", "--output", "{tmp}/o", "--beta", "0"), "beta"),
         (("search", "--index", "{index}", "--topics", "{queries}", "--output", "{tmp}/o", "--tag", "a b"), "run tag"),
-        (("search", "--index", "{index}", "--topics", "{queries}", "--output", "{tmp}/folder"), "a folder stands"),
+        (("search", "--index", "{index}", "--topics", "{queries}", "--output", "{tmp}/folder"), "a folder exists"),
         (("search", "--index", "{index}", "--topics", "{queries}", "--output", "{tmp}/text/o"), "text"),
         (("search", "--index", "{index}", "--topics", "{queries}", "--output", "/dev/full"), "No space left on device"),
         (("compare", "{tmp}/text", "{tmp}/text"), "text, line 1"),

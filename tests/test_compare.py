@@ -281,5 +281,5 @@ def test_qrels_of_a_local_dataset(tmp_path: Path) -> None:
     found = [compare(read_run(trec(tmp_path / "a", BASE)), read_run(tmp_path / "a"), judged).measures
              for judged in (open_qrels(f"ir_datasets:{name}"), open_qrels(str(tmp_path / "qrels")))]
     assert found[0] == found[1]
-    with pytest.raises(SourceError, match="knows no such id"):
+    with pytest.raises(SourceError, match="has no such id"):
         open_qrels("ir_datasets:no-such-thing")

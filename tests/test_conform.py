@@ -193,7 +193,7 @@ class TestRefusals:
         (["--qrels", "{tmp}/no-such-qrels"], "no such file"),
         (["--qrels", "dl19-passage"], "Pyserini would download"),
         (["--topics", "dl19-passage"], "Pyserini would download"),
-        (["--topics", "ir_datasets:no/such"], "knows no such id"),
+        (["--topics", "ir_datasets:no/such"], "has no such id"),
         (["--topics", "ir_datasets:cranfield"], "would be downloaded"),
         (["--index", "{tmp}"], "is not a Lucene index"),
         (["--index", "{tmp}/nope"], "no such directory"),
@@ -314,7 +314,7 @@ def test_encoder_by_name_is_not_downloaded(given: Path, tmp_path: Path, capfd: A
     (tmp_path / "topics.tsv").write_text("1\tsome text\n")
     assert main(["conform", "--index", str(given / "index"), "--topics", str(tmp_path / "topics.tsv"), "--encoder",
                  "naver/splade-cocondenser-ensembledistil", "--output", str(tmp_path / "out"), "--quiet"]) == 2
-    assert "allow that by --download" in capfd.readouterr().err
+    assert "allow that with --download" in capfd.readouterr().err
 
 
 def test_cached_queries(given: Path, host: Any, tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def test_every_write_is_atomic(tmp_path: Path) -> None:
               "run")
     done = python("-m", "bmp_plugin.conformance.crash", "--step", 67, "--seconds", 1, "--work", tmp_path, "--stage", *stages)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.endswith("all is as promised\n")
+    assert done.stdout.endswith("all writes are atomic\n")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -108,7 +108,7 @@ class TestInferenceFree:
     @pytest.mark.parametrize(("name", "content", "said"), [
         ("idf.json", '{"a": -1}', "weight -1 of token 'a'"), ("idf.json", "[1]", "not a table"),
         ("idf.json", "{", "not a table"),
-        ("query_token_weights.txt", "a 1\n", "not a table"), ("model.safetensors", "junk", "not one weight a token"),
+        ("query_token_weights.txt", "a 1\n", "not a table"), ("model.safetensors", "junk", "not one weight per token"),
         ("other.json", "{}", "no inference-free encoder"),
     ])
     def test_refused(self, name: str, content: str, said: str, tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ class TestCachedQueries:
         (tmp_path / "topics.tsv").write_text("1\tb\n")
         assert main(["search", "--index", str(index.path), "--topics", str(tmp_path / "topics.tsv"), "--output",
                      str(tmp_path / "run"), "--encoder", str(tmp_path / "cached.jsonl")]) == 2
-        assert "query 'b' is not among the encoded ones" in capsys.readouterr().err
+        assert "query 'b' is not among the cached queries" in capsys.readouterr().err
         assert not (tmp_path / "run").exists()
 
 

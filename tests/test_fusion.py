@@ -90,7 +90,7 @@ class TestRuns:
         (["a", "b", "--weights", "0", "0"], "not all 0"), (["a", "b", "--weights", "1", "-1"], "at least 0"),
         (["a", "b", "--minima", "0", "none"], "--minima none: give a number, or min"),
         (["a", "b", "--minima", "6", "min"], "query 1: score 5 is below 6"), (["a", "msmarco"], "no scores to combine"),
-        (["a", "twice"], "document x comes twice"), (["a", "nowhere"], "nowhere"),
+        (["a", "twice"], "document x occurs twice"), (["a", "nowhere"], "nowhere"),
     ])
     def test_refused(self, arguments: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
                      capsys: pytest.CaptureFixture[str]) -> None:

@@ -241,7 +241,7 @@ def test_inversion(chunks: list[list[tuple[int, int]]], budget: int, batch: int)
         (line("1", {"a": 2**31}), "above 2147483647"),
         (line("1", {"a": 1e300}), "above 2147483647"),
         (line("1", {"a": 2**31 - 1, " a": 1}), "add up to"),
-        (line("1", {"a": 1}) + line("2", {"a": 1}) + line("1", {"b": 1}), "line 3: document id '1' came before"),
+        (line("1", {"a": 1}) + line("2", {"a": 1}) + line("1", {"b": 1}), "line 3: document id '1' occurs before"),
         ("\ufeff" + line("1", {"a": 1}), "broken JSON"),
         ('{"id": "1", "vector": {"\\ud800": 1}}\n', "broken JSON"),
         ("[" * 100_000, "nested too deeply"),
@@ -287,7 +287,7 @@ def test_damaged_gzip(tmp_path: Path, damage: str) -> None:
 def test_duplicate_docids_across_files_are_both_named(tmp_path: Path) -> None:
     write(tmp_path / "a.jsonl", ("1", {"a": 1}))
     write(tmp_path / "b.jsonl", ("0", {"a": 1}), ("1", {"a": 1}))
-    with pytest.raises(SourceError, match="came before") as refused:
+    with pytest.raises(SourceError, match="occurs before") as refused:
         read(tmp_path)
     assert "a.jsonl" in str(refused.value)
     assert "b.jsonl" in str(refused.value)

@@ -99,7 +99,7 @@ def test_drop_in_never_prunes(lucene_index: Any, tmp_path: Path) -> None:
 
     path = tmp_path / "pruned.bmp"
     BmpIndex.build(lucene_index("cranfield"), path, prune=Pruning(term_share=0.5), progress=False)
-    with pytest.raises(BmpError, match="something else than all of the field"):
+    with pytest.raises(BmpError, match="not built from all of the field"):
         index_of(lucene_index("cranfield"), bmp_dir=path, progress=False)
     assert BmpIndex.open(path).manifest["source"]["details"]["pruning"]["by_term"]["dropped"]
 
@@ -146,7 +146,7 @@ def test_command(cranfield_documents: Any, tmp_path: Path, capsys: pytest.Captur
     ({"quality": {"a": 1}, "min_quality": 0}, "no score of document 'b'"),
     ({"quality": {"a": 1, "b": float("nan")}, "min_quality": 0}, "not a finite number"),
     ({"quality": "nowhere.txt", "min_quality": 0}, "nowhere.txt"),
-    ({"quality": {"a": 1, "b": 1}}, "quality scores go with"), ({"min_quality": 3}, "quality scores go with"),
+    ({"quality": {"a": 1, "b": 1}}, "quality scores need"), ({"min_quality": 3}, "quality scores need"),
     ({"document_share": 0}, "document_share=0 is not above 0"), ({"term_share": 1.5}, "term_share=1.5"),
 ])
 def test_refused(options: dict[str, Any], said: str, tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def test_source_document_ids_are_indices(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("documents", "said"), [
-    ([("a", {"x": 1}), ("a", {"x": 2})], "document id 'a' comes twice"),
+    ([("a", {"x": 1}), ("a", {"x": 2})], "document id 'a' occurs twice"),
     ([("a", {"x": 1, "y": 0.5})], r"document 'a' has the weight 0.5, which is not a whole number .*quantize=8"),
     ([("z", {"x": 1}), ("a", {"x": 1, "y": -2})], "document 'a' has the weight -2"),
     ([("a", {"x": float("nan")})], "document 'a' has the weight nan"),

@@ -117,7 +117,7 @@ def test_long_queries(tmp_path: Path) -> None:
         ("1\ta\njust words\n", "line 2: not qid<TAB>tokens"),
         ("1 a b\n", "line 1: not qid<TAB>tokens"),
         ("1\ta\n\t\tb\n", "line 2"),
-        ('{"qid": "1", "vector": {"a": 1}}\n{"qid": "1", "vector": {"a": 1}}\n', "line 2: query id 1 came before"),
+        ('{"qid": "1", "vector": {"a": 1}}\n{"qid": "1", "vector": {"a": 1}}\n', "line 2: query id 1 occurs twice"),
         ("\ufeff1\ta\n", "byte order mark"),
         ("", "no topics"),
         ("\n \n", "no topics"),

@@ -188,10 +188,10 @@ def _searcher(args: argparse.Namespace) -> Any:
     options = {name: getattr(args, name) for name in _SHARDED if hasattr(args, name)}
     if isinstance(index, BmpIndex):
         for name in options:
-            raise ValueError(f"--{name.replace('_', '-')}: {args.index} is one index: give a sharded one, or leave it out")
+            raise ValueError(f"--{name.replace('_', '-')}: {args.index} is one index: give a sharded one, or omit it")
         return BmpSearcher(index, min_idf=args.min_idf)
     if "allow_partial" in options and not is_written_atomically(args.output):
-        raise ValueError(f"--allow-partial: {args.output} is no file, and the run starts anew when a shard is lost")
+        raise ValueError(f"--allow-partial: {args.output} is not a file, and the run is restarted when a shard is lost")
     return ShardedSearcher(index, min_idf=args.min_idf, threads=args.threads, **options)
 
 

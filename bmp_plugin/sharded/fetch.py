@@ -70,10 +70,10 @@ def local_copy(location: str, identity: str | None = None) -> Path:
     except Exception as error:                     # every store has its own errors
         raise _unreadable(location, error) from error
     if len(text) > LARGEST_SHARDED:
-        raise BmpError(f"{location}/{MANIFEST}: is larger than {LARGEST_SHARDED:,} bytes, which no manifest is")
+        raise BmpError(f"{location}/{MANIFEST}: is larger than {LARGEST_SHARDED:,} bytes, too large for a manifest")
     found = hashlib.sha256(text).hexdigest()
     if identity is not None and found != identity:
-        raise BmpError(f"{location}: is not the index that it was when the shards were put together; put them together again")
+        raise BmpError(f"{location}: is not the index that it was when the sharded index was created; create that again")
     target = cache_folder() / found
     with interprocess_lock(target):
         if not target.is_dir():

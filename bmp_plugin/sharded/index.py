@@ -62,7 +62,7 @@ class ShardedIndex:
         self._unproved = {name: open_array(path, name, (manifest.arrays[name].length,)) for name in TABLES}
         self._identity = before.if_still(Identity(path, TABLES))
         if not len(self._unproved["term_end"]) == len(self._unproved["term_df"]) == self.num_terms:
-            raise DamagedIndexError(f"{path}: its terms and document frequencies are not as many; build the index again")
+            raise DamagedIndexError(f"{path}: its numbers of terms and of document frequencies differ; build the index again")
         check_terms(path, self._unproved)
 
     @cached_property
@@ -164,11 +164,11 @@ def open_shard(shard: ShardEntry, location: str) -> BmpIndex:
     """
     index = BmpIndex.open(local_copy(location, shard.identity))
     if identity_of(index.path) != shard.identity:
-        raise BmpError(f"{location}: is not the index that {shard.name} was when the shards were put together; "
-                       "put them together again with `bmp-plugin shards create`")
+        raise BmpError(f"{location}: is not the index that {shard.name} was when the sharded index was created; "
+                       "create that again with `bmp-plugin shards create`")
     if (index.num_docs, index.num_postings) != (shard.num_docs, shard.num_postings):
-        raise DamagedIndexError(f"{location}: has not the documents that the manifest says; put the shards together again with "
-                                "`bmp-plugin shards create`")
+        raise DamagedIndexError(f"{location}: has not the documents that the manifest says; create the sharded index "
+                                "again with `bmp-plugin shards create`")
     return index
 
 

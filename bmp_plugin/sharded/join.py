@@ -86,8 +86,8 @@ def _check_alike(indexes: list[BmpIndex]) -> None:
             raise BmpError(f"{index.path}: has quantized weights, for which shards have no common scale; encode to whole "
                            "numbers first")
         if index.manifest["source"]["ties_by_docid"] != indexes[0].manifest["source"]["ties_by_docid"]:
-            raise BmpError(f"{index.path}: breaks ties otherwise than {indexes[0].path}: one of them was written by Lucene 8; "
-                           "index it again")
+            raise BmpError(f"{index.path}: breaks ties differently from {indexes[0].path}: one of them was written by Lucene "
+                           "8; index it again")
 
 
 def _check_docids(indexes: list[BmpIndex], progress: bool) -> None:

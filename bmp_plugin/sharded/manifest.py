@@ -154,7 +154,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 def _check(path: Path, manifest: Manifest) -> None:
     if len(manifest.shards) > LARGEST_SHARDS:
-        raise DamagedIndexError(f"{path}: lists {len(manifest.shards)} shards, and {LARGEST_SHARDS} are the most; build the "
+        raise DamagedIndexError(f"{path}: lists {len(manifest.shards)} shards, more than {LARGEST_SHARDS}; build the "
                                 "index again, with fewer")
     counts = [manifest.num_docs, manifest.num_terms, manifest.num_postings, manifest.source.num_docs]
     for shard in manifest.shards:

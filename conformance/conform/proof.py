@@ -63,7 +63,7 @@ def _prove(options: Options) -> report.Report:
         raise ValueError("--encoder and --onnx-encoder: give one of them")
     topics = open_topics(options.topics, options.download)
     if topics.encoded and (options.encoder or options.onnx_encoder):
-        raise ValueError(f"--topics {topics.name}: holds vectors already: leave out the encoder")
+        raise ValueError(f"--topics {topics.name}: holds vectors already: omit the encoder")
     judged = None if options.qrels is None else open_qrels(options.qrels, options.download)
     searchers = _Searchers(options, topics)
     options.output.mkdir(parents=True, exist_ok=True)
@@ -129,7 +129,7 @@ class _Searchers:
         except Exception as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise ValueError(f"the encoder {encoder!r} cannot be used ({reason}): if it would have to be downloaded, "
-                             "allow that by --download") from None
+                             "allow that with --download") from None
         self.vectors = dict(vectors)
         self.queries = topics.queries if onnx else vectors
         if not onnx:

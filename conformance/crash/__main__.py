@@ -97,7 +97,7 @@ class Trial:
         first.wait()
         ended = second.wait()
         if ended.status != 0:
-            return f"the second says {ended.raised or ended.status}"
+            return f"the second reports {ended.raised or ended.status}"
         if state_of(self.place) != self.after:
             return "the second did not make it"
         return self._not_mended()
@@ -107,10 +107,10 @@ class Trial:
         if state not in (self.before, self.after):
             return f"something else stands there: {opens(self.place) or 'sound'}"
         if ended.status == 0 and state != self.after:
-            return "it says that it is done, and is not"
+            return "it reports success, but failed"
         name, _, text = ended.raised.partition(": ")
         if ended.status == 1 and (name not in _REFUSALS or "\n" in text or (kind != "interrupt" and not text)):
-            return f"it says {ended.raised!r}"
+            return f"it reports {ended.raised!r}"
         if kind in ("full", "error") and ended.status == 1 and str(self.folder.parent) not in text:
             return f"it does not name the file: {ended.raised!r}"
         return None
@@ -173,7 +173,7 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> int:
                 failures += 1
                 say(f"FAILED {trial.stage.name}, {kind}: {wrong}")
         say(f"random times, {options.seconds:g} s: {', '.join(f'{n} {kind}' for kind, n in counts.items()) or 'none'}")
-    say(f"{failures} cases went wrong" if failures else "all is as promised")
+    say(f"{failures} cases failed" if failures else "all writes are atomic")
     return failures
 
 

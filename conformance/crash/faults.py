@@ -122,12 +122,12 @@ class Child:
 
     def wait(self) -> Ended:
         """Waits for the process, and returns how it ended."""
-        said = bytearray()
+        received = bytearray()
         while part := os.read(self._reader, 65536):
-            said += part
+            received += part
         os.close(self._reader)
         _, status = os.waitpid(self._pid, 0)
-        calls, _, raised = said.decode().partition("\n")
+        calls, _, raised = received.decode().partition("\n")
         return Ended(os.waitstatus_to_exitcode(status), raised, int(calls or 0))
 
 
@@ -156,7 +156,7 @@ def syncs_of(act: Callable[[], object], folder: Path) -> list[Sync]:
         finally:
             os._exit(0)
     os.close(writer)
-    with open(reader, encoding="ascii") as said:
-        found = [line.split() for line in said]
+    with open(reader, encoding="ascii") as file:
+        found = [line.split() for line in file]
     os.waitpid(pid, 0)
     return [Sync(call, int(inode)) for call, inode in found]

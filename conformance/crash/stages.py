@@ -31,7 +31,7 @@ class Stage:
         Writes to the folder it is given; raises what the library raises.
     before : path or None
         The previous content of ``output``, which is copied there; None for nothing.
-    beside : tuple of str
+    leftovers : tuple of str
         Other files that may remain: an empty lock file.
     """
 
@@ -39,7 +39,7 @@ class Stage:
     output: str
     act: Callable[[Path], object]
     before: Path | None = None
-    beside: tuple[str, ...] = ()
+    leftovers: tuple[str, ...] = ()
 
     def prepare(self, folder: Path) -> None:
         """Empties the folder, except for the previous output."""
@@ -65,7 +65,7 @@ def state_of(path: Path) -> State:
 def left_in(folder: Path, stage: Stage) -> list[str]:
     """Returns the files in the folder that should not be there, whatever their names."""
     place = folder / stage.output
-    kept = {place, *place.parents, *(place.with_name(name) for name in stage.beside)}
+    kept = {place, *place.parents, *(place.with_name(name) for name in stage.leftovers)}
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path not in kept and place not in path.parents)
 
 

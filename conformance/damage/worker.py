@@ -48,10 +48,10 @@ def serve(connection: Connection, specimens: Path, scratch: Path, seed: int) -> 
 
 
 def try_case(specimens: Path, scratch: Path, seed: int, number: int, golden: dict[str, Replies],
-             announce: Callable[[str], object] = str) -> Verdict:
+             on_damage: Callable[[str], object] = str) -> Verdict:
     """Damages a copy of a specimen, as seed and number determine, and judges its replies.
 
-    ``announce`` is called with a description of the damage before the index is queried.
+    ``on_damage`` is called with a description of the damage before the index is queried.
     """
     rng = random.Random(f"{seed} {number}")
     kind = rng.choices(KINDS, [1 if kind == "windows" else 10 for kind in KINDS])[0]         # slow
@@ -65,7 +65,7 @@ def try_case(specimens: Path, scratch: Path, seed: int, number: int, golden: dic
         reseal(folder)
     changed = before != _contents(folder)
     done = f"{kind}{' (sealed)' if sealed else ''}: {done}"
-    announce(done)
+    on_damage(done)
     replies = ask_all(folder)
     wrong = judge(folder, golden[kind], replies, changed, sealed)
     shutil.rmtree(folder.parent, ignore_errors=True)

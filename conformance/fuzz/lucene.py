@@ -34,7 +34,7 @@ def _index(documents: Sequence[Document], folder: Path) -> Path:
     with open(vectors / "docs.jsonl", "w", encoding="utf-8") as file:
         for docid, vector in documents:
             file.write(json.dumps({"id": docid, "contents": "", "vector": vector}, ensure_ascii=False) + "\n")
-    with tempfile.TemporaryFile() as said, _to(said, 1, 2):
+    with tempfile.TemporaryFile() as output, _to(output, 1, 2):
         autoclass("io.anserini.index.IndexCollection").main([
             "-collection", "JsonVectorCollection", "-input", str(vectors), "-index", str(folder), "-generator",
             "DefaultLuceneDocumentGenerator", "-threads", "1", "-impact", "-pretokenized", "-optimize", "-quiet"])

@@ -52,7 +52,7 @@ def read(path: Path) -> Content:
         at = 0
         for term, count, df in zip(batch.terms, batch.counts.tolist(), batch.dfs.tolist(), strict=True):
             if df != count or term.decode() in lists:
-                raise WrongError(f"term {term!r} has {count} postings, df {df}, or comes twice")
+                raise WrongError(f"term {term!r} has {count} postings, df {df}, or occurs twice")
             lists[term.decode()] = list(zip(batch.docs[at:at + count].tolist(), batch.impacts[at:at + count].tolist(),
                                             strict=True))
             at += count
