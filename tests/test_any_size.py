@@ -307,13 +307,13 @@ def test_a_full_disk_is_reported_in_one_line(collection, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(("change", "said"), [
+@pytest.mark.parametrize(("change", "message"), [
     ({"terms": np.array([0, 2])}, "terms that are not below 2"), ({"terms": np.array([0, -1])}, "not below 2"),
     ({"impacts": np.array([0, 1])}, "impacts that are not 1"), ({"impacts": np.array([2**31, 1])}, "impacts that are not 1"),
     ({"impacts": np.array([1])}, "do not fit")])
-def test_invalid_arrays_are_refused(tmp_path, change, said):
+def test_invalid_arrays_are_refused(tmp_path, change, message):
     given = {"ptr": np.array([0, 1, 2]), "terms": np.array([0, 1]), "impacts": np.array([1, 1])} | change
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=message):
         BmpIndex.build(ArraySource(given["ptr"], given["terms"], given["impacts"], ["a", "b"], ["x", "y"]), tmp_path / "i.bmp",
                        progress=False)
     assert list(tmp_path.iterdir()) == []

@@ -257,9 +257,9 @@ def test_refuses_paths_that_are_not_collections(folder, tmp_path):
 def test_missing_engines_are_skipped_with_a_notice(monkeypatch, capsys):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert [found.engine for found in runner.available(configurations(["ours", "rust-8", "seismic"]))] == ["ours"]
-    said = capsys.readouterr().err
-    assert "skipped rust-8: bmp is not installed: pip install bmp" in said
-    assert "pyseismic-lsr" in said
+    output = capsys.readouterr().err
+    assert "skipped rust-8: bmp is not installed: pip install bmp" in output
+    assert "pyseismic-lsr" in output
     with pytest.raises(Exception, match="none of the engines"):
         runner.available(configurations(["rust"]))
 

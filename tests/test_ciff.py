@@ -169,7 +169,7 @@ def refusal(path: Path) -> str:
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "message"),
     [
         (lambda: ciff_bytes({"t": [(3, 1)]}), "term 't' has a document that is not one of 0 to 2"),
         (lambda: ciff_bytes({"t": [(0, 1), (2**31 - 1, 1)]}), "not one of 0 to 2"),
@@ -195,9 +195,9 @@ def refusal(path: Path) -> str:
         (lambda: b"", "header"),
     ],
 )
-def test_refused(path: Path, data: Any, said: str) -> None:
+def test_refused(path: Path, data: Any, message: str) -> None:
     path.write_bytes(data())
-    assert said in refusal(path)
+    assert message in refusal(path)
 
 
 def test_wrong_df(path: Path) -> None:

@@ -176,8 +176,8 @@ def test_deleted_documents_and_their_terms_are_omitted(lucene_index: Any, tmp_pa
 def test_command(cranfield: BmpIndex, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     target = tmp_path / "new" / "o.ciff"
     assert main(["export", str(cranfield.path), "--output", str(target), "--json"]) == 0
-    said = json.loads(capsys.readouterr().out)
-    assert (said["num_docs"], said["size_bytes"]) == (1400, target.stat().st_size)
+    output = json.loads(capsys.readouterr().out)
+    assert (output["num_docs"], output["size_bytes"]) == (1400, target.stat().st_size)
     assert main(["export", str(tmp_path / "none.bmp"), "--output", str(target)]) == 2
     assert main(["export", str(cranfield.path), "--output", str(tmp_path)]) == 2
     assert "a folder exists" in capsys.readouterr().err

@@ -191,9 +191,9 @@ def test_verify(index: Path, damaged: Path) -> None:
     done = shell("verify", index)
     assert (done.returncode, done.stderr) == (0, "")
     assert "sound" in done.stdout
-    said = refused("verify", damaged, status=1, run=shell)
-    assert "damaged" in said
-    assert str(damaged) in said
+    output = refused("verify", damaged, status=1, run=shell)
+    assert "damaged" in output
+    assert str(damaged) in output
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -208,9 +208,9 @@ def test_help_shows_defaults_and_an_example(command: str) -> None:
 
 
 def test_exit_statuses_are_in_the_help() -> None:
-    said = bmp("--help").stdout
+    output = bmp("--help").stdout
     for status in (0, 1, 2, 130):
-        assert f"\n  {status:<5}" in said
+        assert f"\n  {status:<5}" in output
 
 
 def test_shell_completion(tmp_path: Path) -> None:
@@ -250,7 +250,7 @@ def test_version_and_console_command() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ((), "COMMAND"),
         (("find",), "invalid choice: 'find'"),
@@ -290,7 +290,7 @@ def test_version_and_console_command() -> None:
         (("demo", "--output", "{tmp}/text"), "text"),
     ],
 )
-def test_refused_in_one_line(index: Path, run: Path, tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
+def test_refused_in_one_line(index: Path, run: Path, tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
     (tmp_path / "text").write_text("neither this nor that\n")
     (tmp_path / "empty").write_text("")
     (tmp_path / "folder").mkdir()
@@ -299,7 +299,7 @@ def test_refused_in_one_line(index: Path, run: Path, tmp_path: Path, arguments: 
     (tmp_path / "cut.gz").write_bytes(gzip.compress(b'{"id": "1", "vector": {"a": 1}}\n' * 99)[:-30])
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     names = {"tmp": tmp_path, "index": index, "run": run, "docs": DOCS, "queries": QUERIES}
-    assert said in refused(*(argument.format(**names) for argument in arguments))
+    assert message in refused(*(argument.format(**names) for argument in arguments))
     after = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert after == before, "a refusal leaves nothing behind and changes nothing"
 
@@ -320,10 +320,10 @@ def test_bad_input_keeps_the_old_output(index: Path, run: Path, tmp_path: Path) 
 def test_no_permission(index: Path, tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     try:
-        said = refused("search", "--index", index, "--topics", QUERIES, "--output", tmp_path / "run.txt")
+        output = refused("search", "--index", index, "--topics", QUERIES, "--output", tmp_path / "run.txt")
     finally:
         tmp_path.chmod(0o700)
-    assert "Permission denied" in said
+    assert "Permission denied" in output
 
 
 def _default_interrupts() -> None:
@@ -347,9 +347,9 @@ def test_interrupted(index: Path, tmp_path: Path, number: int, status: int) -> N
     while not list(tmp_path.glob(".run.txt.*")) and time.monotonic() < limit and process.poll() is None:
         time.sleep(0.05)
     process.send_signal(number)
-    _, said = process.communicate(timeout=120)
+    _, output = process.communicate(timeout=120)
     assert process.returncode == status
-    assert "Traceback" not in said
+    assert "Traceback" not in output
     assert os.listdir(tmp_path) == ["many.jsonl"]
 
 

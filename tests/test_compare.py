@@ -103,7 +103,7 @@ def test_measures_are_those_of_ir_measures(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("qrels", "said"),
+    ("qrels", "message"),
     [
         ("1 0 b\n", "line 1: not TREC qrels"),
         ("1 0 b high\n", "line 1: not TREC qrels"),
@@ -111,9 +111,9 @@ def test_measures_are_those_of_ir_measures(tmp_path: Path) -> None:
         ("9 0 a 1\n", "judges no query of"),
     ],
 )
-def test_refused_qrels(tmp_path: Path, qrels: str, said: str) -> None:
+def test_refused_qrels(tmp_path: Path, qrels: str, message: str) -> None:
     (tmp_path / "qrels").write_text(qrels)
-    with pytest.raises(SourceError, match=said):
+    with pytest.raises(SourceError, match=message):
         compare_runs(trec(tmp_path / "a", BASE), tmp_path / "a", tmp_path / "qrels")
 
 
@@ -247,9 +247,9 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     a = trec(tmp_path / "a", BASE)
     b = trec(tmp_path / "b", {**BASE, "1": [("a", "3.0"), ("b", "2.0001"), ("d", "1.0")]})
     assert main(["compare", str(a), str(b)]) == 1
-    said = capsys.readouterr().out
-    assert "query 1: score at rank 2: A b 2.0 | B b 2.0001" in said
-    assert "rank-biased overlap" in said
+    output = capsys.readouterr().out
+    assert "query 1: score at rank 2: A b 2.0 | B b 2.0001" in output
+    assert "rank-biased overlap" in output
     assert main(["compare", str(a), str(b), "--tolerance", "0.001", "--output", str(tmp_path / "out")]) == 0
     assert "1 more differ harmlessly" in capsys.readouterr().out
     report = json.loads((tmp_path / "out" / "report.json").read_text())

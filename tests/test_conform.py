@@ -187,7 +187,7 @@ class TestDifferent:
 
 
 class TestRefusals:
-    @pytest.mark.parametrize(("more", "said"), [
+    @pytest.mark.parametrize(("more", "message"), [
         (["--topics", "no-such-topics"], "neither a file, nor ir_datasets:ID, nor one of Pyserini's"),
         (["--qrels", "no-such-qrels"], "neither a file"),
         (["--qrels", "{tmp}/no-such-qrels"], "no such file"),
@@ -203,7 +203,7 @@ class TestRefusals:
         (["--engines", "nonsense"], "engine 'nonsense'"),
         (["--hits", "0"], "--hits"),
     ])
-    def test_one_line_and_nothing_written(self, more: list[str], said: str, given: Path, tmp_path: Path, capfd: Any,
+    def test_one_line_and_nothing_written(self, more: list[str], message: str, given: Path, tmp_path: Path, capfd: Any,
                                           monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("IR_DATASETS_HOME", str(tmp_path / "home"))
         arguments = ["conform", "--index", str(given / "index"), "--topics", str(given / "topics.jsonl"), "--output",
@@ -215,7 +215,7 @@ class TestRefusals:
         lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith("bmp-plugin: error")]
         assert status == 2
         assert len(lines) == 1
-        assert said in lines[0]
+        assert message in lines[0]
         assert not list((tmp_path / "out").glob("*")) if (tmp_path / "out").exists() else True
 
     def test_topics_without_hits(self, given: Path, tmp_path: Path, capfd: Any) -> None:

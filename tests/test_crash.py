@@ -36,13 +36,13 @@ def command(*arguments: object, **options: Any) -> subprocess.CompletedProcess[s
     return python("-m", "bmp_plugin", *arguments, **options)
 
 
-def refused(done: subprocess.CompletedProcess[str], *said: object) -> None:
+def refused(done: subprocess.CompletedProcess[str], *message: object) -> None:
     """Checks for one line that names its subject, and exit status 2."""
     assert done.returncode == 2, done
     lines = [line for line in done.stderr.splitlines() if "compiling" not in line]
     assert len(lines) == 1, done.stderr
     assert lines[0].startswith("bmp-plugin: error: ")
-    for text in said:
+    for text in message:
         assert str(text) in lines[0]
 
 
@@ -82,10 +82,10 @@ def test_broken_atomicity_is_detected() -> None:
     done = python("-c", BROKEN)
     assert done.returncode == 0, done.stderr
     found = done.stdout
-    for name, said in (("_sync", "not on the disk"), ("_sync_folder", "its name"), ("remove_abandoned", "the next run leaves"),
-                       ("_remove", "leaves")):
+    for name, message in (("_sync", "not on the disk"), ("_sync_folder", "its name"),
+                          ("remove_abandoned", "the next run leaves"), ("_remove", "leaves")):
         part, found = found.split(f"{name} 1\n", 1)
-        assert said in part
+        assert message in part
 
 
 NO_EXCHANGE = """
@@ -255,9 +255,9 @@ def test_unreadable_input(inputs: Path, tmp_path: Path) -> None:
     shutil.copytree(inputs / "i.bmp", tmp_path / "i.bmp")
     for path in (tmp_path / "docs.jsonl", tmp_path / "i.bmp" / "list_max.bin"):
         path.chmod(0)
-    said = tmp_path / "docs.jsonl", "Permission denied"
+    message = tmp_path / "docs.jsonl", "Permission denied"
     refused(command("index", "--input", tmp_path / "docs.jsonl", "--output", tmp_path / "o.bmp",
-                    preexec_fn=without_root_capabilities), *said)
+                    preexec_fn=without_root_capabilities), *message)
     refused(command("search", "--index", tmp_path / "i.bmp", "--topics", inputs / "topics.tsv", "--output",
                     tmp_path / "run.txt", preexec_fn=without_root_capabilities),
             tmp_path / "i.bmp" / "list_max.bin", "Permission denied")
@@ -301,9 +301,9 @@ def test_an_interrupted_build_ends_with_a_line(inputs: Path, tmp_path: Path, opt
     wait_for(lambda: bool(list(out.iterdir())))
     time.sleep(0.3)
     os.killpg(child.pid, signal.SIGINT)
-    _, said = child.communicate(timeout=PATIENCE)
-    assert child.returncode == 130, said
-    assert [line for line in said.splitlines() if "compiling" not in line] == ["bmp-plugin: interrupted"]
+    _, message = child.communicate(timeout=PATIENCE)
+    assert child.returncode == 130, message
+    assert [line for line in message.splitlines() if "compiling" not in line] == ["bmp-plugin: interrupted"]
     assert list(out.iterdir()) == []
     with pytest.raises(ProcessLookupError):
         os.killpg(child.pid, 0)
@@ -336,7 +336,7 @@ print(index.num_docs, flush=True)
 
 @on_linux
 def test_a_concurrent_first_use_continues_if_the_first_process_is_killed(lucene_index: Callable[[str], Path],
-                                                                       tmp_path: Path) -> None:
+                                                                         tmp_path: Path) -> None:
     lucene = Path(shutil.copytree(lucene_index("nasty"), tmp_path / "lucene"))
     first = subprocess.Popen([sys.executable, "-c", FIRST_USE, str(lucene), "slowly"], stdout=subprocess.PIPE, text=True)
     assert first.stdout is not None
@@ -349,8 +349,8 @@ def test_a_concurrent_first_use_continues_if_the_first_process_is_killed(lucene_
     assert not (tmp_path / "lucene.bmp").exists()
     first.kill()
     first.communicate()
-    found, said = second.communicate(timeout=PATIENCE)
-    assert second.returncode == 0, said
+    found, message = second.communicate(timeout=PATIENCE)
+    assert second.returncode == 0, message
     assert found == "600\n"
     # the lock file is empty and stays: its lock was the first process's, and ended with it
     assert sorted(path.name for path in tmp_path.iterdir()) == [".lucene.bmp.lock", "lucene", "lucene.bmp"]

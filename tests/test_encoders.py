@@ -105,16 +105,16 @@ class TestInferenceFree:
             theirs = {token: round(1000 * weight) for token, weight in model.decode(model.encode_query(text))}
             assert encoder.encode(text) == theirs
 
-    @pytest.mark.parametrize(("name", "content", "said"), [
+    @pytest.mark.parametrize(("name", "content", "message"), [
         ("idf.json", '{"a": -1}', "weight -1 of token 'a'"), ("idf.json", "[1]", "not a table"),
         ("idf.json", "{", "not a table"),
         ("query_token_weights.txt", "a 1\n", "not a table"), ("model.safetensors", "junk", "not one weight per token"),
         ("other.json", "{}", "no inference-free encoder"),
     ])
-    def test_refused(self, name: str, content: str, said: str, tmp_path: Path) -> None:
+    def test_refused(self, name: str, content: str, message: str, tmp_path: Path) -> None:
         write_tokenizer(tmp_path / "model")
         (tmp_path / "model" / name).write_text(content)
-        with pytest.raises(BmpError, match=said) as caught:
+        with pytest.raises(BmpError, match=message) as caught:
             TokenWeightEncoder.load(tmp_path / "model")
         assert "\n" not in str(caught.value)
 

@@ -85,14 +85,14 @@ class TestRuns:
         fused = fuse_runs([tmp_path / "a", tmp_path / "b"])
         assert {qid: [hit.docid for hit in hits] for qid, hits in fused.items()} == {"1": ["x"], "2": ["x", "y"], "3": ["y"]}
 
-    @pytest.mark.parametrize(("arguments", "said"), [
+    @pytest.mark.parametrize(("arguments", "message"), [
         (["a"], "1 run: give two or more"), (["a", "b", "--weights", "1"], "weights: there are 1 for 2 runs"),
         (["a", "b", "--weights", "0", "0"], "not all 0"), (["a", "b", "--weights", "1", "-1"], "at least 0"),
         (["a", "b", "--minima", "0", "none"], "--minima none: give a number, or min"),
         (["a", "b", "--minima", "6", "min"], "query 1: score 5 is below 6"), (["a", "msmarco"], "no scores to combine"),
         (["a", "twice"], "document x occurs twice"), (["a", "nowhere"], "nowhere"),
     ])
-    def test_refused(self, arguments: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    def test_refused(self, arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
                      capsys: pytest.CaptureFixture[str]) -> None:
         monkeypatch.chdir(tmp_path)
         Path("a").write_text("1 Q0 x 1 5.0 a\n")
@@ -101,7 +101,7 @@ class TestRuns:
         Path("twice").write_text("1 Q0 x 1 5.0 a\n1 Q0 x 2 4.0 a\n")
         assert main(["fuse", *arguments, "--output", "fused"]) == 2
         error = capsys.readouterr().err
-        assert said in error
+        assert message in error
         assert error.count("\n") == 1
         assert not Path("fused").exists()
 

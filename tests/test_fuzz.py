@@ -70,7 +70,7 @@ def round_large(hits: list[Any]) -> list[Any]:
 
 @pytest.mark.parametrize(("change", "most_documents", "most_tokens"), [(reverse_ties, 3, 1), (round_large, 2, 2)])
 def test_planted_bugs_are_found_and_minimized(change: Any, most_documents: int, most_tokens: int,
-                                               monkeypatch: pytest.MonkeyPatch) -> None:
+                                              monkeypatch: pytest.MonkeyPatch) -> None:
     planted(monkeypatch, change)
     outcome = fuzz(SEED, 120, failure)
     assert outcome.smallest is not None

@@ -219,7 +219,7 @@ def test_inversion(chunks: list[list[tuple[int, int]]], budget: int, batch: int)
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ('{"id": "1", "vector": {"a": 1}\n', "broken JSON"),
         (line("1", {"a": 1}) + '{"id": "2", \n', "line 2: broken JSON"),
@@ -247,13 +247,13 @@ def test_inversion(chunks: list[list[tuple[int, int]]], budget: int, batch: int)
         ("[" * 100_000, "nested too deeply"),
     ],
 )
-def test_refused_by_file_and_line(tmp_path: Path, text: str, said: str) -> None:
+def test_refused_by_file_and_line(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "vectors.jsonl"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(SourceError) as refused:
         read(path)
     assert str(path) in str(refused.value)
-    assert said in str(refused.value)
+    assert message in str(refused.value)
     assert "\n" not in str(refused.value)
 
 

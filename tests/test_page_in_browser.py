@@ -78,12 +78,13 @@ def open_page(browser: Any, report: dict[str, Any], tmp_path: Path) -> Iterator[
     def get(width: int = WIDE, scheme: str = "light") -> Opened:
         context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme, offline=True)
         contexts.append(context)
-        tab, said = context.new_page(), list[str]()
-        tab.on("console", lambda message: said.append(message.text))
-        tab.on("pageerror", lambda error: said.append(str(error)))
-        tab.on("request", lambda request: said.append(request.url) if not request.url.startswith(("file:", "data:")) else None)
+        tab, console = context.new_page(), list[str]()
+        tab.on("console", lambda message: console.append(message.text))
+        tab.on("pageerror", lambda error: console.append(str(error)))
+        tab.on("request", lambda request:
+               console.append(request.url) if not request.url.startswith(("file:", "data:")) else None)
         tab.goto((tmp_path / "report.html").as_uri())
-        return tab, said
+        return tab, console
 
     yield get
     for context in contexts:
@@ -91,14 +92,14 @@ def open_page(browser: Any, report: dict[str, Any], tmp_path: Path) -> Iterator[
 
 
 def test_opens_without_network_or_errors(open_page: Any) -> None:
-    tab, said = open_page()
-    assert said == []
+    tab, console = open_page()
+    assert console == []
     assert "The answers differ" in tab.inner_text("body")
     assert tab.locator("details").count() >= 2
 
 
 def test_names_are_text(open_page: Any) -> None:
-    tab, said = open_page()
+    tab, console = open_page()
     tab.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
     assert tab.evaluate("window.hacked") is None
     assert tab.locator("img").count() == 0
@@ -108,7 +109,7 @@ def test_names_are_text(open_page: Any) -> None:
     for section, at_least in (("#engines", 1), ("#differences", 5), ("#circumstances", 3)):
         assert tab.inner_text(section).count(EVIL) >= at_least, section
     assert EVIL_QID in tab.inner_text("#differences")
-    assert said == []
+    assert console == []
 
 
 def test_injected_scripts_would_not_run(browser: Any, report: dict[str, Any], tmp_path: Path) -> None:
@@ -127,7 +128,7 @@ def column(tab: Any, number: int) -> list[str]:
 
 
 def test_tables_sort(open_page: Any) -> None:
-    tab, said = open_page()
+    tab, console = open_page()
     tab.click("#engines th:nth-child(5) button")
     assert column(tab, 5) == ["2", "9", "10", ""], "by number, and what has none is last"
     assert tab.get_attribute("#engines th:nth-child(5)", "aria-sort") == "ascending"
@@ -139,7 +140,7 @@ def test_tables_sort(open_page: Any) -> None:
     tab.focus("#engines th:nth-child(1) button")
     tab.keyboard.press("Enter")
     assert [text[0] for text in column(tab, 1)] == ["d", "c", "b", "a"], "by keyboard too"
-    assert said == []
+    assert console == []
 
 
 def test_plots_show(open_page: Any) -> None:
@@ -158,7 +159,7 @@ def test_plots_show(open_page: Any) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [WIDE, PHONE])
 def test_readable(width: int, scheme: str, open_page: Any) -> None:
-    tab, said = open_page(width, scheme)
+    tab, console = open_page(width, scheme)
     tab.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
     assert tab.evaluate("document.documentElement.scrollWidth") <= width, "nothing but tables is wider than the screen"
     size = tab.evaluate("""() => Math.min(...[...document.querySelectorAll('p, td, th, li, dd')]
@@ -169,7 +170,7 @@ def test_readable(width: int, scheme: str, open_page: Any) -> None:
     assert min(ratios) >= 4.5, "WCAG AA"
     ground = tab.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (ground == "rgb(255, 255, 255)") == (scheme == "light")
-    assert said == []
+    assert console == []
 
 
 CONTRAST = """() => {
@@ -193,9 +194,9 @@ def test_page_of_two_runs(same: bool, browser: Any, tmp_path: Path) -> None:
     assert main(["compare", str(tmp_path / "a"), str(tmp_path / "b"), "--output", str(tmp_path / "out")]) == (0 if same else 1)
     with browser.new_context(offline=True) as context:
         tab = context.new_page()
-        said: list[str] = []
-        tab.on("console", lambda message: said.append(message.text))
+        console: list[str] = []
+        tab.on("console", lambda message: console.append(message.text))
         tab.goto((tmp_path / "out" / "report.html").as_uri())
         assert ("The same answers." if same else "Different answers.") in tab.inner_text("body")
         assert tab.locator("#differences").count() == (0 if same else 1)
-        assert said == []
+        assert console == []

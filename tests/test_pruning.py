@@ -66,21 +66,21 @@ def test_keeps_the_specified_postings(
     index = BmpIndex.build(docs.items(), tmp_path_factory.mktemp("pruned") / "i.bmp", prune=pruning,
                            reorder=data.draw(st.sampled_from(["none", "bp"])), progress=False)
     assert postings(index) == expected
-    said = index.manifest["source"]["details"].get("pruning")
+    report = index.manifest["source"]["details"].get("pruning")
     if pruning:
         before, after = sum(map(len, vectors)), sum(map(len, expected.values()))
-        assert said["postings"] == {"dropped": before - after, "share": pytest.approx((before - after) / before, abs=1e-6)}
-        assert said["documents"]["dropped"] == len(docs) - index.num_docs
+        assert report["postings"] == {"dropped": before - after, "share": pytest.approx((before - after) / before, abs=1e-6)}
+        assert report["documents"]["dropped"] == len(docs) - index.num_docs
         assert index.manifest["source"]["num_docs"] == index.num_docs
         assert {token: index.df(token) for token in index.terms()} == {term: len(found) for term, found in expected.items()}
         steps = ("postings_of_documents", "by_document", "by_term")
-        assert sum(said[step]["dropped"] for step in steps) == said["postings"]["dropped"]
+        assert sum(report[step]["dropped"] for step in steps) == report["postings"]["dropped"]
     else:
-        assert said is None
+        assert report is None
 
 
 def test_lucenes_answers_on_kept_postings(lucene_index: Any, host: Any, java: Path, cranfield_documents: Any,
-                                           cranfield_queries: Any, tmp_path: Path) -> None:
+                                          cranfield_queries: Any, tmp_path: Path) -> None:
     gone = {document["id"] for document in cranfield_documents[::7]}
     pruning = Pruning(document_share=0.6, drop_documents=gone)
     index = BmpIndex.build(lucene_index("cranfield"), tmp_path / "i.bmp", prune=pruning, progress=False)
@@ -129,19 +129,19 @@ def test_command(cranfield_documents: Any, tmp_path: Path, capsys: pytest.Captur
                str(tmp_path / "gone.txt"), "--quality", str(tmp_path / "quality.tsv.gz"), "--keep-quality-share", "0.9",
                "--keep-document-share", "0.8", "--keep-term-share", "0.9"]
     assert main(command) == 0
-    said = capsys.readouterr().err
+    message = capsys.readouterr().err
     lengths = {document["id"]: float(len(document["vector"])) for document in cranfield_documents}
     pruning = Pruning(0.8, 0.9, drop_documents={"1", "17"}, quality=lengths, quality_share=0.9)
     index = BmpIndex.open(tmp_path / "i.bmp")
     assert postings(index) == pruned({document["id"]: document["vector"] for document in cranfield_documents}, pruning)
     details = index.manifest["source"]["details"]["pruning"]
     for name in ("documents", "postings_of_documents", "by_document", "by_term"):
-        assert f"pruned {details[name]['dropped']:,} " in said
+        assert f"pruned {details[name]['dropped']:,} " in message
     assert main(["info", str(index.path)]) == 0
     assert "pruning" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("options", "said"), [
+@pytest.mark.parametrize(("options", "message"), [
     ({"drop_documents": ["q"]}, "drop_documents: 1 of its 1 documents are not in the source, such as 'q'"),
     ({"quality": {"a": 1}, "min_quality": 0}, "no score of document 'b'"),
     ({"quality": {"a": 1, "b": float("nan")}, "min_quality": 0}, "not a finite number"),
@@ -149,8 +149,8 @@ def test_command(cranfield_documents: Any, tmp_path: Path, capsys: pytest.Captur
     ({"quality": {"a": 1, "b": 1}}, "quality scores need"), ({"min_quality": 3}, "quality scores need"),
     ({"document_share": 0}, "document_share=0 is not above 0"), ({"term_share": 1.5}, "term_share=1.5"),
 ])
-def test_refused(options: dict[str, Any], said: str, tmp_path: Path) -> None:
-    with pytest.raises((BmpError, ValueError, FileNotFoundError), match=said):
+def test_refused(options: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises((BmpError, ValueError, FileNotFoundError), match=message):
         BmpIndex.build([("a", {"x": 1}), ("b", {"x": 2})], tmp_path / "i.bmp", prune=Pruning(**options), progress=False)
     assert not (tmp_path / "i.bmp").exists()
 

@@ -143,7 +143,7 @@ def test_formats_and_gzip(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "message"),
     [
         (b"1 Q0 a 1 1.0\n", "line 1: 5 columns"),
         (b"1 Q0 a 1 1.0 t\n1 Q0 a b 2 1.0 t\n", "line 2: 7 columns, expected 6"),
@@ -157,10 +157,10 @@ def test_formats_and_gzip(tmp_path: Path) -> None:
         (gzip.compress(b"1 Q0 a 1 1.0 t\n", mtime=0)[:-9], "damaged gzip"),
     ],
 )
-def test_refused_by_file_and_line(tmp_path: Path, data: bytes, said: str) -> None:
+def test_refused_by_file_and_line(tmp_path: Path, data: bytes, message: str) -> None:
     path = tmp_path / "run.txt"
     path.write_bytes(data)
     with pytest.raises(SourceError) as refused:
         read_run(path)
     assert str(path) in str(refused.value)
-    assert said in str(refused.value)
+    assert message in str(refused.value)

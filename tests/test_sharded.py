@@ -186,7 +186,7 @@ def test_approximate_search_keeps_scores(folder: Path, one: BmpSearcher) -> None
 
 @pytest.mark.parametrize("name", ["nasty", "deletions", "lucene8"])
 def test_lucenes_answers(name: str, host: Any, lucene_index: Callable[[str], Path], cranfield_queries: Any,
-                          tmp_path: Path) -> None:
+                         tmp_path: Path) -> None:
     """Through the drop-in, with deleted documents, duplicate docids and the order of Lucene 8."""
     from bmp_plugin.adapters.pyserini import BmpImpactSearcher
 
@@ -382,8 +382,8 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 
     def run(*arguments: object) -> tuple[int, str, str]:
         status = main([str(argument) for argument in arguments])
-        said = capsys.readouterr()
-        return status, said.out, said.err
+        output = capsys.readouterr()
+        return status, output.out, output.err
 
     return run
 
@@ -397,59 +397,59 @@ def topics(folder: Path) -> Path:
 
 def test_commands(command: Any, folder: Path, topics: Path, tmp_path: Path) -> None:
     many, one_run, many_run = tmp_path / "i.bmps", tmp_path / "one.txt", tmp_path / "many.txt"
-    status, _, said = command("index", "--input", folder / "nasty.jsonl", "--output", many, "--shards", 4)
+    status, _, output = command("index", "--input", folder / "nasty.jsonl", "--output", many, "--shards", 4)
     assert status == 0
-    assert said.startswith(f"{many}: 4 shards, 596 documents, ")
+    assert output.startswith(f"{many}: 4 shards, 596 documents, ")
     assert command("index", "--input", folder / "nasty.jsonl", "--output", many, "--shards", 3, "--quiet") == (0, "", "")
     assert sorted(path.name for path in many.iterdir() if path.is_dir()) == [f"shard-00{i}.bmp" for i in range(3)]
     for index, run in ((folder / "nasty.bmp", one_run), (many, many_run)):
         assert command("search", "--index", index, "--topics", topics, "--output", run, "--threads", 2)[0] == 0
     assert many_run.read_bytes() == one_run.read_bytes()
     assert command("verify", many)[:2] == (0, f"{many}: sound (596 documents, {NUM_POSTINGS:,} postings)\n")
-    status, said, _ = command("info", many)
+    status, output, _ = command("info", many)
     assert status == 0
-    assert "\nshard-002         shard-002.bmp: 199 documents from 397 on, " in said
+    assert "\nshard-002         shard-002.bmp: 199 documents from 397 on, " in output
     assert [shard["num_docs"] for shard in json.loads(command("info", many, "--json")[1])["shards"]] == [198, 199, 199]
     impacts = many / "shard-001.bmp" / "impacts8.bin"
     impacts.write_bytes(bytes(byte ^ 1 for byte in impacts.read_bytes()))
-    status, _, said = command("verify", many)
+    status, _, output = command("verify", many)
     assert status == 1
-    assert said.startswith(f"bmp-plugin: damaged: {impacts}: ")
+    assert output.startswith(f"bmp-plugin: damaged: {impacts}: ")
 
 
 def test_shards_create(command: Any, parts: list[Path], topics: Path, tmp_path: Path) -> None:
-    status, _, said = command("shards", "create", "--output", tmp_path / "i.bmps", *parts)
+    status, _, output = command("shards", "create", "--output", tmp_path / "i.bmps", *parts)
     assert status == 0
-    assert said.startswith(f"{tmp_path / 'i.bmps'}: 3 shards, 596 documents, ")
+    assert output.startswith(f"{tmp_path / 'i.bmps'}: 3 shards, 596 documents, ")
     assert command("verify", tmp_path / "i.bmps")[0] == 0
-    status, _, said = command("shards", "create", "--output", tmp_path / "x.bmps", parts[0], parts[0])
+    status, _, output = command("shards", "create", "--output", tmp_path / "x.bmps", parts[0], parts[0])
     assert status == 2
-    assert said.startswith("bmp-plugin: error: ")
-    assert said.count("\n") == 1
+    assert output.startswith("bmp-plugin: error: ")
+    assert output.count("\n") == 1
 
 
 def test_a_partial_run_is_marked(command: Any, copy: Path, topics: Path, tmp_path: Path) -> None:
     shutil.rmtree(copy / "shard-001.bmp")
     search = ("search", "--index", copy, "--topics", topics, "--output")
-    status, _, said = command(*search, tmp_path / "run.txt")
+    status, _, output = command(*search, tmp_path / "run.txt")
     assert status == 2
-    assert said.startswith("bmp-plugin: error: shard-001: ")
+    assert output.startswith("bmp-plugin: error: shard-001: ")
     assert not (tmp_path / "run.txt").exists()
-    status, _, said = command(*search, tmp_path / "run.txt", "--allow-partial")
+    status, _, output = command(*search, tmp_path / "run.txt", "--allow-partial")
     assert status == 0
-    assert said.startswith("bmp-plugin: partial: the run lacks shard-001: ")
+    assert output.startswith("bmp-plugin: partial: the run lacks shard-001: ")
     assert {line.split()[-1] for line in (tmp_path / "run.txt").read_text().splitlines()} == {"Anserini-partial"}
-    status, _, said = command(*search, "/dev/stdout", "--allow-partial")
-    assert (status, said.count("\n")) == (2, 1)
-    assert "--allow-partial: /dev/stdout is no file" in said
+    status, _, output = command(*search, "/dev/stdout", "--allow-partial")
+    assert (status, output.count("\n")) == (2, 1)
+    assert "--allow-partial: /dev/stdout is not a file" in output
 
 
 def test_options_of_sharded_indexes_only(command: Any, folder: Path, topics: Path, tmp_path: Path) -> None:
     search = ("search", "--index", folder / "nasty.bmp", "--topics", topics, "--output", tmp_path / "run.txt")
     for option in (("--ray-address", "auto"), ("--allow-partial",), ("--patience", 3), ("--shards-at", "x")):
-        status, _, said = command(*search, *option)
+        status, _, output = command(*search, *option)
         assert status == 2
-        assert said.startswith(f"bmp-plugin: error: {option[0]}: ")
+        assert output.startswith(f"bmp-plugin: error: {option[0]}: ")
 
 
 def test_scaling_measures(folder: Path, topics: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -457,7 +457,7 @@ def test_scaling_measures(folder: Path, topics: Path, capsys: pytest.CaptureFixt
 
     assert main(["--parts", str(folder / "nasty.bmp"), "--whole", str(folder / "nasty.bmp"), "--sharded",
                  str(folder / "nasty-2.bmps"), "--queries", str(topics), "--k", "10", "--rounds", "1"]) == 0
-    said = capsys.readouterr().out
-    assert f"| 596 | {NUM_POSTINGS:,} |" in said
-    assert f"| {len(NASTY_QUERIES)} of {len(NASTY_QUERIES)} |" in said
+    output = capsys.readouterr().out
+    assert f"| 596 | {NUM_POSTINGS:,} |" in output
+    assert f"| {len(NASTY_QUERIES)} of {len(NASTY_QUERIES)} |" in output
     assert main(["--sharded", str(folder / "nasty-2.bmps"), "--queries", str(topics)]) == 2

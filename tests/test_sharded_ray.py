@@ -245,7 +245,7 @@ def test_one_index_is_not_served_by_a_cluster(folder: Path) -> None:
 
 
 def test_shards_of_a_dead_node_move_to_another(cluster: LocalCluster, folder: Path, batch: Any, expected: Any,
-                                                             after: Any) -> None:
+                                               after: Any) -> None:
     after(5, cluster.kill_node_of)
     with ShardedSearcher(folder / "many.bmps", ray_address="auto", actor_options=HALF) as searcher:
         assert {qid: ranking(hits) for qid, hits in searcher.batch_search(*batch, k=50).items()} == expected
@@ -254,7 +254,7 @@ def test_shards_of_a_dead_node_move_to_another(cluster: LocalCluster, folder: Pa
 
 
 def test_a_shard_that_cannot_be_restarted(cluster: LocalCluster, folder: Path, after: Any, tmp_path: Path,
-                                       monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+                                          monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     """One processor is left for two shards: the command fails, or answers all queries from the same shard."""
     monkeypatch.setattr(interrupts, "install", lambda: None)              # pytest's own stay
     output = tmp_path / "run.txt"
@@ -263,20 +263,20 @@ def test_a_shard_that_cannot_be_restarted(cluster: LocalCluster, folder: Path, a
     with monkeypatch.context() as patch:
         after(5, cluster.kill_node_of, patience=1)
         assert main(command) == 2
-        said = [line for line in capfd.readouterr().err.splitlines() if line.startswith("bmp-plugin: ")]
-        assert len(said) == 1
-        assert said[0].startswith("bmp-plugin: error: shard-00")
-        assert "the cluster had no room for it within 1 s" in said[0]
+        errors = [line for line in capfd.readouterr().err.splitlines() if line.startswith("bmp-plugin: ")]
+        assert len(errors) == 1
+        assert errors[0].startswith("bmp-plugin: error: shard-00")
+        assert "the cluster had no room for it within 1 s" in errors[0]
         assert not output.exists()
         patch.undo()
     cluster.restore()
     after(5, cluster.kill_node_of, patience=1)
     assert main([*command, "--allow-partial", "--tag", "me"]) == 0
-    said = [line for line in capfd.readouterr().err.splitlines() if line.startswith("bmp-plugin: ")]
-    assert len(said) == 1
-    assert said[0].startswith("bmp-plugin: partial: the run lacks shard-00")
+    errors = [line for line in capfd.readouterr().err.splitlines() if line.startswith("bmp-plugin: ")]
+    assert len(errors) == 1
+    assert errors[0].startswith("bmp-plugin: partial: the run lacks shard-00")
     remaining = shutil.copytree(folder / "many.bmps", tmp_path / "remaining.bmps")
-    shutil.rmtree(remaining / f"{re.findall('shard-00[0-9]', said[0])[0]}.bmp")
+    shutil.rmtree(remaining / f"{re.findall('shard-00[0-9]', errors[0])[0]}.bmp")
     assert main(["search", "--index", str(remaining), "--topics", str(QUERIES), "--output", str(tmp_path / "local.txt"),
                  "--hits", "100", "--allow-partial", "--tag", "me"]) == 0
     assert output.read_bytes() == (tmp_path / "local.txt").read_bytes()

@@ -70,7 +70,7 @@ def test_source_document_ids_are_indices(tmp_path: Path) -> None:
     assert [(hit.docid, hit.lucene_docid, hit.score) for hit in hits] == [("a", 0, 6.0), ("b", 3, 3.0)]
 
 
-@pytest.mark.parametrize(("documents", "said"), [
+@pytest.mark.parametrize(("documents", "message"), [
     ([("a", {"x": 1}), ("a", {"x": 2})], "document id 'a' occurs twice"),
     ([("a", {"x": 1, "y": 0.5})], r"document 'a' has the weight 0.5, which is not a whole number .*quantize=8"),
     ([("z", {"x": 1}), ("a", {"x": 1, "y": -2})], "document 'a' has the weight -2"),
@@ -85,8 +85,8 @@ def test_source_document_ids_are_indices(tmp_path: Path) -> None:
     (["ab", "c"], "document"),
     ([3], "document 0: int is neither"),
 ])
-def test_refused(documents: Any, said: str, tmp_path: Path) -> None:
-    with pytest.raises(BmpError, match=said) as caught:
+def test_refused(documents: Any, message: str, tmp_path: Path) -> None:
+    with pytest.raises(BmpError, match=message) as caught:
         BmpIndex.build(documents, tmp_path / "i.bmp", progress=False)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "i.bmp").exists()
@@ -119,14 +119,14 @@ class TestMatrix:
         assert index.arrays["doc_number"].tolist() == [0, 3]
         assert matrix.data.tolist() == before.tolist()
 
-    @pytest.mark.parametrize(("weights", "options", "said"), [
+    @pytest.mark.parametrize(("weights", "options", "message"), [
         ([0.5], {}, "quantize=8"), ([-1.0], {}, "not numbers from 0"), ([np.nan], {"quantize": 8}, "not numbers from 0"),
         ([1], {"docids": ["a", "b"]}, "docids: there are 2 for 1 rows"), ([1], {"vocabulary": []}, "0 terms for 1 columns"),
         ([1], {"vocabulary": {"x": 1}}, "columns 0 to 0"), ([1], {"quantize": 17}, "17 bits"),
     ])
-    def test_refused(self, weights: Any, options: dict[str, Any], said: str) -> None:
+    def test_refused(self, weights: Any, options: dict[str, Any], message: str) -> None:
         matrix = self.sparse.csr_matrix((weights, ([0], [0])), shape=(1, 1))
-        with pytest.raises((BmpError, ValueError), match=said):
+        with pytest.raises((BmpError, ValueError), match=message):
             MatrixSource(matrix, **{"docids": ["a"], "vocabulary": ["x"]} | options)
 
     def test_quantized_like_the_iterable(self, tmp_path: Path) -> None:

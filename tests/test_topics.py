@@ -111,7 +111,7 @@ def test_long_queries(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("1\ta\n2\t\n", "line 2: not qid<TAB>tokens"),
         ("1\ta\njust words\n", "line 2: not qid<TAB>tokens"),
@@ -135,13 +135,13 @@ def test_long_queries(tmp_path: Path) -> None:
         ('{"qid": "1", "vector": {"a": Infinity}}\n', "not between 0 and"),
     ],
 )
-def test_refused_by_file_and_line(tmp_path: Path, text: str, said: str) -> None:
+def test_refused_by_file_and_line(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "topics.txt"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(SourceError) as refused:
         read_topics(path)
     assert str(path) in str(refused.value)
-    assert said in str(refused.value)
+    assert message in str(refused.value)
     assert "\n" not in str(refused.value)
 
 

@@ -151,8 +151,8 @@ def test_types_of_the_installed_package(python: Path, tmp_path: Path) -> None:
     (tmp_path / "wrong.py").write_text(wrong)
     done = subprocess.run([sys.executable, "-m", "mypy", "--strict", "--python-executable", python, "user.py", "wrong.py"],
                           cwd=tmp_path, capture_output=True, text=True)
-    said = [line for line in done.stdout.splitlines() if ": error: " in line]
-    assert [line.partition(":")[0] for line in said] == ["wrong.py"] * len(WRONG), done.stdout + done.stderr
-    for number, (line, kind) in enumerate(zip(said, WRONG.values(), strict=True), 2):
+    output = [line for line in done.stdout.splitlines() if ": error: " in line]
+    assert [line.partition(":")[0] for line in output] == ["wrong.py"] * len(WRONG), done.stdout + done.stderr
+    for number, (line, kind) in enumerate(zip(output, WRONG.values(), strict=True), 2):
         assert line.startswith(f"wrong.py:{number}: ")
         assert line.endswith(f"[{kind}]"), line
