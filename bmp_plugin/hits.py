@@ -26,7 +26,7 @@ class Hit(msgspec.Struct, eq=False, gc=False):
     score: float
 
 
-def finish_hits(docids: list[str], numbers: NDArray[np.integer], scores: NDArray[np.float32], adjust: bool,
+def finish_hits(docids: list[str], lucene_docids: NDArray[np.integer], scores: NDArray[np.float32], adjust: bool,
                 kind: type[Hit] = Hit) -> list[Hit]:
     """Returns the hits of a final ranking.
 
@@ -34,7 +34,7 @@ def finish_hits(docids: list[str], numbers: NDArray[np.integer], scores: NDArray
     ----------
     docids : list of str
         Best first.
-    numbers : integer[n]
+    lucene_docids : integer[n]
         Source document ids.
     scores : float32[n]
         Changed in place by tie adjustment.
@@ -45,4 +45,4 @@ def finish_hits(docids: list[str], numbers: NDArray[np.integer], scores: NDArray
     """
     if adjust:
         adjust_ties(scores, len(scores))
-    return list(map(kind, docids, numbers.tolist(), scores.tolist()))
+    return list(map(kind, docids, lucene_docids.tolist(), scores.tolist()))

@@ -70,9 +70,9 @@ def join(paths: Sequence[str | Path], output: Path, *, check_docids: bool = True
 
 def _num_source_ids(index: BmpIndex) -> int:
     """Returns the number of source document ids, those of deleted documents included."""
-    numbers = index.arrays["doc_number"]
+    source_ids = index.arrays["doc_number"]
     stated: int = index.manifest["source"]["details"].get("max_doc", 0)
-    return max(stated, int(numbers.max()) + 1 if len(numbers) else 0)
+    return max(stated, int(source_ids.max()) + 1 if len(source_ids) else 0)
 
 
 def _check_alike(indexes: list[BmpIndex]) -> None:

@@ -59,11 +59,11 @@ class ResultMerger:
             stop = part.start + int(np.searchsorted(-answers.scores[part], -floor, "right"))
             mine = np.arange(part.start, stop, dtype=np.int32)
             docids = decode(answers.docid_bytes, answers.docid_ends, mine)
-            found += zip((-answers.scores[mine]).tolist(), docids, answers.numbers[mine].tolist(), strict=True)
+            found += zip((-answers.scores[mine]).tolist(), docids, answers.lucene_docids[mine].tolist(), strict=True)
         # strings sort by code point, which is the order of their UTF-8 bytes
         found.sort(key=None if self._order.ties == "docid" else _without_docid)
         found = found[:self._k]
-        return finish_hits([docid for _, docid, _ in found], np.array([number for _, _, number in found], np.int64),
+        return finish_hits([docid for _, docid, _ in found], np.array([lucene_docid for _, _, lucene_docid in found], np.int64),
                            np.array([-score for score, _, _ in found], np.float32), self._order.adjust_ties, kind)
 
 

@@ -125,8 +125,8 @@ class RayShard:
     def find(self, query: Mapping[str, int], docid: str) -> Found | None:
         return self._ask("find", query, docid)  # type: ignore[no-any-return]
 
-    def ahead(self, query: Mapping[str, int], score: float, docid: str, number: int) -> Ahead:
-        return self._ask("ahead", query, score, docid, number)  # type: ignore[no-any-return]
+    def ahead(self, query: Mapping[str, int], score: float, docid: str, lucene_docid: int) -> Ahead:
+        return self._ask("ahead", query, score, docid, lucene_docid)  # type: ignore[no-any-return]
 
     def _ask(self, method: str, *arguments: object) -> Any:
         """Calls a method of ShardServer on the actor, and on its replacement if it dies."""

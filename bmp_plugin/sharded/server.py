@@ -47,7 +47,7 @@ class SearchResponse(NamedTuple):
     ends : int64[queries]
         Where each query's documents end.
     scores : float32[n]
-    numbers : int64[n]
+    lucene_docids : int64[n]
         Source document ids in the whole collection.
     docid_bytes : uint8[...]
     docid_ends : int64[n]
@@ -58,7 +58,7 @@ class SearchResponse(NamedTuple):
 
     ends: NDArray[np.int64]
     scores: NDArray[np.float32]
-    numbers: NDArray[np.int64]
+    lucene_docids: NDArray[np.int64]
     docid_bytes: NDArray[np.uint8]
     docid_ends: NDArray[np.int64]
     work: NDArray[np.int64]
@@ -81,7 +81,7 @@ class Shard(Protocol):
 
     def find(self, query: Mapping[str, int], docid: str) -> Found | None: ...
 
-    def ahead(self, query: Mapping[str, int], score: float, docid: str, number: int) -> Ahead: ...
+    def ahead(self, query: Mapping[str, int], score: float, docid: str, lucene_docid: int) -> Ahead: ...
 
     def close(self) -> None: ...
 
@@ -136,9 +136,9 @@ class ShardServer:
         found = self._opened().find(query, docid)
         return found and found._replace(lucene_docid=found.lucene_docid + self.entry.first_lucene_docid)
 
-    def ahead(self, query: Mapping[str, int], score: float, docid: str, number: int) -> Ahead:
+    def ahead(self, query: Mapping[str, int], score: float, docid: str, lucene_docid: int) -> Ahead:
         """Returns what ranks ahead of a document in this shard: see :meth:`bmp_plugin.BmpSearcher.ahead`."""
-        return self._opened().ahead(query, score, docid, number - self.entry.first_lucene_docid)
+        return self._opened().ahead(query, score, docid, lucene_docid - self.entry.first_lucene_docid)
 
     def _opened(self) -> BmpSearcher:
         if self._searcher is None:
