@@ -1,1 +1,1 @@
-"""Conformance: whether the answers are those of the host, and how fast; engines behind one interface, and an oracle."""
+"""Conformance: whether the answers are those of Pyserini, and how fast; engines behind one interface, and an oracle."""

@@ -1,4 +1,4 @@
-"""The oracle: every rule of the host's ranking, spelled out and exhaustive, as a reference for engines. Slow on purpose."""
+"""The oracle: every rule of Pyserini's ranking, spelled out and exhaustive, as a reference for engines. Slow on purpose."""
 from __future__ import annotations
 
 import math

@@ -11,7 +11,7 @@ from bmp_plugin.topics import Query
 Searcher = BmpSearcher | ShardedSearcher
 SETTINGS: tuple[dict[str, Any], ...] = ({"k": 10}, {"k": 1}, {"k": 100}, {"k": 1000}, {"k": 10, "alpha": 0.9, "beta": 0.8},
                                         {"k": 100, "alpha": 0.8}, {"k": 10, "budget": 20})
-BATCH = 16                      # queries a batch
+BATCH = 16                      # queries per batch
 EXPLAINED = 8                   # queries that are explained, which scores all documents
 
 

@@ -33,7 +33,7 @@ def cranfield_documents() -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def cranfield_queries() -> dict[str, dict[str, int]]:
-    """A fourth of Cranfield's queries, because the host takes 50 ms for each."""
+    """A fourth of Cranfield's queries, because Pyserini takes 50 ms for each."""
     queries = read_jsonl(resources.files("bmp_plugin.data") / "cranfield_queries.jsonl.gz")
     return {query["qid"]: query["vector"] for query in queries[::4]}
 

@@ -364,7 +364,7 @@ def test_closed_pipe_on_standard_output(index: Path) -> None:
     process.wait(60)
 
 
-# --- compared with the host's command line -------------------------------------------------------------------------------
+# --- compared with Pyserini's command line -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("hits", [10, 2000])

@@ -134,7 +134,7 @@ def test_large_runs_take_little_memory(tmp_path: Path) -> None:
     assert compare_runs(tmp_path / "a", tmp_path / "a").same
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 100 * 100_000, "a run shall not be held as objects: less than 100 bytes a line"
+    assert peak < 100 * 100_000, "a run must not be held as objects: less than 100 bytes per line"
 
 
 LONG = [(f"d{i}", f"{30 - i}.000000") for i in range(20)]

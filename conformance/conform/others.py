@@ -1,6 +1,6 @@
-"""The report's second table: the agreement of every engine with the host's rankings, and the reasons for differences.
+"""The report's second table: the agreement of every engine with Pyserini's rankings, and the reasons for differences.
 
-Other engines get the postings of the Lucene index and the host's query vectors, each in a separate process.
+Other engines get the postings of the Lucene index and Pyserini's query vectors, each in a separate process.
 """
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ Score = Callable[[Mapping[str, Any], Sequence[str]], Any]             # exact sc
 
 
 class Agreement:
-    """Counts how an engine's rankings agree with the host's.
+    """Counts how an engine's rankings agree with Pyserini's.
 
     Parameters
     ----------
     hosts : dict of int to Run
-        The host's run for each k.
+        Pyserini's run for each k.
     vectors : dict
         Query vectors by query id.
     score : callable
@@ -48,7 +48,7 @@ class Agreement:
         self._hosts, self._vectors, self._score = hosts, vectors, score
 
     def count(self, rankings: Rankings, k: int) -> dict[str, Any]:
-        """Counts queries with the host's ranking and kinds of first differences; averages overlap and rank-biased overlap."""
+        """Counts queries with Pyserini's ranking and kinds of first differences; averages overlap and rank-biased overlap."""
         same, kinds, shared, similar = 0, dict[Kind, int](), 0.0, 0.0
         for qid, vector in self._vectors.items():
             run = self._hosts[k]
@@ -91,7 +91,7 @@ def of_others(names: Sequence[str], index: Path, queries: Mapping[str, Mapping[s
     index : Path
         The Lucene index.
     queries : mapping
-        Integer weights of the tokens that the host searches for, by query id.
+        Integer weights of the tokens that Pyserini searches for, by query id.
     ks : sequence of int
     agreement : Agreement
 

@@ -43,7 +43,7 @@ class Options:
 def prove(options: Options) -> report.Report:
     """Searches, compares, evaluates and runs other engines; writes runs, report.json and report.html; returns the report.
 
-    Its ``same`` tells whether all runs of our safe search are byte-identical to the host's.
+    Its ``same`` tells whether all runs of our safe search are byte-identical to Pyserini's.
 
     Raises
     ------
@@ -137,7 +137,7 @@ class _Searchers:
         self._explainer: Any = None
 
     def searched_for(self) -> dict[str, dict[str, int]]:
-        """Returns the tokens that the host searches for, with integer weights, by query id."""
+        """Returns the tokens that Pyserini searches for, with integer weights, by query id."""
         host = self.host
         keeps = (lambda token: token in host.idf) if host.encoder_type == "onnx" else \
             (lambda token: token in host.idf and host.idf[token] > host.min_idf)

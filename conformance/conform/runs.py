@@ -1,4 +1,4 @@
-"""Searches the same topics with the host and its replacement, alternating by query; returns run files and times."""
+"""Searches the same topics with Pyserini and its replacement, alternating by query; returns run files and times."""
 from __future__ import annotations
 
 import contextlib
@@ -29,7 +29,7 @@ class Encoded:
 
 @dataclass(frozen=True)
 class Engine:
-    """An engine: a label, and whether its runs must be the host's; the host has no settings and is not safe."""
+    """An engine: a label, and whether its runs must be Pyserini's; Pyserini's engine has no settings."""
 
     label: str
     search: Callable[[Any, int], Any]
@@ -38,7 +38,7 @@ class Engine:
 
     @property
     def safe(self) -> bool:
-        """Tells whether its runs must be the host's."""
+        """Tells whether its runs must be Pyserini's."""
         return not self.is_host and not self.settings
 
     def file_name(self, k: int) -> str:
@@ -64,7 +64,7 @@ class Searched:
 
 
 def engines(host: Any, ours: Any, approximate: Iterable[Mapping[str, float]]) -> list[Engine]:
-    """Returns the host, ours, and ours with each of the approximate settings.
+    """Returns Pyserini, ours, and ours with each of the approximate settings.
 
     Raises
     ------
@@ -87,7 +87,7 @@ def search_all(engines: Sequence[Engine], queries: Sequence[tuple[str, Any]], ks
                progress: bool = False) -> Searched:
     """Searches for every query with every engine, for each k; writes the runs to ``folder``.
 
-    The host's runs are written by Pyserini's own writer, ours by :class:`bmp_plugin.run_file.RunWriter`. Engines alternate at
+    Pyserini's runs are written by its own writer, ours by :class:`bmp_plugin.run_file.RunWriter`. Engines alternate at
     every query, and the first one rotates.
     """
     searched = Searched()
@@ -120,7 +120,7 @@ def _ask(engine: Engine, qid: str, query: Any, k: int, number: int, searched: Se
     started = time.perf_counter()
     try:
         hits = engine.search(query, k)
-    except Exception as error:                           # the host raises all kinds of Java exceptions
+    except Exception as error:                           # Pyserini raises all kinds of Java exceptions
         searched.refused.append((engine.label, k, qid, _reason(error)))
         hits = []
     for hit in hits:

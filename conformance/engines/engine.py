@@ -59,7 +59,7 @@ class Engine:
     has_kernel_timer : bool
         Whether :meth:`kernel_seconds` is implemented.
     differs : str
-        Known reasons why its answers may differ from the host's.
+        Known reasons why its answers may differ from Pyserini's.
     """
 
     name: str

@@ -121,7 +121,7 @@ def _deleted(rng: Random, documents: list[Document]) -> list[str]:
     share = float(rng.choice([0.02, 0.3, 0.8]))
     gone = [docid for docid, _ in documents if rng.random() < share]
     indexed = [docid for docid, vector in documents if vector]
-    if set(indexed) <= set(gone):                   # the host cannot open an empty index
+    if set(indexed) <= set(gone):                   # Pyserini cannot open an empty index
         gone.remove(indexed[0])
     return gone
 
