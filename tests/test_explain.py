@@ -120,7 +120,7 @@ def test_refusals(engines: Any) -> None:
     ours.set_rm3()
     try:
         for call in (ours.score, ours.explain):
-            with pytest.raises(ValueError, match="not while RM3 or Rocchio is on"):
+            with pytest.raises(ValueError, match="not available while RM3 or Rocchio is on"):
                 call(query, ["1"])
     finally:
         ours.unset_rm3()
