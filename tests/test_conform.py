@@ -306,7 +306,7 @@ def test_other_engines(given: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert row["why"] or found["same_ranking"] == len(QUERIES)
     if installed("pyterrier_pisa"):
         found = engine_row(report, "pisa")["k"]["30"]
-        assert set(found["kinds"]) <= {"tie order", "cut-off"}, "PISA scores exactly, and breaks ties otherwise"
+        assert set(found["kinds"]) <= {"tie order", "cut-off"}, "PISA scores exactly, and breaks ties differently"
         assert found["kinds"]
 
 

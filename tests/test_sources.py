@@ -222,5 +222,5 @@ class TestQuantized:
         arguments[2] = str(by_json.path)
         assert main([*arguments, "--quantize", "8"]) == 2
         assert "Traceback" not in capsys.readouterr().err
-        with pytest.raises(ValueError, match="quantize: name it when you make the source"):
+        with pytest.raises(ValueError, match="quantize: set it when you create the source"):
             BmpIndex.build(VectorSource([("a", {"x": 1})]), tmp_path / "i.bmp", quantize=8, progress=False)
