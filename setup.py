@@ -31,7 +31,7 @@ def compile_posting_reader(target: Path) -> None:
 
 
 class BuildWithJava(build_py):
-    """``build_py`` that leaves the compiled class beside the package's modules, in the source tree if editable."""
+    """``build_py`` that puts the compiled class next to the package's modules, in the source tree if editable."""
 
     def run(self) -> None:
         super().run()

@@ -1,4 +1,4 @@
-"""The Anserini jar of the installed Pyserini, found without importing Pyserini (which takes seconds)."""
+"""Location of the Anserini jar of the installed Pyserini, without importing Pyserini (which takes seconds)."""
 from __future__ import annotations
 
 import importlib.util
@@ -9,7 +9,7 @@ from bmp_plugin.errors import MissingDependencyError
 
 
 def anserini_jar() -> Path:
-    """The Anserini jar that Pyserini would load: the newest in ANSERINI_CLASSPATH, else in Pyserini itself.
+    """Returns the Anserini jar that Pyserini would load: the newest in ANSERINI_CLASSPATH, else in Pyserini itself.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Postings as the rows of a sparse matrix, in memory or mapped from a file: a document a row, a term a column."""
+"""Postings as a sparse matrix in CSR form, in memory or memory-mapped: one row per document, one column per term."""
 from __future__ import annotations
 
 import hashlib
@@ -16,14 +16,16 @@ from bmp_plugin.parallel import in_order
 from bmp_plugin.progress import tqdm
 
 from .inversion import DEFAULT_BUDGET, Inverter
-from .runs import RUN_DOCUMENTS, RUN_POSTINGS, Run, make_run
+from .sorted_segments import SEGMENT_DOCUMENTS, SEGMENT_POSTINGS, SortedSegment, sort_segment
 from .source import LARGEST_IMPACT, Documents, PostingBatch, SourceInfo
 
 DOCIDS_AT_ONCE = 100_000
 
 
 class ArraySource:
-    """A source over arrays in CSR form, which must not change while it is used. They are turned round at the first use.
+    """A source over a sparse matrix in CSR form: one row per document, one column per term.
+
+    The arrays must not change while the source is used. They are inverted on first use.
 
     Parameters
     ----------
@@ -35,17 +37,20 @@ class ArraySource:
         Impacts from 1 to 2^31 - 1.
     docids : sequence of str
     vocabulary : sequence of str
-        The term of every column; no term twice. Columns without postings are left out.
+        The term of every column; no term occurs twice. Columns without postings are omitted.
     threads : int
-        Processor threads that turn rows round.
+        Number of threads that invert the matrix.
     budget : int
-        Postings held in memory, up to 6 bytes each; beyond, they are spilled to a temporary file until ``close``.
+        Number of postings held in memory, up to 6 bytes each; further ones are spilled to a temporary file until ``close``.
     temp_dir : str or Path, optional
-        Folder of that file, which has no name; the system's temporary folder if not given.
+        Folder of that unnamed file; the system's by default.
     progress : bool
-        Show a progress bar while rows are turned round.
+        Show a progress bar during inversion.
 
-    Errors: ``ValueError`` for arrays that do not fit together, columns beyond the vocabulary and impacts out of range.
+    Raises
+    ------
+    ValueError
+        If the array lengths disagree, a column is beyond the vocabulary, or an impact is out of range.
     """
 
     def __init__(self, ptr: NDArray[Any], terms: NDArray[Any], impacts: NDArray[Any], docids: Sequence[str],
@@ -63,7 +68,7 @@ class ArraySource:
 
     @cached_property
     def info(self) -> SourceInfo:
-        """The fingerprint is of the bytes of all arrays, docids and terms."""
+        """Describes the source; the fingerprint covers the bytes of all arrays, docids and terms."""
         digest = hashlib.sha256()
         for part in (self._ptr, self._terms, self._impacts):
             digest.update(np.ascontiguousarray(part).data)
@@ -72,7 +77,7 @@ class ArraySource:
         return SourceInfo("arrays", "<memory>", digest.hexdigest(), len(self._docids))
 
     def documents(self) -> Documents:
-        """One document a row."""
+        """Returns one document per row."""
         num_docs = len(self._docids)
         joined, lengths, at = bytearray(), np.empty(num_docs, np.int64), 0
         for docids in self._encoded_docids():
@@ -86,17 +91,19 @@ class ArraySource:
             yield [str(docid).encode() for docid in self._docids[lo:lo + DOCIDS_AT_ONCE]]
 
     def num_postings_hint(self) -> int | None:
+        """Returns the exact number of postings."""
         return len(self._terms)
 
     def batches(self) -> Iterator[PostingBatch]:
+        """Yields every term once, in ascending order of its column."""
         if self._inverter is None:
             inverter = Inverter(self._budget, self._temp_dir)
             try:
-                with tqdm(total=len(self._terms), unit=" postings", unit_scale=True, desc="turning rows round",
+                with tqdm(total=len(self._terms), unit=" postings", unit_scale=True, desc="inverting",
                           disable=not self._progress, file=sys.stderr) as bar:
-                    for run in in_order(self._turned_round, pairwise(self._bounds()), self._threads):
-                        inverter.add_run(run)
-                        bar.update(run.docs.size)
+                    for segment in in_order(self._segment, pairwise(self._bounds()), self._threads):
+                        inverter.add_segment(segment)
+                        bar.update(segment.docs.size)
                 inverter.finish(len(self._names))
             except BaseException:
                 inverter.close()
@@ -106,16 +113,16 @@ class ArraySource:
             yield PostingBatch([self._names[t] for t in numbers.tolist()], counts, counts, docs, impacts)
 
     def _bounds(self) -> list[int]:
-        """Where runs begin, and the end."""
+        """Returns the rows at which segments begin, and the end."""
         num_docs = len(self._docids)
         bounds = [0]
         while bounds[-1] < num_docs:
             lo = bounds[-1]
-            fitting = int(np.searchsorted(self._ptr, self._ptr[lo] + RUN_POSTINGS, "right")) - 1
-            bounds.append(min(max(fitting, lo + 1), lo + RUN_DOCUMENTS, num_docs))
+            fitting = int(np.searchsorted(self._ptr, self._ptr[lo] + SEGMENT_POSTINGS, "right")) - 1
+            bounds.append(min(max(fitting, lo + 1), lo + SEGMENT_DOCUMENTS, num_docs))
         return bounds
 
-    def _turned_round(self, rows: tuple[int, int]) -> Run:
+    def _segment(self, rows: tuple[int, int]) -> SortedSegment:
         lo, hi = rows
         part = slice(int(self._ptr[lo]), int(self._ptr[hi]))
         terms, impacts = self._terms[part], self._impacts[part]
@@ -124,10 +131,10 @@ class ArraySource:
         if impacts.size and not (impacts.min() >= 1 and impacts.max() <= LARGEST_IMPACT):
             raise ValueError(f"rows {lo} to {hi - 1} have impacts that are not 1 to {LARGEST_IMPACT}")
         docs = np.repeat(np.arange(lo, hi, dtype=np.int32), np.diff(self._ptr[lo:hi + 1]))
-        return make_run(lo, np.ascontiguousarray(terms, np.int32), docs, np.ascontiguousarray(impacts, np.int32))
+        return sort_segment(lo, np.ascontiguousarray(terms, np.int32), docs, np.ascontiguousarray(impacts, np.int32))
 
     def close(self) -> None:
-        """Forget what was turned round, and its file; may be called twice."""
+        """Drops the inverted postings and their temporary file; may be called twice."""
         if self._inverter is not None:
             self._inverter.close()
             self._inverter = None

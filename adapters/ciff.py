@@ -1,4 +1,4 @@
-"""CIFF, the Common Index File Format, as a source of impacts: ``tf`` is the impact; plain or gzipped."""
+"""CIFF, the Common Index File Format, as a source of impacts: ``tf`` is the impact. Files may be gzipped."""
 from __future__ import annotations
 
 import hashlib
@@ -18,20 +18,20 @@ from .docids import Docids
 from .source import Documents, PostingBatch, SourceInfo
 
 _WINDOW = 1 << 24
-"""Bytes read at a time: a batch has at most a few million postings, unless one list is longer."""
+"""Number of bytes read at a time: a batch has at most a few million postings, unless one list is longer."""
 
 _MAX_FRAMES = 1 << 16
 _MAX_HEADER = 1 << 16
 _MAX_LIST = 2**31 - 1
 _MAX_RECORD = 1 << 24
-"""Bytes of a message; protobuf knows none of more than _MAX_LIST. A longer one is not waited for."""
+"""Largest size of a message in bytes; protobuf allows at most _MAX_LIST. A larger one is refused before it is read."""
 
 _AFTER_VERSION = (0x10, 0x18, 0x42)
-"""Tags that may follow the header's version: lists, documents of an index without lists, the description of an empty one."""
+"""Tags that may follow the header's version: number of lists; of documents, without lists; description, if both are 0."""
 
 
 def begins_like_ciff(head: bytes) -> bool:
-    """Whether a file's first bytes are a CIFF header: a length, a version and what follows it."""
+    """Tells whether a file's first bytes are a CIFF header: a length, a version and a field that may follow it."""
     length, size = 0, 0
     for size, byte in enumerate(head[:3], 1):
         length |= (byte & 0x7F) << (7 * (size - 1))
@@ -42,12 +42,21 @@ def begins_like_ciff(head: bytes) -> bool:
 
 
 class CiffSource:
-    """A :class:`~bmp_plugin.adapters.source.PostingSource` over a CIFF file, streamed window by window.
+    """A :class:`~bmp_plugin.adapters.source.PostingSource` over a CIFF file, which is streamed through a window.
 
-    Document numbers are CIFF's. N of the ``min_idf`` filter is the header's ``num_docs``.
+    Source document ids are CIFF's docids. N of the ``min_idf`` filter is the header's ``num_docs``.
 
-    Errors: ``FileNotFoundError``; SourceError for a file that is truncated, whose counts do not match, or with
-    documents out of range or impacts below 1; MissingDependencyError without the package ``protobuf``.
+    Parameters
+    ----------
+    path : str or Path
+
+    Raises
+    ------
+    FileNotFoundError
+    SourceError
+        If the file is truncated, its counts disagree, a document is out of range, or an impact is below 1.
+    MissingDependencyError
+        If the package ``protobuf`` is not installed.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -76,12 +85,12 @@ class CiffSource:
             if header.version != 1:
                 raise SourceError(f"{self._path}: CIFF version {header.version}: only version 1 is known")
             if header.num_postings_lists < 0 or header.num_docs < 0:
-                raise SourceError(f"{self._path}: the header counts less than nothing: export the index again")
+                raise SourceError(f"{self._path}: the header has negative counts: export the index again")
             return header
         raise SourceError(f"{self._path}: no CIFF header: give a CIFF file, plain or gzipped")
 
     def documents(self) -> Documents:
-        """All documents; walks over the posting lists, which come before them in the file."""
+        """Returns all documents; this scans the posting lists, which precede them in the file."""
         if self._documents is None:
             from .ciff_decoding import stated_dfs
 
@@ -115,18 +124,18 @@ class CiffSource:
         if not np.array_equal(np.array(numbers, np.int64)[order], np.arange(num_docs)):
             raise SourceError(f"{self._path}: document numbers are not 0 to {num_docs - 1}, each once")
         if docids.duplicate() is not None:
-            raise SourceError(f"{self._path}: a collection docid comes twice: docids must be unique")
+            raise SourceError(f"{self._path}: a collection docid occurs twice: docids must be unique")
         if not np.array_equal(order, np.arange(num_docs)):
             joined = b"".join(docids[at] for at in order.tolist())
             ends = np.cumsum(np.diff(ends, prepend=0)[order])
         return Documents(joined, ends, np.arange(num_docs, dtype=np.int32))
 
     def num_postings_hint(self) -> int | None:
-        """What the lists' document frequencies add up to; known after :meth:`documents`."""
+        """Returns the sum of the document frequencies, once :meth:`documents` was called; None before."""
         return self._num_postings
 
     def batches(self) -> Iterator[PostingBatch]:
-        """Every posting list once, in the order of the file."""
+        """Yields every posting list once, in file order."""
         from .ciff_decoding import FINE, POSTING_BYTES, decode_lists
 
         seen = array("q")
@@ -143,11 +152,11 @@ class CiffSource:
                 raw = window.data
                 if outcome != FINE:
                     term = raw[spans[wrong, 0] : spans[wrong, 1]].tobytes().decode(errors="replace")
-                    raise SourceError(f"{self._path}: {_complaint(outcome, term, self.info.num_docs)}: export it again")
+                    raise SourceError(f"{self._path}: {_error_message(outcome, term, self.info.num_docs)}: export it again")
                 terms = [raw[start:end].tobytes() for start, end in spans.tolist()]
                 self._check_terms(terms)
                 seen.extend(map(hash, terms))
-                # copies, so that a batch does not keep the window's worth of unused room
+                # copies, so that a batch does not keep the window's unused memory alive
                 yield PostingBatch(terms, dfs, dfs.copy(), docs[:written].copy(), impacts[:written].copy())
         hashes = np.sort(np.array(seen, np.int64))
         if (hashes[1:] == hashes[:-1]).any():
@@ -161,24 +170,24 @@ class CiffSource:
                 raise SourceError(f"{self._path}: term {term!r} is not UTF-8: export it again") from None
 
     def close(self) -> None:
-        """Forget the documents; may be called twice."""
+        """Drops the documents; may be called twice."""
         self._documents = None
 
 
-def _complaint(outcome: int, term: str, num_docs: int) -> str:
+def _error_message(outcome: int, term: str, num_docs: int) -> str:
     from .ciff_decoding import BAD_IMPACT, NOT_ASCENDING, OUT_OF_RANGE, WRONG_DF
 
     what = {
         NOT_ASCENDING: "has a document twice",
         OUT_OF_RANGE: f"has a document that is not one of 0 to {num_docs - 1}",
         BAD_IMPACT: "has an impact (tf) that is not 1 to 2147483647",
-        WRONG_DF: "has not as many postings as its df says",
+        WRONG_DF: "has another number of postings than its df states",
     }.get(outcome, "is malformed")
     return f"the posting list of term {term!r} {what}"
 
 
 class _Window:
-    """A stretch of the file that moves forward, and the whole messages in it."""
+    """A window that slides over the file, and the complete messages within it."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -195,7 +204,7 @@ class _Window:
         self._file.close()
 
     def _more(self) -> bool:
-        """Drop what was taken and read on, by at least as much as is left; False at the end of the file."""
+        """Drops the consumed bytes and reads at least as many as are left; returns False at the end of the file."""
         assert self._file is not None
         rest = self.data[self._at :]
         data = np.empty(rest.size + max(_WINDOW, rest.size), np.uint8)
@@ -203,14 +212,17 @@ class _Window:
         with damage_named(self._path):
             read = self._file.readinto(data[rest.size :])          # type: ignore[attr-defined]
         self.data, self._at = data[: rest.size + read], 0
-        self.data.flags.writeable = False                          # what kernels are compiled for
+        self.data.flags.writeable = False                          # kernels are compiled for read-only arrays
         return bool(read)
 
     def many(self, count: int, what: str,
              largest: int = _MAX_LIST) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-        """Yield (starts, ends) in ``data`` of the next ``count`` messages, as many at a time as the window holds.
+        """Yields (starts, ends) in ``data`` of the next ``count`` messages, as many at a time as fit the window.
 
-        Errors: SourceError for what is no message of at most ``largest`` bytes, or where the file ends too early.
+        Raises
+        ------
+        SourceError
+            If a message is malformed or larger than ``largest`` bytes, or the file ends too early.
         """
         from .ciff_decoding import frames
 
@@ -226,10 +238,10 @@ class _Window:
             elif malformed:
                 raise SourceError(f"{self._path}: malformed after {taken} of {count} {what}: get the file again")
             elif not self._more():
-                raise SourceError(f"{self._path}: ends after {taken} of {count} {what}: get the whole file")
+                raise SourceError(f"{self._path}: ends after {taken} of {count} {what}: get the complete file")
 
     def messages(self, count: int, what: str, largest: int) -> Iterator[tuple[int, int, int]]:
-        """Yield (index, start, end) of the next ``count`` messages, one by one."""
+        """Yields (index, start, end) of the next ``count`` messages, one by one."""
         index = 0
         for starts, ends in self.many(count, what, largest):
             for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
@@ -237,6 +249,6 @@ class _Window:
                 index += 1
 
     def expect_end(self) -> None:
-        """Raise SourceError if the file goes on."""
+        """Raises SourceError unless the file ends here."""
         if self._at < self.data.size or self._more():
-            raise SourceError(f"{self._path}: goes on after the last document: its header's counts do not match")
+            raise SourceError(f"{self._path}: continues after the last document: its header's counts do not match")

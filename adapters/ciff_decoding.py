@@ -1,6 +1,6 @@
-"""Protobuf's wire format of CIFF posting lists, decoded in bulk: an object a posting would be a hundred times slower.
+"""Bulk decoding of CIFF posting lists from protobuf's wire format, a hundred times faster than one object per posting.
 
-Kernels read a window of the file. They take only messages that lie in it whole, and never read beyond it.
+Kernels decode messages that are complete within a window of the file, and never read beyond the window.
 """
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ import numpy as np
 
 from bmp_plugin.kernels import kernel
 
-# What the kernels report of a list
+# Outcomes that the kernels report for a list
 FINE, MALFORMED, NOT_ASCENDING, OUT_OF_RANGE, BAD_IMPACT, WRONG_DF = range(6)
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _TERM, _DF, _CF, _POSTINGS = 1, 2, 3, 4
 _DOCID, _TF = 1, 2
 POSTING_BYTES = 6
-"""At least: tag and length, tag and gap, tag and impact. Only a list's first posting may lack the gap, being 0."""
+"""Least size of a posting: tag and length, tag and gap, tag and impact. Only a list's first posting may omit a gap of 0."""
 _LARGEST_FIELD = 2**29 - 1
 _MAX_INT32 = 2**31 - 1
 
 
 @kernel
 def _varint(data, at, end):
-    """Decode a varint: (value, position after it); position -1 if it does not end before ``end``."""
+    """Decodes a varint: (value, offset after it); offset -1 if it does not end before ``end``."""
     if at < end and data[at] < 0x80:                     # tags, lengths and most gaps and impacts
         return np.int64(data[at]), at + 1
     value = np.uint64(0)
@@ -40,9 +40,9 @@ def _varint(data, at, end):
 
 @kernel
 def _after_field(data, at, end, tag, known):
-    """The position after a field that is of no interest; -1 if it is malformed.
+    """Returns the offset after an unknown field; -1 if it is malformed.
 
-    Fields up to ``known`` are of interest, hence come here only with a wire type that is not theirs.
+    Known fields, numbered up to ``known``, get here only with a wrong wire type.
     """
     wire_type = tag & 7
     if tag >> 3 <= known or tag >> 3 > _LARGEST_FIELD:
@@ -59,9 +59,9 @@ def _after_field(data, at, end, tag, known):
 
 @kernel
 def frames(data, at, max_frames, largest, starts, ends):
-    """Find whole messages from ``at`` on: fill int64 ``starts`` and ``ends``.
+    """Finds complete messages from ``at`` on and fills int64 ``starts`` and ``ends``.
 
-    Returns (messages found, position after them, whether a length is malformed, or above ``largest``).
+    Returns (number of messages found, offset after them, whether a length is malformed or above ``largest``).
     """
     found = 0
     while found < max_frames:
@@ -80,7 +80,7 @@ def frames(data, at, max_frames, largest, starts, ends):
 
 @kernel
 def list_head(data, at, end):
-    """A list's document frequency as it states it, without its postings; -1 if malformed."""
+    """Returns the document frequency that a list states, without its postings; -1 if malformed."""
     while at < end:
         tag, at = _varint(data, at, end)
         if at < 0:
@@ -98,7 +98,7 @@ def list_head(data, at, end):
 
 @kernel
 def stated_dfs(data, starts, ends, count):
-    """The sum of the document frequencies that ``count`` lists state; -1 if one is malformed."""
+    """Returns the sum of the document frequencies that ``count`` lists state; -1 if one is malformed."""
     total = np.int64(0)
     for i in range(count):
         df = list_head(data, starts[i], ends[i])
@@ -110,7 +110,7 @@ def stated_dfs(data, starts, ends, count):
 
 @kernel
 def _posting(data, at, end):
-    """(gap, impact) of a posting; gap -1 if malformed. Absent fields are 0, as in proto3."""
+    """Decodes (gap, impact) of a posting; gap -1 if malformed. Absent fields are 0, as in proto3."""
     gap, impact = np.int64(0), np.int64(0)
     while at < end:
         tag, at = _varint(data, at, end)
@@ -119,7 +119,7 @@ def _posting(data, at, end):
         if tag == (_DOCID << 3 | _VARINT):
             gap, at = _varint(data, at, end)
             if gap < 0:
-                gap = np.int64(2**62)  # a negative int32; reported as out of range
+                gap = np.int64(2**62)  # a negative int32, reported as out of range
         elif tag == (_TF << 3 | _VARINT):
             impact, at = _varint(data, at, end)
         else:
@@ -131,11 +131,11 @@ def _posting(data, at, end):
 
 @kernel
 def decode_lists(data, starts, ends, count, num_docs, terms, dfs, docs, impacts):
-    """Decode ``count`` posting lists.
+    """Decodes ``count`` posting lists.
 
     Fills int64[count, 2] ``terms`` (start and end of each term in ``data``), int64 ``dfs``, and int32 ``docs`` and
-    ``impacts``, which must hold a posting a list and one for every POSTING_BYTES of the lists' bytes. Returns (FINE or what
-    is wrong, the list it is wrong with, postings written).
+    ``impacts``, which must have room for one posting per list and one per POSTING_BYTES of the lists. Returns (FINE or an
+    error code, the list with that error, number of postings written).
     """
     written = 0
     for i in range(count):
@@ -158,7 +158,7 @@ def decode_lists(data, starts, ends, count, num_docs, terms, dfs, docs, impacts)
                     return MALFORMED, i, written
                 if written > first and gap == 0:
                     return NOT_ASCENDING, i, written
-                if gap >= num_docs:                          # added, it might be beyond int64
+                if gap >= num_docs:                          # the sum might overflow int64
                     return OUT_OF_RANGE, i, written
                 doc = gap if written == first else doc + gap
                 if doc >= num_docs:

@@ -1,6 +1,6 @@
-"""Posting lists in Protobuf's wire format of CIFF, encoded in bulk: the bytes that the library would write.
+"""Bulk encoding of CIFF posting lists in protobuf's wire format; the bytes are those that the library would write.
 
-Kernels take the lists of a batch one after the other. All values are at least 0; those of 0 are left out, as in proto3.
+Kernels encode the lists of a batch one after the other. All values are at least 0; zeros are omitted, as in proto3.
 """
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _DOCID, _TF = 0x08, 0x10
 
 @kernel
 def _length_size(value):
-    """Bytes of a varint."""
+    """Returns the size of a varint in bytes."""
     size = 1
     while value > 127:
         value >>= 7
@@ -24,7 +24,7 @@ def _length_size(value):
 
 @kernel
 def _put_length(out, at, value):
-    """Write a varint; returns the position after it."""
+    """Writes a varint; returns the offset after it."""
     while value > 127:
         out[at] = np.uint8(value & 0x7F | 0x80)
         value >>= 7
@@ -35,13 +35,13 @@ def _put_length(out, at, value):
 
 @kernel
 def _size(value):
-    """Bytes of a field of one byte of tag and ``value``; none for 0."""
+    """Returns the size in bytes of a field with a one-byte tag; 0 for the value 0, which is omitted."""
     return 0 if value == 0 else 1 + _length_size(value)
 
 
 @kernel
 def _put(out, at, tag, value):
-    """Write such a field; returns the position after it."""
+    """Writes a field with a one-byte tag; returns the offset after it."""
     if value == 0:
         return at
     out[at] = tag
@@ -50,9 +50,9 @@ def _put(out, at, tag, value):
 
 @kernel
 def measure_lists(counts, docs, impacts, term_sizes, sizes, cfs):
-    """Bytes of each list's message, without its own length, into int64[n] ``sizes``; sums of impacts into ``cfs``.
+    """Computes the size of each list's message without its length prefix, int64[n] ``sizes``, and sums of impacts, ``cfs``.
 
-    counts int64[n], docs int32[m] ascending within a list, impacts int32[m], term_sizes int64[n] the bytes of each term.
+    counts int64[n], docs int32[m] ascending within a list, impacts int32[m], term_sizes int64[n] in bytes.
     """
     lo = np.int64(0)
     for i in range(len(counts)):
@@ -73,9 +73,9 @@ def measure_lists(counts, docs, impacts, term_sizes, sizes, cfs):
 
 @kernel
 def encode_lists(counts, docs, impacts, terms, term_sizes, sizes, cfs, out):
-    """Write each list after its length into uint8 ``out``, which has 10 bytes a list to spare; returns the bytes written.
+    """Writes each list after its length into uint8 ``out``, which needs 10 spare bytes per list; returns the bytes written.
 
-    terms uint8 holds the terms one after the other; sizes and cfs are those of :func:`measure_lists`.
+    terms uint8 are the concatenated terms; sizes and cfs come from :func:`measure_lists`.
     """
     lo, at, term = np.int64(0), np.int64(0), np.int64(0)
     for i in range(len(counts)):

@@ -1,7 +1,7 @@
-"""The protobuf messages of the Common Index File Format, described in code so that no protoc is needed.
+"""The protobuf messages of the Common Index File Format, defined in code so that no protoc is needed.
 
-Lin et al., "Supporting Interoperability Between Open-Source Search Engines with the Common Index File Format", 2020.
-A file is a Header, then the PostingsLists, then the DocRecords, each preceded by its length as a varint.
+J. Lin et al., "Supporting Interoperability Between Open-Source Search Engines with the Common Index File Format", SIGIR
+2020. A file is a Header, the PostingsLists and the DocRecords, each preceded by its length as a varint.
 """
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _FIELDS: dict[str, list[tuple[str, str]]] = {
 
 
 class Messages(NamedTuple):
-    """The message classes, and the error that parsing raises."""
+    """The message classes, and the exception that parsing raises."""
 
     Header: Any
     Posting: Any
@@ -40,7 +40,13 @@ class Messages(NamedTuple):
 
 @cache
 def messages() -> Messages:
-    """Build the classes. Errors: MissingDependencyError without the package ``protobuf``."""
+    """Builds the message classes.
+
+    Raises
+    ------
+    MissingDependencyError
+        If the package ``protobuf`` is not installed.
+    """
     try:
         from google.protobuf import descriptor_pb2, descriptor_pool, message, message_factory
     except ImportError:

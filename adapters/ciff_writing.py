@@ -1,4 +1,4 @@
-"""A block-max index written as a CIFF file, in its current document order."""
+"""Export of a block-max index to a CIFF file, in the index's document order."""
 from __future__ import annotations
 
 import contextlib
@@ -11,9 +11,9 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 
 from bmp_plugin import BmpIndex
+from bmp_plugin.atomic_write import atomic_file
 from bmp_plugin.errors import BuildError
 from bmp_plugin.progress import tqdm
-from bmp_plugin.whole import whole_file
 
 from .block_max import BlockMaxSource
 from .ciff_encoding import encode_lists, measure_lists
@@ -23,16 +23,16 @@ _LARGEST_INT32 = 2**31 - 1
 
 
 def write_ciff(index: BmpIndex, output: str | Path, *, description: str | None = None, progress: bool = True) -> int:
-    """Write ``index`` as a CIFF file; impacts are term frequencies.
+    """Writes ``index`` as a CIFF file; impacts are term frequencies.
 
-    Documents are numbered by their position in the index, so that a reordered index gives a reordered file. A document's
-    length is the sum of its impacts. The index is read twice, because the header, which comes first, holds totals.
+    Documents are numbered by their internal document ids, so a reordered index gives a reordered file. A document's length
+    is the sum of its impacts. The index is read twice, because the header, which comes first, holds totals.
 
     Parameters
     ----------
     index : BmpIndex
     output : path
-        The file, which appears only when it is whole; gzipped if its name ends in ``.gz``.
+        The file, written atomically; gzipped if its name ends in ``.gz``.
     description : str, optional
         The header's description.
     progress : bool
@@ -40,17 +40,22 @@ def write_ciff(index: BmpIndex, output: str | Path, *, description: str | None =
 
     Returns
     -------
-    int : bytes written.
+    int
+        Number of bytes written.
 
-    Errors: :class:`~bmp_plugin.errors.BuildError` where ``output`` cannot be written, MissingDependencyError without the
-    package ``protobuf``.
+    Raises
+    ------
+    BuildError
+        If ``output`` cannot be written.
+    MissingDependencyError
+        If the package ``protobuf`` is not installed.
     """
     kinds = messages()
     source = BlockMaxSource(index)
     lengths = np.zeros(index.num_docs, np.int64)
     if description is None:
         description = f"bmp-plugin: {Path(index.manifest['source']['path']).name}, order {index.manifest['reorder']}"
-    with _whole(Path(output)) as file:
+    with _open_output(Path(output)) as file:
         with tqdm(total=2 * index.num_postings, unit=" postings", unit_scale=True, desc="exporting", file=sys.stderr,
                   disable=None if progress else True) as bar:
             for batch in source.batches():
@@ -72,8 +77,8 @@ def write_ciff(index: BmpIndex, output: str | Path, *, description: str | None =
                 bar.update(len(batch.docs))
         docids = index.docids(np.arange(index.num_docs, dtype=np.int32))
         record = kinds.DocRecord
-        for position, (docid, length) in enumerate(zip(docids, lengths.tolist(), strict=True)):
-            _write(file, record(docid=position, collection_docid=docid, doclength=min(length, _LARGEST_INT32)))
+        for doc, (docid, length) in enumerate(zip(docids, lengths.tolist(), strict=True)):
+            _write(file, record(docid=doc, collection_docid=docid, doclength=min(length, _LARGEST_INT32)))
     return Path(output).stat().st_size
 
 
@@ -87,14 +92,14 @@ def _write(file: BinaryIO, message: Any) -> None:
 
 
 @contextlib.contextmanager
-def _whole(output: Path) -> Iterator[BinaryIO]:
-    """A file beside ``output`` that takes its place when the block ends well, and vanishes when it does not."""
+def _open_output(output: Path) -> Iterator[BinaryIO]:
+    """Opens ``output`` for an atomic write, gzipped if its name ends in .gz."""
     if output.is_dir():
-        raise BuildError(f"{output}: a folder stands where the file shall be written; choose another output")
+        raise BuildError(f"{output}: a folder exists where the file is to be written; choose another output")
     try:
-        with whole_file(output) as beside, open(beside, "wb") as raw:
+        with atomic_file(output) as temporary, open(temporary, "wb") as raw:
             if output.name.endswith(".gz"):
-                # neither time nor name in the header, so that the same index gives the same file
+                # no time and no name in the gzip header, so that the same index gives the same file
                 with gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as packed:
                     yield cast(BinaryIO, packed)
             else:

@@ -1,4 +1,4 @@
-"""Collection docids as a source meets them, in as little memory as they need."""
+"""Compact storage of collection docids while a source is read."""
 from __future__ import annotations
 
 from array import array
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 
 class Docids:
-    """Docids one after the other, as UTF-8: their bytes and 16 more each."""
+    """A list of docids in UTF-8, which takes 16 bytes each beyond their text."""
 
     def __init__(self) -> None:
         self._bytes = bytearray()
@@ -19,7 +19,7 @@ class Docids:
         return len(self._ends)
 
     def append(self, docid: bytes) -> None:
-        """Take the next one."""
+        """Appends a docid."""
         self._bytes += docid
         self._ends.append(len(self._bytes))
         self._hashes.append(hash(docid))
@@ -28,11 +28,11 @@ class Docids:
         return bytes(self._bytes[self._ends[at - 1] if at else 0:self._ends[at]])
 
     def joined(self) -> tuple[bytes, NDArray[np.int64]]:
-        """All of them, and where each ends: int64[len(self)]."""
+        """Returns all docids, concatenated, and where each ends: int64[len(self)]."""
         return bytes(self._bytes), np.array(self._ends, np.int64)
 
     def duplicate(self) -> tuple[int, int] | None:
-        """The places of two equal ones, the first such pair by chance, or None if all differ."""
+        """Returns the indices of two equal docids, of any such pair, or None if all differ."""
         hashes = np.array(self._hashes, np.int64)
         order = np.argsort(hashes, kind="stable")
         ordered = hashes[order]

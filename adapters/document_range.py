@@ -1,4 +1,4 @@
-"""Some of a source's documents as a source: what a shard of a collection is built from."""
+"""A range of a source's documents as a source of its own, from which a shard is built."""
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -10,18 +10,20 @@ from .source import Documents, PostingBatch, PostingSource
 
 
 class DocumentRange:
-    """The documents lo to before hi of a source, as a source: numbers count from the first one's, terms are those left.
+    """A source over the documents lo to hi - 1 of another one.
+
+    Source document ids are relative to the first document's. Terms without postings in the range are omitted.
 
     Parameters
     ----------
     source : PostingSource
         Stays open when this one is closed.
     documents : Documents
-        The whole source's.
+        All documents of ``source``.
     lo, hi : int
-        Indices in ``documents``; lo < hi, or both 0 for none.
+        Indices in ``documents``; lo < hi, or both 0 for an empty range.
     dfs : dict of bytes to int, optional
-        Receives every term of the source with its document frequency there, as batches go by.
+        Filled with the document frequency in ``source`` of every term, while batches are read.
     """
 
     def __init__(self, source: PostingSource, documents: Documents, lo: int, hi: int,
@@ -35,6 +37,7 @@ class DocumentRange:
                             details=details | {"documents": f"{lo}:{hi}", "first_lucene_docid": self.first})
 
     def documents(self) -> Documents:
+        """Returns the documents of the range."""
         ends = self._documents.docid_ends
         start = int(ends[self._lo - 1]) if self._lo else 0
         stop = int(ends[self._hi - 1]) if self._hi else 0
@@ -42,10 +45,12 @@ class DocumentRange:
                          self._documents.numbers[self._lo:self._hi] - np.int32(self.first))
 
     def num_postings_hint(self) -> int | None:
+        """Estimates the number of postings from the range's share of the documents."""
         whole, num_docs = self._source.num_postings_hint(), len(self._documents.numbers)
         return None if whole is None or not num_docs else whole * (self._hi - self._lo) // num_docs
 
     def batches(self) -> Iterator[PostingBatch]:
+        """Yields every term that has postings in the range."""
         for batch in self._source.batches():
             if self._dfs is not None:
                 self._dfs.update(zip(batch.terms, batch.dfs.tolist(), strict=True))
@@ -59,4 +64,4 @@ class DocumentRange:
                                    batch.docs[mine] - np.int32(self.first), batch.impacts[mine])
 
     def close(self) -> None:
-        """Nothing to free."""
+        """Does nothing: the source belongs to the caller."""

@@ -1,8 +1,8 @@
-"""Query encoders that need no model: a tokenizer and a table of token weights, and queries that were encoded before.
+"""Query encoders that run no model: a tokenizer with a table of token weights, and cached query vectors.
 
 Inference-free retrievers (Geng et al., "Towards Competitive Search Relevance For Inference-Free Learned Sparse
-Retrievers", 2024) encode documents by a model and queries by looking up each token's weight, such as its IDF. Both classes
-here have the one method of Pyserini's query encoders, ``encode``, and so go into its searchers, too.
+Retrievers", 2024) encode documents by a model, but look up the weight of each query token, such as its IDF. Both classes
+have the method ``encode`` of Pyserini's query encoders, so Pyserini's searchers take them too.
 """
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _TABLES = ("idf.json", "query_token_weights.txt", "model.safetensors")
 
 
 class TokenWeightEncoder:
-    """Each distinct token of the query with its weight in a table, times ``scale``, rounded.
+    """Encodes a query as its distinct tokens, each with its weight in a table, times ``scale``, rounded.
 
-    Tokens that the table has not, and those whose weight rounds to 0, are left out. How often a token comes in the query
-    does not count, as in OpenSearch's and sentence-transformers' inference-free models.
+    Tokens that are not in the table or whose weight rounds to 0 are omitted. Repetitions of a token in the query do not
+    count, as in the inference-free models of OpenSearch and sentence-transformers.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class TokenWeightEncoder:
     weights : mapping of str to float
         The table.
     scale : float
-        Impact searchers take integers: by this, weights become such.
+        Factor that makes the weights integers, which impact searchers need.
     """
 
     def __init__(self, tokenize: Callable[[str], Iterable[str]], weights: Mapping[str, float],
@@ -45,17 +45,26 @@ class TokenWeightEncoder:
 
     @classmethod
     def load(cls, folder: str | Path, scale: float = DEFAULT_SCALE) -> TokenWeightEncoder:
-        """From the files of a model, as OpenSearch and sentence-transformers publish them.
+        """Loads the encoder from the files of a model, as OpenSearch and sentence-transformers publish them.
 
         Parameters
         ----------
         folder : path
-            Holds, itself or in a folder of its own below, ``tokenizer.json`` (or ``vocab.txt``) and beside it the table:
-            ``idf.json``, ``query_token_weights.txt`` (``token<TAB>weight``) or ``model.safetensors`` with a weight a
-            token number.
+            Contains, directly or in a subfolder, ``tokenizer.json`` (or ``vocab.txt``) next to the table: ``idf.json``,
+            ``query_token_weights.txt`` (``token<TAB>weight``) or ``model.safetensors`` with one weight per token id.
+        scale : float
 
-        Errors: ``FileNotFoundError``; SourceError for a folder or a table that is not such; MissingDependencyError without
-        the package ``tokenizers``.
+        Returns
+        -------
+        TokenWeightEncoder
+
+        Raises
+        ------
+        FileNotFoundError
+        SourceError
+            If the folder has no tokenizer and table, or the table is malformed.
+        MissingDependencyError
+            If the package ``tokenizers`` or ``safetensors`` is needed and not installed.
         """
         folder = Path(folder)
         if not folder.is_dir():
@@ -78,13 +87,13 @@ class TokenWeightEncoder:
             raise SourceError(f"{table}: {error}") from None
 
     def encode(self, text: str, **_: Any) -> dict[str, int]:
-        """Token to weight."""
+        """Returns the token weights of a query."""
         weights = self._weights
         return {token: weights[token] for token in self._tokenize(text) if token in weights}
 
 
 class CachedEncoder:
-    """Queries that were encoded before, found by their text.
+    """Looks up queries that were encoded before, by their text.
 
     Parameters
     ----------
@@ -97,9 +106,13 @@ class CachedEncoder:
 
     @classmethod
     def load(cls, path: str | Path) -> CachedEncoder:
-        """From JSONL, ``{"contents": text, "vector": {token: weight}}``, plain or gzipped: Pyserini's cached queries.
+        """Loads Pyserini's cached queries: JSONL, ``{"contents": text, "vector": {token: weight}}``, plain or gzipped.
 
-        Errors: ``FileNotFoundError``; SourceError naming file and line.
+        Raises
+        ------
+        FileNotFoundError
+        SourceError
+            It names the file and the line.
         """
         vectors: dict[str, Mapping[str, float]] = {}
         with damage_named(path), open_maybe_gzip(path) as file:
@@ -120,18 +133,25 @@ class CachedEncoder:
         return cls(vectors)
 
     def encode(self, text: str, **_: Any) -> Mapping[str, float]:
-        """The query's vector. Errors: SourceError for a text that is not among them."""
+        """Returns the query's vector.
+
+        Raises
+        ------
+        SourceError
+            If the query is not in the cache.
+        """
         try:
             return self._vectors[text.strip()]
         except KeyError:
-            raise SourceError(f"query {text.strip()!r} is not among the encoded ones: encode it, or give its vector") from None
+            raise SourceError(f"query {text.strip()!r} is not among the cached queries: encode it, or give its"
+                              " vector") from None
 
 
 Encoder = TokenWeightEncoder | CachedEncoder
 
 
 def open_encoder(path: str | Path, scale: float = DEFAULT_SCALE) -> Encoder:
-    """What ``bmp-plugin search --encoder`` names: a folder of an inference-free encoder, or a JSONL file of cached queries."""
+    """Opens the encoder of ``bmp-plugin search --encoder``: an inference-free model's folder, or a JSONL file of queries."""
     return TokenWeightEncoder.load(path, scale) if Path(path).is_dir() else CachedEncoder.load(path)
 
 
@@ -154,7 +174,7 @@ def _tokenizer(path: Path) -> Any:
         tokenizer = tokenizers.Tokenizer.from_file(str(path))
         tokenizer.no_padding()
         return tokenizer
-    except Exception as error:              # the package raises Exception itself
+    except Exception as error:              # the package raises plain Exception
         raise SourceError(f"{path}: not a tokenizer ({' '.join(str(error).split())}): get the file again") from None
 
 
@@ -186,7 +206,7 @@ def _weights_by_number(path: Path, tokenizer: Any) -> dict[str, float]:
             weights = file.get_tensor(name)
         if weights.ndim != 1:
             raise ValueError(f"its shape is {weights.shape}")
-    except (SafetensorError, ValueError, TypeError) as error:      # TypeError: numbers that numpy does not have
-        raise SourceError(f"{path}: not one weight a token ({error}): get the file again") from None
+    except (SafetensorError, ValueError, TypeError) as error:      # TypeError: a dtype that numpy lacks
+        raise SourceError(f"{path}: not one weight per token ({error}): get the file again") from None
     tokens = (tokenizer.id_to_token(number) for number in range(len(weights)))
     return {token: weight for token, weight in zip(tokens, weights.tolist(), strict=True) if token is not None}

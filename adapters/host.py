@@ -1,4 +1,4 @@
-"""Import Pyserini with a fitting JVM under it, or say in one line why it cannot be."""
+"""Import of Pyserini on a suitable JVM, or an error of one line that tells why it is impossible."""
 from __future__ import annotations
 
 import importlib
@@ -11,12 +11,12 @@ from bmp_plugin.errors import MissingDependencyError
 
 
 def import_pyserini() -> None:
-    """Import ``pyserini.search.lucene``, after showing pyjnius a Java that it can run on.
+    """Imports ``pyserini.search.lucene``, after pointing pyjnius to a suitable JVM.
 
     Raises
     ------
     MissingDependencyError
-        If there is no such Java, or Pyserini is not installed or fails at import.
+        If there is no such JVM, or Pyserini is not installed or fails at import.
     """
     if importlib.util.find_spec("pyserini") is None:
         raise MissingDependencyError('Pyserini is not installed: pip install "bmp-plugin[pyserini]"')
@@ -30,7 +30,7 @@ def import_pyserini() -> None:
             raise MissingDependencyError(
                 f"{host} builds an OpenAI client at import, which openai {_version('openai')} refuses without a key: "
                 "pip install 'openai>=2.12,<=2.30', or set OPENAI_API_KEY to any text") from error
-        if isinstance(error, URLError | ConnectionError | TimeoutError):        # 2.4.0, without a network
+        if isinstance(error, URLError | ConnectionError | TimeoutError):        # Pyserini 2.4.0 without network access
             raise MissingDependencyError(
                 f"{host} fetches its catalogues of indexes when it is imported, and cannot ({what}): connect to the network, or"
                 " pip install 'pyserini==2.3.0', which does not") from error

@@ -1,6 +1,6 @@
-"""Find a Java that Pyserini can run on, and show it to pyjnius before the JVM starts.
+"""Finding a JDK that Pyserini can run on, and pointing pyjnius to it before the JVM starts.
 
-Also loaded by file from ``setup.py``, where nothing is installed yet: it imports the standard library only.
+``setup.py`` also loads this file by its path, before anything is installed: it imports the standard library only.
 """
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MINIMUM_VERSION = 21
-VECTOR_MODULE = "jdk.incubator.vector"          # Pyserini asks the JVM for it; trimmed runtimes lack it
+VECTOR_MODULE = "jdk.incubator.vector"          # Pyserini needs it; trimmed runtimes lack it
 
 _USUAL_PLACES = (
     "/usr/lib/jvm/*", "/usr/lib64/jvm/*", "/usr/java/*", "/opt/java*", "/opt/java/*", "/opt/jdk*", "/opt/*jdk*",
@@ -56,7 +56,7 @@ def _major(version: str) -> int:
 
 
 def read_java_home(path: Path) -> JavaHome | None:
-    """What is installed at ``path``, from its ``release`` file; None if there is no Java."""
+    """Reads the ``release`` file of the Java installation at ``path``; returns None if there is no Java."""
     home = path.parent if path.name == "bin" else path
     if not (home / "bin" / _executable("java")).is_file():
         return None
@@ -67,7 +67,7 @@ def read_java_home(path: Path) -> JavaHome | None:
     entries = dict(re.findall(r'^(\w+)="?(.*?)"?\s*$', text, flags=re.MULTILINE))
     version, modules = _major(entries.get("JAVA_VERSION", "")), frozenset(entries.get("MODULES", "").split())
     if not version or (not modules and version > 8):
-        version, modules = _ask_java(home)          # some builds write no, or a short, release file
+        version, modules = _ask_java(home)          # some builds have no release file, or a short one
     return JavaHome(home, version, modules)
 
 
@@ -82,7 +82,7 @@ def _ask_java(home: Path) -> tuple[int, frozenset[str]]:
 
 
 def java_homes() -> Iterator[tuple[str, JavaHome | None]]:
-    """Every Java there is, best first, each with the place it was found at: variables, PATH, the usual folders."""
+    """Yields every Java installation, best first, with where it was found: environment variables, PATH, the usual folders."""
     seen: set[Path] = set()
     programs = os.environ.get("PROGRAMFILES", "C:/Program Files")
 
@@ -111,7 +111,7 @@ def java_homes() -> Iterator[tuple[str, JavaHome | None]]:
 
 
 def _lacks(home: JavaHome | None, minimum: int) -> str | None:
-    """Why this Java does not serve Pyserini, or None if it does."""
+    """Returns why Pyserini cannot run on this Java, or None if it can."""
     if home is None:
         return "no bin/java"
     if home.version < minimum:
@@ -122,14 +122,14 @@ def _lacks(home: JavaHome | None, minimum: int) -> str | None:
 
 
 def find_jdk(minimum: int = MINIMUM_VERSION) -> Path:
-    """The home of a Java of at least ``minimum`` that has the module ``jdk.incubator.vector``.
+    """Returns the home of a Java of at least version ``minimum`` with the module ``jdk.incubator.vector``.
 
-    Looked for in this order: JAVA_HOME, JDK_HOME, JRE_HOME, ``java`` on PATH, the folders where installers put it.
+    The search order is: JAVA_HOME, JDK_HOME, JRE_HOME, ``java`` on PATH, the folders where installers put it.
 
     Raises
     ------
     bmp_plugin.errors.MissingDependencyError
-        If there is none; the text says what was looked at and why it does not serve.
+        If there is none; the message lists what was found and why it is unsuitable.
     """
     refused = []
     for where, home in java_homes():
@@ -145,7 +145,7 @@ def find_jdk(minimum: int = MINIMUM_VERSION) -> Path:
 
 
 def find_javac(minimum: int = 17) -> Path | None:
-    """The ``javac`` of some JDK of at least ``minimum``, to compile the Java class when the package is built."""
+    """Returns the ``javac`` of a JDK of at least version ``minimum``; it compiles the Java class when the package is built."""
     for _, home in java_homes():
         if home is not None and home.version >= minimum and home.javac.is_file():
             return home.javac
@@ -153,9 +153,9 @@ def find_javac(minimum: int = 17) -> Path | None:
 
 
 def use_jdk() -> None:
-    """Let pyjnius start its JVM from :func:`find_jdk`: it reads JAVA_HOME when ``jnius`` is imported.
+    """Makes pyjnius start its JVM from :func:`find_jdk`: it reads JAVA_HOME when ``jnius`` is imported.
 
-    Nothing happens if ``jnius`` is loaded already, because then the JVM is running.
+    Does nothing if ``jnius`` is imported already, because then the JVM is running.
     """
     if "jnius" in sys.modules:
         return

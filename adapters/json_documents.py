@@ -1,4 +1,4 @@
-"""Documents with vectors, as JSON values, to arrays: what may be done for many parts of a collection at once."""
+"""Conversion of JSON documents with vectors to arrays: the part that runs in parallel over a collection."""
 from __future__ import annotations
 
 from array import array
@@ -19,22 +19,22 @@ MAX_IMPACT = 2**31 - 1
 
 @dataclass
 class DocumentBlock:
-    """Some documents in a row.
+    """Consecutive documents of a file.
 
     Attributes
     ----------
     path : Path
     docids : list of str
     lines : int64[len(docids)]
-        Where they stand in the file.
+        Line number of each document in the file.
     counts : int64[len(docids)]
-        Tokens of each document.
+        Number of tokens of each document.
     tokens : list of str
-        All tokens, as they come first.
+        The distinct tokens, in order of first occurrence.
     terms : int32[sum(counts)]
-        Places in ``tokens``.
+        Indices in ``tokens``.
     weights : int32[sum(counts)]
-        From 0 on.
+        Weights, all >= 0.
     """
 
     path: Path
@@ -46,19 +46,25 @@ class DocumentBlock:
     weights: NDArray[np.int32]
 
 
-class _Numbers(dict[str, int]):
-    """Tokens, numbered at first sight."""
+class _Vocabulary(dict[str, int]):
+    """Maps tokens to consecutive ids, assigned at first lookup."""
 
     def __missing__(self, token: str) -> int:
-        self[token] = number = len(self)
-        return number
+        self[token] = term_id = len(self)
+        return term_id
 
 
 def parse(block: Block) -> DocumentBlock:
-    """The documents of a block. Errors: SourceError naming file and line."""
+    """Parses the documents of a block.
+
+    Raises
+    ------
+    SourceError
+        It names the file and the line.
+    """
     path = block.path
-    numbers = _Numbers()
-    number_of = numbers.__getitem__
+    vocabulary = _Vocabulary()
+    id_of = vocabulary.__getitem__
     docids, lines, counts = [], array("q"), array("q")
     terms, weights = array("i"), array("i")
     for line, document in values_of(block):
@@ -76,11 +82,11 @@ def parse(block: Block) -> DocumentBlock:
         except (TypeError, OverflowError):
             del weights[before:]
             weights.extend(_whole_weights(path, line, docid, vector))
-        terms.extend(map(number_of, vector))
+        terms.extend(map(id_of, vector))
         docids.append(docid)
         lines.append(line)
         counts.append(len(vector))
-    found = DocumentBlock(path, docids, np.array(lines, np.int64), np.array(counts, np.int64), list(numbers),
+    found = DocumentBlock(path, docids, np.array(lines, np.int64), np.array(counts, np.int64), list(vocabulary),
                           np.array(terms, np.int32), np.array(weights, np.int32))
     if len(weights) and int(found.weights.min()) < 0:
         at = int(np.searchsorted(np.cumsum(found.counts), int(found.weights.argmin()), "right"))
@@ -103,7 +109,7 @@ def _docid_text(path: Path, line: int, docid: Any) -> str:
 
 
 def _whole_weights(path: Path, line: int, docid: str, vector: dict[str, Any]) -> list[int]:
-    """The slower way, for weights not all int32: takes whole floats, says what is wrong with others."""
+    """Checks weights one by one, where not all are int32: accepts integral floats and reports what is wrong with others."""
     weights = []
     for token, weight in vector.items():
         where = f"{path}, line {line}: weight {weight!r} of token {token!r} in document {docid!r}"

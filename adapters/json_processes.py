@@ -1,8 +1,8 @@
-"""JSON parsed by several processes, since the interpreter's lock lets threads do it one at a time only.
+"""Parsing of JSON in several processes, because the interpreter lock would make threads take turns.
 
-Each runs ``python -m bmp_plugin.adapters.json_processes``, which reads pickled blocks from standard input and writes what
-:func:`.json_documents.parse` makes of them to standard output. Unlike multiprocessing's, such processes do not run the main
-script of the user again.
+Each process runs ``python -m bmp_plugin.adapters.json_processes``, which reads pickled blocks from standard input and
+writes the results of :func:`.json_documents.parse` to standard output. Unlike those of multiprocessing, such processes do
+not run the user's main script again.
 """
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PIPE_BYTES = 1 << 20
 
 @contextlib.contextmanager
 def parser(processes: int) -> Iterator[Callable[[Block], DocumentBlock]]:
-    """:func:`.json_documents.parse`, done by so many processes if called from as many threads; in this one if it is 1."""
+    """Provides :func:`.json_documents.parse`, run by ``processes`` processes if called from as many threads; 1 is this one."""
     if processes == 1 or not sys.executable:
         yield parse
         return
@@ -55,7 +55,7 @@ class _Process:
     def __init__(self) -> None:
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         self._process = subprocess.Popen([sys.executable, "-m", MODULE], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                         env=environment, process_group=0)         # so that Ctrl-C does not reach it
+                                         env=environment, process_group=0)         # Ctrl-C must not reach it
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._blocks, self._answers = self._process.stdin, self._process.stdout
@@ -65,7 +65,7 @@ class _Process:
                 fcntl.fcntl(stream.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
     def parse(self, block: Lines) -> DocumentBlock:
-        """Errors: those of the block, BmpError if the process died."""
+        """Parses a block in the process; raises what parsing raises, and BmpError if the process died."""
         try:
             pickle.dump(block, self._blocks, protocol=5)
             self._blocks.flush()
@@ -86,7 +86,7 @@ class _Process:
 
 
 def main() -> None:
-    """Answer blocks until there are no more."""
+    """Parses blocks from standard input until there are no more."""
     blocks = sys.stdin.buffer
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
@@ -99,7 +99,7 @@ def main() -> None:
             found: DocumentBlock | BmpError = parse(block)
         except BmpError as error:
             found = error
-        except Exception as error:                      # of another kind than the block's: short of memory
+        except Exception as error:                      # not the block's fault, such as a lack of memory
             found = BmpError(f"{block.path}: cannot be parsed ({type(error).__name__}: {error})")
         pickle.dump(found, answers, protocol=5)
         answers.flush()

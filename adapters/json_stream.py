@@ -1,4 +1,4 @@
-"""JSON objects from files as Anserini's JsonCollection takes them: one a line, one a file, or an array; or gzipped."""
+"""JSON objects from files, as Anserini's JsonCollection reads them: one per line, one per file, or an array; gzipped or not."""
 from __future__ import annotations
 
 import codecs
@@ -18,21 +18,26 @@ from bmp_plugin.compressed import lines_of, open_maybe_gzip
 from bmp_plugin.errors import SourceError
 
 SUFFIXES = (".json", ".jsonl", ".gz")
-"""Files that must be JSON; others in a folder are taken if they begin like JSON, as Anserini takes any file."""
+"""Suffixes of files that must be JSON; others in a folder are read if they begin like JSON, as Anserini reads any file."""
 
 _BLANK = b" \t\r\n"
 _CHUNK = 1 << 22
 _VALUES = 1000
 _LARGEST = 1 << 30
-"""Bytes of a line, or of a value that spans lines: such are held in memory whole."""
+"""Largest size in bytes of a line, or of a value that spans lines: it is held in memory as a whole."""
 
 
 def json_files(path: Path) -> list[Path]:
-    """The files of a collection in the order in which Anserini, with one thread, indexes them.
+    """Returns the files of a collection in the order in which Anserini, with one thread, indexes them.
 
-    That is the order of the directory entries on disk, folders entered where they stand, symbolic links followed.
+    That is the order of the directory entries on disk, with subfolders entered where they occur and symbolic links followed.
 
-    Errors: ``FileNotFoundError`` if ``path`` is not there, SourceError if no file under it looks like JSON.
+    Raises
+    ------
+    FileNotFoundError
+        If ``path`` does not exist.
+    SourceError
+        If no file under it looks like JSON.
     """
     if path.is_file():
         return [path]
@@ -58,7 +63,7 @@ def _walk(folder: Path, above: set[tuple[int, int]]) -> Iterator[Path]:
 
 
 def begins_like_json(path: Path) -> bool:
-    """Whether the first bytes, gunzipped if they are gzip, are an object or an array."""
+    """Tells whether a file, decompressed if it is gzipped, begins with an object or an array."""
     try:
         with open_maybe_gzip(path) as file:
             return file.read(4096).lstrip(_BLANK)[:1] in (b"{", b"[")
@@ -68,7 +73,7 @@ def begins_like_json(path: Path) -> bool:
 
 @dataclass
 class Lines:
-    """Whole lines of a file, with a value or an array of values each; blank lines count."""
+    """Complete lines of a file, each with a value or an array of values; blank lines count."""
 
     path: Path
     first: int               # its first line's number, from 1
@@ -77,7 +82,7 @@ class Lines:
 
 @dataclass
 class Values:
-    """Some values of a file, with the lines that they begin in."""
+    """Some values of a file, with the numbers of the lines where they begin."""
 
     path: Path
     values: list[tuple[int, Any]]
@@ -87,12 +92,20 @@ Block = Lines | Values
 
 
 def json_blocks(path: Path, took: Callable[[int], object] = lambda _: None) -> Iterator[Block]:
-    """A file's JSON values, as :func:`values_of` gives them; what is not one value or array a line comes as values.
+    """Yields a file's JSON values in blocks: of lines where each line is a value or an array, else of parsed values.
 
-    ``took`` is told how many bytes of the file were read since it was last told. Memory is bounded by the largest value, or
-    line.
+    Memory is bounded by the largest value or line.
 
-    Errors: SourceError naming file and line for damaged gzip, and what is not one value a line may be broken JSON.
+    Parameters
+    ----------
+    path : Path
+    took : callable
+        Called with the number of bytes that were read since its last call.
+
+    Raises
+    ------
+    SourceError
+        It names the file and the line, for damaged gzip, and for broken JSON in a file that is not one value per line.
     """
     line, told = 1, 0
     try:
@@ -108,9 +121,12 @@ def json_blocks(path: Path, took: Callable[[int], object] = lambda _: None) -> I
 
 
 def values_of(block: Block) -> Iterator[tuple[int, Any]]:
-    """Yield (line number, value) for each JSON value; an array's elements are values of their own.
+    """Yields (line number, value) for each JSON value; an array's elements are separate values.
 
-    Errors: SourceError naming file and line for broken JSON and text that is not UTF-8.
+    Raises
+    ------
+    SourceError
+        It names the file and the line, for broken JSON and text that is not UTF-8.
     """
     if isinstance(block, Values):
         yield from block.values
@@ -122,7 +138,7 @@ def values_of(block: Block) -> Iterator[tuple[int, Any]]:
         except orjson.JSONDecodeError as error:
             if not text.strip(_BLANK):
                 continue
-            raise SourceError(f"{block.path}, line {number}: broken JSON ({error.msg}): mend or remove the line") from None
+            raise SourceError(f"{block.path}, line {number}: broken JSON ({error.msg}): fix or remove the line") from None
         if isinstance(value, list):
             for element in value:
                 yield number, element
@@ -131,14 +147,14 @@ def values_of(block: Block) -> Iterator[tuple[int, Any]]:
 
 
 def json_objects(path: Path) -> Iterator[tuple[int, Any]]:
-    """Yield (line number, value) for each JSON value of a file, as :func:`values_of` does for a block."""
+    """Yields (line number, value) for each JSON value of a file, as :func:`values_of` does for a block."""
     for block in json_blocks(path):
         yield from values_of(block)
 
 
 def _blocks(path: Path, file: BinaryIO) -> Iterator[Block]:
     head, line = b"", 1
-    for number, head in lines_of(path, file, _LARGEST):        # the first that is not blank says how the file is written
+    for number, head in lines_of(path, file, _LARGEST):        # the first that is not blank tells the file's form
         line = number
         if head.strip(_BLANK):
             break
@@ -166,7 +182,7 @@ def _too_large(path: Path, line: int) -> SourceError:
 
 
 def _by_value(path: Path, head: bytes, file: BinaryIO, line: int) -> Iterator[tuple[int, Any]]:
-    """Values one after the other, wherever lines end; the way for pretty-printed files."""
+    """Yields values regardless of line ends, as pretty-printed files need it."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     parser = json.JSONDecoder()
     text, at, ended, in_array, follows, wanted = "", 0, False, False, "", 0
@@ -200,7 +216,7 @@ def _by_value(path: Path, head: bytes, file: BinaryIO, line: int) -> Iterator[tu
             continue
         if in_array and follows == "}":
             where = line + text.count("\n", 0, at)
-            raise SourceError(f"{path}, line {where}: broken JSON (no comma between elements of the array): mend the file")
+            raise SourceError(f"{path}, line {where}: broken JSON (no comma between elements of the array): fix the file")
         try:
             _, end = parser.raw_decode(text, at)
         except RecursionError:
@@ -210,16 +226,16 @@ def _by_value(path: Path, head: bytes, file: BinaryIO, line: int) -> Iterator[tu
                 more()
                 continue
             where = line + text.count("\n", 0, error.pos)
-            raise SourceError(f"{path}, line {where}: broken JSON ({error.msg}): mend the file") from None
-        except ValueError:                      # Python's own limit
-            raise SourceError(f"{path}, after line {line}: a number of thousands of digits: mend the file") from None
+            raise SourceError(f"{path}, line {where}: broken JSON ({error.msg}): fix the file") from None
+        except ValueError:                      # Python's limit on digits
+            raise SourceError(f"{path}, after line {line}: a number of thousands of digits: fix the file") from None
         where = line + text.count("\n", 0, at)
         try:
-            value = orjson.loads(text[at:end])  # refuses what the standard library takes: lone surrogates, NaN
+            value = orjson.loads(text[at:end])  # refuses lone surrogates and NaN, which the standard library accepts
         except orjson.JSONDecodeError as error:
-            raise SourceError(f"{path}, line {where}: broken JSON ({error.msg}): mend the file") from None
+            raise SourceError(f"{path}, line {where}: broken JSON ({error.msg}): fix the file") from None
         yield where, value
         at, follows, wanted = end, "}", wanted + 1
     if in_array:
         line += text.count("\n")
-        raise SourceError(f"{path}, line {line}: broken JSON (the array does not end): mend the file")
+        raise SourceError(f"{path}, line {line}: broken JSON (the array does not end): fix the file")

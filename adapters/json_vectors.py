@@ -1,9 +1,9 @@
 """Anserini's JsonVectorCollection, read without Anserini: ``{"id": ..., "contents": ..., "vector": {token: weight}}``.
 
 The result is what ``IndexCollection -collection JsonVectorCollection -impact -pretokenized -threads 1`` indexes, as
-observed with Anserini 1.7.1: documents in the order of the files on disk; weights of 0 left out; documents without any
-weight above 0 not indexed and hence not counted; tokens divided at white space and after 255 UTF-16 units, as Lucene's
-WhitespaceTokenizer does, and the weights of equal parts added up. What Anserini takes silently and wrongly (fractional
+observed with Anserini 1.7.1: documents come in the order of the files on disk; weights of 0 are omitted; documents without
+a weight above 0 are not indexed and hence not counted; tokens are split at white space and after 255 UTF-16 units, as
+Lucene's WhitespaceTokenizer does, and the weights of equal parts are summed. What Anserini silently gets wrong (fractional
 and negative weights, 2**31 and more, duplicate ids, the rest of a file after a broken line) is refused.
 """
 from __future__ import annotations
@@ -33,9 +33,9 @@ from .source import Documents, PostingBatch, SourceInfo
 MAX_DOCUMENTS = 2**31 - 1
 MAX_TOKEN_UNITS = 255
 SHARED_FROM = 1 << 24
-"""Bytes of files from which on it is worth while to start processes."""
+"""Total size in bytes from which on it pays to start processes."""
 
-# Character.isWhitespace of Java, by which Lucene's WhitespaceTokenizer divides: no-break spaces and U+0085 do not count
+# Java's Character.isWhitespace, at which Lucene's WhitespaceTokenizer splits: excludes no-break spaces and U+0085
 _JAVA_WHITESPACE = frozenset(
     "\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f "
     "\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2008\u2009\u200a\u2028\u2029\u205f\u3000"
@@ -44,7 +44,7 @@ _JAVA_TRIMMED = "".join(map(chr, range(0x21)))
 
 
 def lucene_tokens(token: str) -> list[str]:
-    """The terms that Lucene's WhitespaceTokenizer makes of a token."""
+    """Returns the terms into which Lucene's WhitespaceTokenizer splits a token."""
     terms, term, units = [], "", 0
     for letter in token:
         if letter in _JAVA_WHITESPACE:
@@ -60,50 +60,54 @@ def lucene_tokens(token: str) -> list[str]:
     return [*terms, term] if term else terms
 
 
-class _TermNumbers(dict[str, int]):
-    """Token to term number, given out at first sight; divided tokens get -1 - their place in ``divided``."""
+class _TermIds(dict[str, int]):
+    """Maps tokens to term ids, assigned at first lookup; a split token maps to -1 - its index in ``split``."""
 
     def __init__(self) -> None:
         super().__init__()
         self.terms: list[str] = []
-        self.divided: list[tuple[tuple[int, ...], bool]] = []
+        self.split: list[tuple[tuple[int, ...], bool]] = []
 
     def __missing__(self, token: str) -> int:
         if token and len(token) < MAX_TOKEN_UNITS // 2 and _JAVA_WHITESPACE.isdisjoint(token):
-            number = self._of_term(token)
+            term_id = self._new_id(token)
         else:
             terms = lucene_tokens(token)
             if terms == [token]:
-                number = self._of_term(token)
+                term_id = self._new_id(token)
             else:
-                numbers = tuple(self[term] for term in terms)
-                self.divided.append((numbers, bool(token.strip(_JAVA_TRIMMED))))
-                number = -len(self.divided)
-        self[token] = number
-        return number
+                part_ids = tuple(self[term] for term in terms)
+                self.split.append((part_ids, bool(token.strip(_JAVA_TRIMMED))))
+                term_id = -len(self.split)
+        self[token] = term_id
+        return term_id
 
-    def _of_term(self, term: str) -> int:
+    def _new_id(self, term: str) -> int:
         self.terms.append(term)
         return len(self.terms) - 1
 
 
 class JsonVectorSource:
-    """A :class:`~bmp_plugin.adapters.source.PostingSource` over JSON vectors; read once, at the first use.
+    """A :class:`~bmp_plugin.adapters.source.PostingSource` over JSON vectors, which are read once, on first use.
 
     Parameters
     ----------
     path : str or Path
-        A file, or a folder of files (its subfolders too).
+        A file, or a folder of files, subfolders included.
     budget : int
-        Postings held in memory; beyond, they are spilled to a temporary file (up to 6 bytes a posting) until ``close``.
+        Number of postings held in memory; further ones are spilled to a temporary file (up to 6 bytes each) until ``close``.
     temp_dir : str or Path, optional
-        Folder of that file, which has no name; the system's temporary folder if not given.
+        Folder of that unnamed file; the system's by default.
     progress : bool
         Show a progress bar while the files are read.
     threads : int
-        Processors that parse large collections, each in a process of its own.
+        Number of processes that parse large collections.
 
-    Errors: ``FileNotFoundError``, and SourceError naming file and line.
+    Raises
+    ------
+    FileNotFoundError
+    SourceError
+        It names the file and the line.
     """
 
     def __init__(
@@ -127,7 +131,7 @@ class JsonVectorSource:
 
     @cached_property
     def info(self) -> SourceInfo:
-        """Where the vectors came from; reads them, for the number of documents."""
+        """Describes the source; this reads the files, to count the documents."""
         num_docs = self.documents().numbers.size
         return SourceInfo(
             kind="json-vectors",
@@ -138,7 +142,7 @@ class JsonVectorSource:
         )
 
     def documents(self) -> Documents:
-        """All documents with at least one weight above 0, numbered as they come."""
+        """Returns all documents with at least one weight above 0, numbered consecutively."""
         if self._documents is None:
             collector = _Collector(self._inverter)
             size = sum(file.stat().st_size for file in self._files)
@@ -150,24 +154,24 @@ class JsonVectorSource:
                     collector.add(block)
             self._documents = collector.finish()
             self._num_empty = collector.num_empty
-            self._terms = [term.encode() for term in collector.numbers.terms]
+            self._terms = [term.encode() for term in collector.term_ids.terms]
             if _fingerprint(self._path, json_files(self._path)) != self._fingerprint:
                 raise SourceError(f"{self._path}: files changed while they were read: try again when complete")
         return self._documents
 
     def num_postings_hint(self) -> int | None:
-        """The exact number of postings, once the files are read; None before."""
+        """Returns the exact number of postings once the files are read; None before."""
         return self._inverter.num_postings if self._documents is not None else None
 
     def batches(self) -> Iterator[PostingBatch]:
-        """Every term once, in order of first occurrence."""
+        """Yields every term once, in order of first occurrence."""
         self.documents()
         for numbers, counts, docs, impacts in self._inverter.batches():
             terms = [self._terms[number] for number in numbers.tolist()]
             yield PostingBatch(terms, counts.copy(), counts, docs, impacts)
 
     def close(self) -> None:
-        """Free the postings and remove spilled runs; may be called twice."""
+        """Frees the postings and removes spilled segments; may be called twice."""
         self._inverter.close()
         self._inverter = Inverter(self._budget, self._temp_dir)
         self._documents = None
@@ -183,10 +187,10 @@ def _fingerprint(path: Path, files: list[Path]) -> str:
 
 
 class _Collector:
-    """Puts parsed documents one after the other into an inverter, with term numbers of the whole collection."""
+    """Adds parsed documents to an inverter, with the term ids of the whole collection."""
 
     def __init__(self, inverter: Inverter) -> None:
-        self.numbers = _TermNumbers()
+        self.term_ids = _TermIds()
         self.num_empty = 0
         self._inverter = inverter
         self._docids = Docids()
@@ -194,20 +198,20 @@ class _Collector:
         self._files: list[tuple[int, Path]] = []
 
     def add(self, block: DocumentBlock) -> None:
-        """Take the next documents."""
+        """Adds the next documents."""
         if not self._files or self._files[-1][1] != block.path:
             self._files.append((len(self._docids), block.path))
         if not block.docids:
             return
-        number_of = np.array([self.numbers[token] for token in block.tokens], np.int32)
-        terms, weights = number_of[block.terms] if block.tokens else block.terms, block.weights
+        id_of = np.array([self.term_ids[token] for token in block.tokens], np.int32)
+        terms, weights = id_of[block.terms] if block.tokens else block.terms, block.weights
         places = np.repeat(np.arange(len(block.docids), dtype=np.int32), block.counts)
         kept = weights > 0
         if not kept.all():
             terms, weights, places = terms[kept], weights[kept], places[kept]
         present = np.bincount(places, minlength=len(block.docids)) > 0
         if terms.size and int(terms.min()) < 0:
-            terms, weights, places, present = self._divide(block, terms, weights, places)
+            terms, weights, places, present = self._split(block, terms, weights, places)
         self.num_empty += int(present.size - present.sum())
         docs = (np.cumsum(present) - 1 + len(self._docids)).astype(np.int32)
         self._inverter.add(terms, docs[places], weights)
@@ -216,18 +220,18 @@ class _Collector:
             self._docids.append(block.docids[place].encode())
             self._lines.append(lines[place])
         if len(self._docids) > MAX_DOCUMENTS:
-            raise SourceError(f"{block.path}: more than {MAX_DOCUMENTS} documents: divide the collection")
+            raise SourceError(f"{block.path}: more than {MAX_DOCUMENTS} documents: split the collection")
 
-    def _divide(
+    def _split(
         self, block: DocumentBlock, terms: NDArray[np.int32], weights: NDArray[np.int32], places: NDArray[np.int32]
     ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32], NDArray[np.bool_]]:
-        """Replace divided tokens by their parts and add up the weights of equal terms of a document."""
+        """Replaces split tokens by their parts, and sums the weights of equal terms of a document."""
         present = np.zeros(len(block.docids), bool)
         whole = terms >= 0
         present[places[whole]] = True
         extra: list[tuple[int, int, int]] = []
         for at in np.flatnonzero(~whole).tolist():
-            parts, has_letters = self.numbers.divided[-1 - int(terms[at])]
+            parts, has_letters = self.term_ids.split[-1 - int(terms[at])]
             present[places[at]] |= has_letters
             extra.extend((int(places[at]), part, int(weights[at])) for part in parts)
         more = np.array(extra, np.int64).reshape(-1, 3)
@@ -243,20 +247,20 @@ class _Collector:
                 f"{block.path}, line {block.lines[place]}: weights of document {block.docids[place]!r} add up to"
                 f" more than {MAX_IMPACT}: use smaller weights"
             )
-        kept = present[keys >> 32]              # else the document is not indexed, nor are its control characters
+        kept = present[keys >> 32]              # documents of control characters alone are not indexed
         keys, sums = keys[kept], sums[kept]
         return (keys & 0xFFFFFFFF).astype(np.int32), sums.astype(np.int32), (keys >> 32).astype(np.int32), present
 
     def finish(self) -> Documents:
-        """Check that no docid came twice and turn the postings round."""
+        """Checks that no docid occurs twice and finishes the inversion."""
         twice = self._docids.duplicate()
         if twice is not None:
             first, second = twice
             raise SourceError(
-                f"{self._file_of(second)}, line {self._lines[second]}: document id {self._docids[second].decode()!r} came"
+                f"{self._file_of(second)}, line {self._lines[second]}: document id {self._docids[second].decode()!r} occurs"
                 f" before ({self._file_of(first)}, line {self._lines[first]}): ids must be unique"
             )
-        self._inverter.finish(len(self.numbers.terms))
+        self._inverter.finish(len(self.term_ids.terms))
         joined, ends = self._docids.joined()
         return Documents(joined, ends, np.arange(ends.size, dtype=np.int32))
 

@@ -17,12 +17,12 @@ from bmp_plugin.errors import SourceError
 
 
 def is_lucene_directory(path: str | os.PathLike[str]) -> bool:
-    """Whether ``path`` is a directory with a Lucene commit (a file ``segments_N``)."""
+    """Tells whether ``path`` is a directory with a Lucene commit (a file ``segments_N``)."""
     return _newest_commit(Path(path)) is not None
 
 
 def _newest_commit(path: Path) -> Path | None:
-    """The file ``segments_N`` that Lucene opens: the largest generation N, a number in base 36."""
+    """Returns the file ``segments_N`` that Lucene opens: the one with the largest generation N, a number in base 36."""
     with contextlib.suppress(OSError):
         commits = [entry for entry in path.iterdir() if re.fullmatch(r"segments_[0-9a-z]+", entry.name)]
         return max(commits, key=lambda entry: int(entry.name.partition("_")[2], 36), default=None)
@@ -30,14 +30,14 @@ def _newest_commit(path: Path) -> Path | None:
 
 
 def fingerprint(path: str | os.PathLike[str]) -> str:
-    """Changes with every commit to the Lucene index at ``path`` (its random commit id is hashed); needs no JVM.
+    """Returns a hash that changes with every commit to the Lucene index at ``path`` (of its random commit id); needs no JVM.
 
     Raises
     ------
     FileNotFoundError
-        If ``path`` is no directory.
+        If ``path`` is not a directory.
     SourceError
-        If it holds no Lucene index.
+        If it contains no Lucene index.
     """
     directory = Path(path)
     if not directory.is_dir():
@@ -49,7 +49,7 @@ def fingerprint(path: str | os.PathLike[str]) -> str:
 
 
 class LuceneSource:
-    """A Lucene index read by a Java process of its own: any codec, segments and deletions that Pyserini's jar opens.
+    """A Lucene index, read by a separate Java process: any codec, segments and deletions that Pyserini's jar supports.
 
     Parameters
     ----------
@@ -61,9 +61,9 @@ class LuceneSource:
     Raises
     ------
     FileNotFoundError
-        If ``path`` is no directory.
+        If ``path`` is not a directory.
     SourceError
-        If it is no index that the Lucene of Pyserini's jar opens, or lacks the field or its frequencies.
+        If the Lucene of Pyserini's jar cannot open the index, or the index lacks the field or its frequencies.
     MissingDependencyError
         If Pyserini, a JDK or the compiled Java class is missing.
     """
@@ -72,7 +72,7 @@ class LuceneSource:
         self._path = Path(path).resolve()
         self._field = field
         self._readers: list[PostingReader] = []
-        mark = fingerprint(self._path)                  # before what may be missing here: a wrong path is said first
+        mark = fingerprint(self._path)                  # first, so that a wrong path is reported before a missing dependency
         self._jar = anserini_jar()
         header = self._acquire().header
         if fingerprint(self._path) != mark:
@@ -102,19 +102,19 @@ class LuceneSource:
         try:
             yield reader.frames(command)
         finally:
-            if reader.busy:                             # left early: the rest of its answer is in the pipe
+            if reader.busy:                             # abandoned early: the rest of its answer is in the pipe
                 reader.close()
                 with contextlib.suppress(ValueError):
                     self._readers.remove(reader)
 
     def num_postings_hint(self) -> int | None:
-        """The sum of the document frequencies, which counts deleted documents too."""
+        """Returns the sum of the document frequencies, which count deleted documents too."""
         return self._num_postings
 
     def documents(self) -> Documents:
-        """All live documents in Lucene's order, with the docids that Anserini sorts ties by and prints."""
+        """Returns all live documents in Lucene's order, with the docids by which Anserini breaks ties."""
         numbers, lengths, docids = [], [], []
-        # What Lucene 8 wrote as docvalues, Lucene 9 may refuse to read; Anserini leaves them alone there, too.
+        # Lucene 9 may refuse to read docvalues that Lucene 8 wrote; Anserini does not use them there either.
         with self._answers(b"D" if self.info.ties_by_docid else b"S") as frames:
             for frame in frames:
                 numbers.append(frame.payload[:4 * frame.a].view("<i4"))
@@ -124,7 +124,7 @@ class LuceneSource:
                          numbers=np.concatenate(numbers).astype(np.int32, copy=False))
 
     def batches(self) -> Iterator[PostingBatch]:
-        """Every term in byte order, about two million postings a batch; may be called again."""
+        """Yields every term in byte order, about two million postings per batch; may be called again."""
         pieces: list[PostingBatch] = []
         with self._answers(b"P") as frames:
             for frame in frames:
@@ -138,7 +138,7 @@ class LuceneSource:
                     yield batch
 
     def close(self) -> None:
-        """End the Java processes; may be called twice."""
+        """Ends the Java processes; may be called twice."""
         while self._readers:
             self._readers.pop().close()
 

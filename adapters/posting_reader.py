@@ -1,4 +1,4 @@
-"""The Python end of ``java/PostingReader.java``: starts it, asks it, and turns its frames into arrays."""
+"""The Python side of ``java/PostingReader.java``: starts it, sends commands, and converts its frames to arrays."""
 from __future__ import annotations
 
 import contextlib
@@ -24,7 +24,7 @@ _HEADER, _DOCUMENTS, _POSTINGS, _END, _ERROR = 1, 2, 3, 4, 5         # as in Pos
 _JVM_OPTIONS = ("-XX:+UseSerialGC", "-XX:-UsePerfData", "-Xshare:auto", "--add-modules=jdk.incubator.vector")
 _PIPE_BYTES = 1 << 20
 
-# What an exception of Lucene means to somebody who only named a directory.
+# Lucene's exceptions in words for a user who gave the path of a directory.
 _MEANINGS = {
     "IndexNotFoundException": "is not a Lucene index (no segments file)",
     "IndexFormatTooOldException": "was written by a Lucene too old for Pyserini's jar: index it again",
@@ -41,7 +41,7 @@ _MEANINGS = {
 
 
 class Frame(NamedTuple):
-    """Five numbers, whose meaning PostingReader.java documents by kind, and a payload."""
+    """A kind, four numbers whose meaning PostingReader.java documents by kind, and a payload."""
 
     kind: int
     a: int
@@ -52,7 +52,7 @@ class Frame(NamedTuple):
 
 
 class PostingReader:
-    """A running PostingReader.java: one command at a time, answered in frames."""
+    """A running PostingReader.java, which answers one command at a time with frames."""
 
     def __init__(self, path: Path, field: str, jar: Path) -> None:
         if not (_CLASSES / "PostingReader.class").is_file():
@@ -66,7 +66,7 @@ class PostingReader:
         self._process = subprocess.Popen(
             [str(java), *_JVM_OPTIONS, "-cp", classpath, "PostingReader", str(path), field],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors,
-            process_group=0)                            # so that Ctrl-C reaches only this process, which ends that one
+            process_group=0)                            # Ctrl-C must reach only this process, which then ends that one
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._commands, self._frames = self._process.stdin, self._process.stdout
@@ -90,8 +90,8 @@ class PostingReader:
         self._errors.seek(0)
         lines = [line.strip() for line in self._errors.read().decode("utf-8", "replace").splitlines()]
         chatter = r"$|WARNING|Picked up|at |\w{3} \d+, \d{4}"      # the last is java.util.logging's first line
-        said = [line for line in lines if not re.match(chatter, line)]
-        return "; ".join(said[:2]) or f"exit status {status}"
+        messages = [line for line in lines if not re.match(chatter, line)]
+        return "; ".join(messages[:2]) or f"exit status {status}"
 
     def _read(self) -> Frame:
         kind, a, b, c, d = (int(number) for number in self._fill(20).view("<i4"))
@@ -108,16 +108,16 @@ class PostingReader:
     def _explain(name: str, message: str) -> str:
         if name in _MEANINGS:
             return _MEANINGS[name] if name == "IndexNotFoundException" else f"{_MEANINGS[name]} ({message})"
-        if name == "IllegalStateException":                 # PostingReader's own words
+        if name == "IllegalStateException":                 # PostingReader's own message
             return message
         if "SPI class" in message:
             return f"uses a codec that Pyserini's jar does not have ({message})"
         return f"cannot be read by Lucene: {name}: {message}"
 
     def frames(self, command: bytes) -> Iterator[Frame]:
-        """The frames that answer ``command``; the reader is busy until the last one was taken."""
+        """Yields the frames that answer ``command``; the reader is busy until the last one was consumed."""
         self.busy = True
-        with contextlib.suppress(BrokenPipeError):          # reading tells what happened to the process
+        with contextlib.suppress(BrokenPipeError):          # the read below reports why the process ended
             self._commands.write(command)
             self._commands.flush()
         while (frame := self._read()).kind != _END:
@@ -125,6 +125,7 @@ class PostingReader:
         self.busy = False
 
     def close(self) -> None:
+        """Kills the process; may be called twice."""
         self._process.kill()
         self._process.wait()
         for stream in (self._commands, self._frames, self._errors):
@@ -133,6 +134,7 @@ class PostingReader:
 
 
 def posting_batch(frame: Frame) -> PostingBatch:
+    """Converts a frame of postings."""
     num_terms, num_postings = frame.a, frame.c
     ends = np.cumsum([0, 4 * num_terms, 4 * num_terms, 4 * num_terms, 4 * num_postings, 4 * num_postings, frame.b])
     lengths, dfs, counts, docs, impacts, terms = (
@@ -145,7 +147,7 @@ def posting_batch(frame: Frame) -> PostingBatch:
 
 
 def joined(pieces: list[PostingBatch]) -> PostingBatch:
-    """One term that came in several frames."""
+    """Concatenates a term that came in several frames."""
     return PostingBatch(
         terms=pieces[0].terms, dfs=pieces[0].dfs, counts=sum((piece.counts for piece in pieces[1:]), pieces[0].counts),
         docs=np.concatenate([piece.docs for piece in pieces]),

@@ -1,8 +1,8 @@
-"""Static pruning while converting: light postings and poor documents stay out of the index, which says how many.
+"""Static pruning at build time: postings of small impact and documents of low quality are not indexed.
 
-Keeping a document's heaviest postings is document-centric pruning (Buettcher, Clarke, CIKM 2006), keeping a term's is
-term-centric pruning (Carmel et al., SIGIR 2001); dropping documents by a quality score is passage-quality pruning (Chang,
-Mishra, Macdonald, Mackenzie, SIGIR 2024). Searching stays exact, on what is left.
+Document-centric pruning keeps each document's largest impacts (Büttcher, Clarke, CIKM 2006), term-centric pruning each
+term's (Carmel et al., SIGIR 2001); dropping documents by a quality score is passage-quality pruning (Chang, Mishra,
+Macdonald, Mackenzie, SIGIR 2024). Search remains exact on the postings that are kept; the manifest counts the others.
 """
 from __future__ import annotations
 
@@ -26,22 +26,27 @@ from .source import Documents, PostingBatch, PostingSource, SourceInfo
 
 @dataclass(frozen=True)
 class Pruning:
-    """What to keep; in this order: documents, each document's postings, each term's postings.
+    """What to keep. Pruning applies to documents first, then to each document's postings, then to each term's.
 
     Attributes
     ----------
     document_share : float in (0, 1]
-        Share of each document's postings to keep, the heaviest, rounded up; with those as heavy as the lightest kept.
+        Share of each document's postings to keep, those of the largest impacts, rounded up; ties with the last are kept.
     term_share : float in (0, 1]
-        The same for the postings of each term.
+        Share of each term's postings to keep, likewise.
     drop_documents : path or collection of str, optional
-        Documents to leave out: docids, or a file with one a line, plain or gzipped.
+        Documents to drop: docids, or a file with one per line, plain or gzipped.
     quality : path or mapping of str to float, optional
-        Every document's score: a mapping, or a file with lines of ``docid score``, plain or gzipped.
+        Quality score of every document: a mapping, or a file with lines of ``docid score``, plain or gzipped.
     min_quality : float, optional
-        Documents of a lower score are left out.
+        Documents with a lower quality score are dropped.
     quality_share : float in (0, 1], optional
-        Share of the documents to keep, those of the best scores (of equal ones the smaller docid), rounded up.
+        Share of the documents to keep, those of the best quality scores (of equal ones the smaller docid), rounded up.
+
+    Raises
+    ------
+    ValueError
+        If a share is out of range, or the quality options are incomplete.
     """
 
     document_share: float = 1.0
@@ -57,27 +62,31 @@ class Pruning:
             if share is not None and not 0 < share <= 1:
                 raise ValueError(f"{name}={share!r} is not above 0 and at most 1")
         if (self.quality is None) != (self.min_quality is None and self.quality_share is None):
-            raise ValueError("quality scores go with min_quality or quality_share, and they with quality scores")
+            raise ValueError("quality scores need min_quality or quality_share, and these need quality scores")
 
     def __bool__(self) -> bool:
         return self != Pruning()
 
 
 class PrunedSource:
-    """A source of which part is left out.
+    """A source whose postings are statically pruned.
 
-    Numbers of documents stay, with gaps. N and document frequencies, of the ``min_idf`` filter, are those of what is left.
-    ``info.details["pruning"]`` says what share was dropped; complete when ``batches`` is exhausted. The source itself is
-    closed by who opened it.
+    Source document ids do not change, so they have gaps. N and the document frequencies of the ``min_idf`` filter are those
+    after pruning. ``info.details["pruning"]`` states what was dropped; it is complete when ``batches`` is exhausted.
 
     Parameters
     ----------
     source : PostingSource
     pruning : Pruning
     temp_dir : path, optional
-        Where a document's postings are collected, 4 bytes each, in a file without a name.
+        Folder of an unnamed temporary file for the postings by document, 4 bytes each.
 
-    Errors: those of the source, and SourceError or ``FileNotFoundError`` for lists of documents that do not fit it.
+    Raises
+    ------
+    FileNotFoundError
+        If a file of docids or quality scores does not exist.
+    SourceError
+        If such a file is malformed or does not fit the source's documents; so for the source itself.
     """
 
     def __init__(self, source: PostingSource, pruning: Pruning, temp_dir: str | Path | None = None) -> None:
@@ -97,21 +106,21 @@ class PrunedSource:
                                info.details | {"pruning": self._report})
 
     def documents(self) -> Documents:
-        """The documents that are kept."""
+        """Returns the documents that are kept."""
         return self._kept_documents
 
     def num_postings_hint(self) -> int | None:
-        """How many postings there are before pruning."""
+        """Returns the source's hint, before pruning."""
         return self._source.num_postings_hint()
 
     def batches(self) -> Iterator[PostingBatch]:
-        """Every term that has postings left, once."""
+        """Yields every term that has postings left, once."""
         pruning = self._pruning
         if self._lightest is None:
             self._lightest = np.zeros(len(self._kept), np.int32)
             if pruning.document_share < 1:
                 self._find_lightest(self._lightest)
-        tally = np.zeros(4, np.int64)       # postings, of them after each step
+        tally = np.zeros(4, np.int64)       # postings in all and after each step
         for batch in self._batches():
             docs, impacts = np.array(batch.docs, np.int32), np.array(batch.impacts, np.int32)
             counts = np.array(batch.counts, np.int64)
@@ -130,14 +139,14 @@ class PrunedSource:
         }
 
     def _batches(self) -> Iterator[PostingBatch]:
-        """The source's, of whose documents the kernels here make numbers of array elements."""
+        """Yields the source's batches, checked: the kernels use document ids as array indices."""
         for batch in self._source.batches():
             if len(batch.docs) and not 0 <= int(batch.docs.min()) <= int(batch.docs.max()) < len(self._kept):
                 raise SourceError(f"{self.info.path}: has a posting of a document that it does not list: export it again")
             yield batch
 
     def _find_lightest(self, lightest: NDArray[np.int32]) -> None:
-        """Each document's lightest impact that is kept, by two passes over the source."""
+        """Fills in each document's least impact that is kept, by two passes over the source."""
         lengths = np.zeros(len(lightest), np.int64)
         for batch in self._batches():
             lengths += np.bincount(batch.docs, minlength=len(lengths))
@@ -153,11 +162,11 @@ class PrunedSource:
                 scatter(np.ascontiguousarray(batch.docs, np.int32), np.ascontiguousarray(batch.impacts, np.int32), self._kept,
                         cursors, by_document)
             if not np.array_equal(cursors, ends):
-                raise SourceError(f"{self.info.path}: changed while it was being read: try again when it is whole")
+                raise SourceError(f"{self.info.path}: changed while it was being read: try again when it is complete")
             lightest_kept(np.asarray(by_document), lengths, self._pruning.document_share, lightest)
 
     def close(self) -> None:
-        """Close the source."""
+        """Closes the source."""
         self._source.close()
 
 
@@ -176,7 +185,7 @@ def _selected(documents: Documents, docids: list[str], keep: NDArray[np.bool_]) 
 
 
 def _kept(pruning: Pruning, docids: list[str]) -> NDArray[np.bool_]:
-    """Which documents stay: bool[len(docids)]."""
+    """Tells for each document whether it is kept: bool[len(docids)]."""
     keep = np.ones(len(docids), np.bool_)
     if pruning.drop_documents is not None:
         dropped = _listed(pruning.drop_documents)
@@ -203,7 +212,7 @@ def _kept(pruning: Pruning, docids: list[str]) -> NDArray[np.bool_]:
 
 
 def _kept_of(share: float, count: int) -> int:
-    return math.ceil(share * count - 1e-9)                  # 0.7 * 10 is a little more than 7
+    return math.ceil(share * count - 1e-9)                  # in floats, 0.7 * 10 is a little more than 7
 
 
 def _named(value: object, argument: str) -> str:
@@ -236,13 +245,13 @@ def _scores(value: str | Path | Mapping[str, float]) -> Mapping[str, float]:
             except ValueError:
                 raise SourceError(f"{value}, line {number}: not `docid score`: write a docid, a space and a number") from None
             if known != float(score):
-                raise SourceError(f"{value}, line {number}: document {docid.decode()!r} had another score before: give it one")
+                raise SourceError(f"{value}, line {number}: document {docid.decode()!r} has two scores: give it one")
     return scores
 
 
 @kernel
 def scatter(docs, impacts, kept, cursors, by_document):
-    """Put each impact of a kept document where the document's cursor stands, and advance the cursor."""
+    """Scatters each impact of a kept document to the document's cursor, and advances the cursor."""
     for j in range(len(docs)):
         if kept[docs[j]]:
             by_document[cursors[docs[j]]] = impacts[j]
@@ -251,7 +260,7 @@ def scatter(docs, impacts, kept, cursors, by_document):
 
 @kernel
 def lightest_kept(by_document, lengths, share, lightest):
-    """The impact of each document's last posting that is among its heaviest share: int32[numbers] ``lightest``."""
+    """Fills in the least of each document's largest impacts that make up the share: int32[source document ids] ``lightest``."""
     at = np.int64(0)
     for d in range(len(lengths)):
         n = lengths[d]
@@ -263,16 +272,16 @@ def lightest_kept(by_document, lengths, share, lightest):
 
 @kernel
 def kept_of(share, n):
-    """How many of n are the share, rounded up; at least 1."""
+    """Returns the share of n, rounded up; at least 1."""
     return max(np.int64(1), np.int64(np.ceil(share * n - 1e-9)))
 
 
 @kernel
 def prune(counts, docs, impacts, kept, lightest, term_share, tally):
-    """Leave out postings, in place: what is left comes first in docs and impacts; counts int64[n] are what each term has left.
+    """Prunes in place: the postings left move to the front of docs and impacts; counts int64[n] become those left per term.
 
-    Returns how many are left. Adds to tally int64[4]: postings; those of kept documents; those heavy enough in their
-    document; those heavy enough for their term.
+    Returns the number of postings left. Adds to tally int64[4] the number of postings in all; of kept documents; of those,
+    after document-centric pruning; of those, after term-centric pruning.
     """
     to = np.int64(0)
     end = np.int64(0)

@@ -1,4 +1,4 @@
-"""``BmpImpactSearcher``: Pyserini's ``LuceneImpactSearcher``, answering from a block-max index.
+"""``BmpImpactSearcher``: Pyserini's ``LuceneImpactSearcher`` on a block-max index.
 
 Importing this module imports Pyserini, which takes seconds and starts a JVM.
 """
@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmp_plugin import BmpIndex, BmpSearcher, ShardedSearcher
-from bmp_plugin.adapters.beside import index_of, is_bmp_directory, lucene_directory_of
 from bmp_plugin.adapters.host import import_pyserini
+from bmp_plugin.adapters.sidecar_index import index_of, is_bmp_directory, lucene_directory_of
 from bmp_plugin.explanation import Explanation
 from bmp_plugin.hits import Hit
 from bmp_plugin.sharded.index import ShardedIndex
@@ -40,48 +40,48 @@ _JAVA_WHITESPACE_ANALYZER = "org.apache.lucene.analysis.core.WhitespaceAnalyzer"
 
 
 class BmpImpactSearcher(LuceneImpactSearcher):  # type: ignore[misc] # Pyserini has no types
-    """Drop-in for ``pyserini.search.lucene.LuceneImpactSearcher``: same arguments, methods and answers, sooner.
+    """Drop-in for ``pyserini.search.lucene.LuceneImpactSearcher``: the same arguments, methods and answers, faster.
 
-    Pyserini encodes the queries; the block-max index ranks. Lucene is opened when it is needed: for stored documents,
-    for ONNX encoders, and while RM3 or Rocchio is on, when whole calls go to Pyserini's own searcher.
+    Pyserini encodes the queries, and the block-max index ranks. Lucene is opened on demand: for stored documents, for ONNX
+    encoders, and while RM3 or Rocchio is on, when Pyserini's own searcher answers.
 
     Parameters
     ----------
     index_dir : str
-        A Lucene impact index, whose block-max index beside it (``<index_dir>.bmp``) is used, or built at first and
-        kept; or a block-max index itself, or a sharded one.
+        A Lucene impact index, whose sidecar index (``<index_dir>.bmp``) is used, or else built once and kept; or a block-max
+        index, sharded or not.
     query_encoder : QueryEncoder, str or None
-        Query encoder: an object, the name of a model or a cached JSONL file, or None for pre-tokenized queries.
+        Query encoder: an object, the name of a model or of a cached JSONL file, or None for pre-tokenized queries.
     min_idf : int, default 0
         Only query tokens with an inverse document frequency ``ln(N / df)`` above this count. May be assigned later.
     encoder_type : {"pytorch", "onnx"}
         With "onnx", Anserini encodes, and ``min_idf`` does not apply, as in Pyserini.
     prebuilt_index_name : str, optional
-        Name of the prebuilt index that ``index_dir`` is.
+        Name of the prebuilt index at ``index_dir``.
     alpha, beta : float, default 1.0
-        Approximation for all searches, see :meth:`bmp_plugin.BmpSearcher.search`; 1.0 is safe.
+        Approximation of all searches, see :meth:`bmp_plugin.BmpSearcher.search`; 1.0 is safe.
     budget : int, optional
-        The same: superblocks scored at most; None is safe.
+        Largest number of superblocks scored per query, likewise; None is safe.
     bmp_dir : str, optional
-        Where the block-max index of a Lucene index is kept instead.
+        Path of the sidecar index, in place of the default.
     threads : int, default 1
-        Processor threads for building it.
+        Number of threads that build it.
     progress : bool, default True
         Whether building it shows a progress bar.
 
     Attributes
     ----------
     object
-        The wrapped Java ``SimpleImpactSearcher``, opened when first touched.
+        The wrapped Java ``SimpleImpactSearcher``, opened on first access.
     idf : dict of str to float64
-        ``ln(N / df)`` of every token, made when first touched.
+        ``ln(N / df)`` of every token, computed on first access.
     num_docs : int
-        Documents in the Lucene index, deleted ones included, as in Pyserini.
+        Number of documents in the Lucene index, deleted ones included, as in Pyserini.
 
     Raises
     ------
     FileNotFoundError, bmp_plugin.BmpError, ValueError
-        With one line that says what is wrong with which argument or file.
+        The message is one line that tells what is wrong with which argument or file.
     """
 
     def __init__(self, index_dir: str, query_encoder: QueryEncoder | str | None, min_idf: float = 0,
@@ -137,14 +137,14 @@ class BmpImpactSearcher(LuceneImpactSearcher):  # type: ignore[misc] # Pyserini 
     @classmethod
     def from_prebuilt_index(cls, prebuilt_index_name: str, query_encoder: QueryEncoder | str | None,
                             min_idf: float = 0, encoder_type: str = "pytorch") -> BmpImpactSearcher | None:
-        """Search a prebuilt index of Pyserini's, downloaded if necessary; None, with a message, for an unknown name."""
+        """Opens a prebuilt index of Pyserini's, downloaded if necessary; returns None, with a message, for an unknown name."""
         found: BmpImpactSearcher | None = super().from_prebuilt_index(prebuilt_index_name, query_encoder, min_idf,
                                                                       encoder_type)
         return found
 
     def search(self, q: str, k: int = 10, fields: Mapping[str, float] = dict(), *,  # noqa: C408 - as in Pyserini
                alpha: float | None = None, beta: float | None = None, budget: int | None = None) -> list[Any]:
-        """Search the collection.
+        """Searches the collection.
 
         Parameters
         ----------
@@ -156,7 +156,7 @@ class BmpImpactSearcher(LuceneImpactSearcher):  # type: ignore[misc] # Pyserini 
             Pyserini's impact searcher has this argument but cannot use it.
         alpha, beta : float, optional
         budget : int, optional
-            In place of the searcher's own.
+            Override those of the searcher.
 
         Returns
         -------
@@ -171,23 +171,23 @@ class BmpImpactSearcher(LuceneImpactSearcher):  # type: ignore[misc] # Pyserini 
     def batch_search(self, queries: list[str], qids: list[str], k: int = 10, threads: int = 1,
                      fields: Mapping[str, float] = dict(), *,  # noqa: C408 - as in Pyserini
                      alpha: float | None = None, beta: float | None = None, budget: int | None = None) -> dict[str, list[Any]]:
-        """Search the collection for several queries at once.
+        """Searches the collection for several queries at once.
 
         Parameters
         ----------
         queries : list of str
             Query strings.
         qids : list of str
-            Their ids; of queries with the same id, the last one counts.
+            Query ids; if several queries have the same id, the last one counts.
         k : int
-            Number of hits to return for each, at least 1.
+            Number of hits to return per query, at least 1.
         threads : int
             Number of threads to use.
         fields : dict
             Pyserini's impact searcher has this argument but cannot use it.
         alpha, beta : float, optional
         budget : int, optional
-            In place of the searcher's own.
+            Override those of the searcher.
 
         Returns
         -------
@@ -204,14 +204,14 @@ class BmpImpactSearcher(LuceneImpactSearcher):  # type: ignore[misc] # Pyserini 
         return self._searcher.batch_search(weights, qids, k, threads, *self._approximation(alpha, beta, budget))
 
     def encode(self, query: str) -> Any:
-        """Token weights of a query, by the query encoder; as in Pyserini."""
+        """Returns the token weights of a query, computed by the query encoder, as in Pyserini."""
         encoder: Any = self.query_encoder
         if type(encoder) is TokFreqQueryEncoder and encoder.tokenizer is None and self.encoder_type == "pytorch":
-            return count_tokens(query)               # the same, a tenth of the time for thousands of tokens
+            return count_tokens(query)               # the same in a tenth of the time, for thousands of tokens
         return super().encode(query)
 
     def score(self, q: str, docids: Sequence[str]) -> NDArray[np.float32]:
-        """Scores of given documents without searching, see :meth:`bmp_plugin.BmpSearcher.score`.
+        """Returns the scores of given documents without searching, see :meth:`bmp_plugin.BmpSearcher.score`.
 
         Raises
         ------
@@ -222,7 +222,7 @@ class BmpImpactSearcher(LuceneImpactSearcher):  # type: ignore[misc] # Pyserini 
         return self._searcher.score(self._weights(q), docids)
 
     def explain(self, q: str, docid: str) -> Explanation:
-        """Why a document has its score, token by token, see :meth:`bmp_plugin.BmpSearcher.explain`.
+        """Explains a document's score, token by token, see :meth:`bmp_plugin.BmpSearcher.explain`.
 
         Raises
         ------
@@ -233,15 +233,15 @@ class BmpImpactSearcher(LuceneImpactSearcher):  # type: ignore[misc] # Pyserini 
         return self._searcher.explain(self._weights(q), docid)
 
     def is_using_rm3(self) -> bool:
-        """Check if RM3 pseudo-relevance feedback is being performed."""
+        """Tells whether RM3 pseudo-relevance feedback is being performed."""
         return self._lucene_is_open() and super().is_using_rm3()
 
     def is_using_rocchio(self) -> bool:
-        """Check if Rocchio pseudo-relevance feedback is being performed."""
+        """Tells whether Rocchio pseudo-relevance feedback is being performed."""
         return self._lucene_is_open() and super().is_using_rocchio()
 
     def close(self) -> None:
-        """Close the searcher; may be called twice."""
+        """Closes the searcher; may be called twice."""
         if self._lucene_is_open():
             super().close()
         self._searcher.close()
@@ -258,7 +258,7 @@ class BmpImpactSearcher(LuceneImpactSearcher):  # type: ignore[misc] # Pyserini 
 
     def _refuse_feedback(self, what: str) -> None:
         if self._needs_lucene():
-            raise ValueError(f"{what}: not while RM3 or Rocchio is on: call unset_rm3() and unset_rocchio() before")
+            raise ValueError(f"{what}: not available while RM3 or Rocchio is on: call unset_rm3() and unset_rocchio() first")
 
     def _approximation(self, alpha: float | None, beta: float | None,
                        budget: int | None) -> tuple[float, float, int | None]:
@@ -266,24 +266,24 @@ class BmpImpactSearcher(LuceneImpactSearcher):  # type: ignore[misc] # Pyserini 
                 self.budget if budget is None else budget)
 
     def _weights(self, q: str) -> Mapping[str, Any]:
-        """The query as the block-max index takes it."""
+        """Returns the query as token weights for the block-max index."""
         encoded = self.encode(q)
         return encoded if self.encoder_type == "pytorch" else self._as_anserini_analyzes(encoded)
 
     def _as_anserini_analyzes(self, encoded: Any) -> Mapping[str, int]:
-        """What becomes of an ONNX-encoded query: each token is written out by its weight and the text analyzed."""
+        """Returns the token weights of an ONNX-encoded query, as Anserini analyzes its tokens, each repeated by its weight."""
         entries = [(entry.getKey(), entry.getValue()) for entry in encoded.entrySet().toArray()]
         weights = {token: weight for token, weight in entries if weight > 0}
         analyzer = self.object.get_analyzer()
         if analyzer.getClass().getName() == _JAVA_WHITESPACE_ANALYZER:
-            tokens = list(weights)              # splits at white space, so that one copy of each token tells all
+            tokens = list(weights)              # it splits at white space, so one copy of each token is enough
             if list(JAnalyzerUtils.analyze(analyzer, " ".join(tokens)).toArray()) == tokens:
                 return weights
         return Counter(JAnalyzerUtils.analyze(analyzer, self.object.encode_with_onnx(encoded)).toArray())
 
 
 def _hit_type(searcher: BmpImpactSearcher) -> type[Hit]:
-    """Hits of ``searcher``, which fetch the stored document from Lucene when it is asked for."""
+    """Returns the class of the hits of ``searcher``, which fetch the stored document from Lucene on access."""
 
     class LuceneHit(Hit, eq=False, gc=False):
         """A hit with the attributes of Anserini's ``ScoredDoc``."""
@@ -301,9 +301,9 @@ def _hit_type(searcher: BmpImpactSearcher) -> type[Hit]:
 
 @contextlib.contextmanager
 def replace_searcher(searcher: type[LuceneImpactSearcher]) -> Iterator[None]:
-    """Within the block, Pyserini's commands find ``searcher`` where they look for ``LuceneImpactSearcher``.
+    """Makes Pyserini's commands use ``searcher`` as ``LuceneImpactSearcher`` within the block.
 
-    ``SlimSearcher`` keeps the original, from which it was derived before.
+    ``SlimSearcher`` keeps the original, since it is already derived from it.
     """
     modules = [pyserini.search.lucene, pyserini.search.lucene._impact_searcher]
     for module in modules:

@@ -1,7 +1,7 @@
-"""A block-max index in PyTerrier: an artifact that indexes ``toks`` documents and makes retrievers.
+"""A block-max index in PyTerrier: an artifact that indexes documents with ``toks`` and provides retrievers.
 
-The shape of PyTerrier's other sparse engines: ``BmpPluginIndex("passages.bmp").retriever()`` is a transformer from topics to
-results, ``... % 10`` retrieves 10, and ``Artifact.load``, ``build_package``, ``to_hf`` and ``from_hf`` work as for any other.
+It works like PyTerrier's other sparse engines: ``BmpPluginIndex("passages.bmp").retriever()`` is a transformer from topics
+to results, ``... % 10`` retrieves 10, and ``Artifact.load``, ``build_package``, ``to_hf`` and ``from_hf`` work as usual.
 """
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ except ImportError:
 
 
 def artifact_metadata(path: str, listing: list[str]) -> dict[str, str] | None:
-    """PyTerrier's question what artifact a directory is: its type and format if it is a block-max index, else None."""
+    """Returns the type and format of the artifact in a directory if it is a block-max index, else None; PyTerrier calls it."""
     if "manifest.json" not in listing or FORMAT not in (Path(path) / "manifest.json").read_text(encoding="utf-8"):
         return None
     return {"type": BmpPluginIndex.ARTIFACT_TYPE, "format": BmpPluginIndex.ARTIFACT_FORMAT}
 
 
 class BmpPluginIndex(pt.Artifact, pt.Indexer):
-    """A block-max index as an artifact; transforms topics into results as its default retriever does.
+    """A block-max index as an artifact; it transforms topics into results as its default retriever does.
 
     Parameters
     ----------
     path : path
-        The index directory: one of ``bmp-plugin index``, or where :meth:`index` shall build one.
+        The index directory: one of ``bmp-plugin index``, or where :meth:`index` is to build one.
     """
 
     ARTIFACT_TYPE = "sparse_index"
@@ -50,32 +50,32 @@ class BmpPluginIndex(pt.Artifact, pt.Indexer):
         self._searcher: BmpSearcher | None = None
 
     def built(self) -> bool:
-        """Whether there is an index."""
+        """Tells whether the index exists."""
         return (self._folder / "manifest.json").is_file()
 
     def searcher(self) -> BmpSearcher:
-        """The index, opened for searching. Errors: those of :meth:`bmp_plugin.BmpIndex.open`."""
+        """Opens the index for searching; raises what :meth:`bmp_plugin.BmpIndex.open` raises."""
         if self._searcher is None:
             self._searcher = BmpSearcher(self._folder)
         return self._searcher
 
     def indexer(self, *, quantize: int | Quantization | None = None, reorder: str = "none",
                 block_size: int = DEFAULT_BLOCK_SIZE, progress: bool = False) -> BmpPluginIndexer:
-        """What builds the index, see :class:`BmpPluginIndexer`."""
+        """Returns an indexer for this index, see :class:`BmpPluginIndexer`."""
         return BmpPluginIndexer(self, quantize=quantize, reorder=reorder, block_size=block_size, progress=progress)
 
     def index(self, inp: Iterable[Mapping[str, Any]]) -> BmpPluginIndex:  # type: ignore[override] # PyTerrier names it iter
-        """Build the index of documents with ``docno`` and ``toks``, whose weights are whole numbers."""
+        """Builds the index from documents with ``docno`` and ``toks``, whose weights are whole numbers."""
         return self.indexer().index(inp)
 
     def retriever(self, *, num_results: int = 1000, alpha: float = 1.0, beta: float = 1.0, budget: int | None = None,
                   threads: int = 1, encoder: Any = None) -> BmpPluginRetriever:
-        """A transformer from topics to results, see :class:`BmpPluginRetriever`."""
+        """Returns a transformer from topics to results, see :class:`BmpPluginRetriever`."""
         return BmpPluginRetriever(self, num_results=num_results, alpha=alpha, beta=beta, budget=budget, threads=threads,
                                   encoder=encoder)
 
     def transform(self, inp: pd.DataFrame) -> pd.DataFrame:
-        """Results of topics, as the default :meth:`retriever` gives them."""
+        """Returns the results of topics, as the default :meth:`retriever` does."""
         return self.retriever()(inp)
 
     def __repr__(self) -> str:
@@ -83,13 +83,14 @@ class BmpPluginIndex(pt.Artifact, pt.Indexer):
 
 
 class BmpPluginIndexer(pt.Indexer):
-    """Builds an index of documents with ``docno`` and ``toks``, such as learned sparse encoders' transformers make.
+    """Builds an index of documents with ``docno`` and ``toks``, as the transformers of learned sparse encoders yield them.
 
     Parameters
     ----------
     index : BmpPluginIndex
     quantize : int or Quantization, optional
-        Bits of the impacts that float weights become, see :meth:`bmp_plugin.BmpIndex.build`; queries are treated alike.
+        Number of bits of the impacts to which float weights are quantized, see :meth:`bmp_plugin.BmpIndex.build`; query
+        weights are quantized likewise.
     reorder : {"none", "bp"}
     block_size : int
     progress : bool
@@ -103,7 +104,13 @@ class BmpPluginIndexer(pt.Indexer):
                                          "progress": progress}
 
     def index(self, inp: Iterable[Mapping[str, Any]]) -> BmpPluginIndex:  # type: ignore[override] # PyTerrier names it iter
-        """Build it. Errors: :class:`bmp_plugin.BmpError`, also where there is an index already; those of the documents."""
+        """Builds the index.
+
+        Raises
+        ------
+        bmp_plugin.BmpError
+            If there is an index already, or a document is invalid.
+        """
         if self._index.built():
             raise BmpError(f"{self._index.path}: there is an index already: remove it, or choose another path")
         BmpIndex.build(((document["docno"], document["toks"]) for document in inp), str(self._index.path), **self._options)
@@ -111,7 +118,7 @@ class BmpPluginIndexer(pt.Indexer):
 
 
 class BmpPluginRetriever(pt.Transformer):
-    """Topics in, results out; a frame of topics is searched as one batch.
+    """A transformer from topics to results; it searches a frame of topics as one batch.
 
     Topics have ``query_toks`` (token to weight) or ``query``: text for the encoder or, without one, tokens separated by
     white space, whose counts are their weights.
@@ -120,13 +127,13 @@ class BmpPluginRetriever(pt.Transformer):
     ----------
     index : BmpPluginIndex
     num_results : int
-        Results a query.
+        Number of results per query.
     alpha, beta, budget
         Approximation, see :meth:`bmp_plugin.BmpSearcher.search`; the defaults are safe.
     threads : int
-        Queries searched at the same time.
+        Number of queries searched at the same time.
     encoder : object with ``encode``, optional
-        Makes token weights of the texts of ``query``.
+        Computes token weights from the texts of ``query``.
     """
 
     def __init__(self, index: BmpPluginIndex, *, num_results: int = 1000, alpha: float = 1.0, beta: float = 1.0,
@@ -137,14 +144,17 @@ class BmpPluginRetriever(pt.Transformer):
                                          "threads": threads}
 
     def transform(self, inp: pd.DataFrame) -> pd.DataFrame:
-        """Results, ranked from 0: the topics' columns and ``docno``, ``score``, ``rank``.
+        """Returns results, ranked from 0: the topics' columns and ``docno``, ``score``, ``rank``.
 
-        Errors: those of the searcher, ``ValueError`` in one line for topics without a column that holds a query.
+        Raises
+        ------
+        ValueError
+            If the topics have no column that holds a query; so does whatever the searcher raises.
         """
         pt.validate.columns(inp, includes=["qid"])
         queries = self._queries(inp)
         options = dict(self._options)
-        places = [str(place) for place in range(len(queries))]           # qids may come twice
+        places = [str(place) for place in range(len(queries))]           # qids may occur twice
         found = self._index.searcher().batch_search(queries, places, options.pop("num_results"), **options)
         hits = [found[place] for place in places]
         counts = [len(part) for part in hits]
@@ -164,7 +174,7 @@ class BmpPluginRetriever(pt.Transformer):
         raise ValueError(f"topics have the columns {list(inp.columns)}: give query_toks, or query")
 
     def fuse_rank_cutoff(self, k: int) -> BmpPluginRetriever:
-        """``retriever % k``: retrieve no more than that."""
+        """Returns a retriever of at most k results, for ``retriever % k``."""
         if k >= self._options["num_results"]:
             return self
         return BmpPluginRetriever(self._index, **(self._options | {"num_results": k}), encoder=self._encoder)

@@ -1,4 +1,4 @@
-"""What every source of postings offers, whatever its format: the one interface between adapters and the index."""
+"""The interface that every source of postings implements, whatever its format."""
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -9,21 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 LARGEST_IMPACT = 2**31 - 1
-"""What an impact may be at most, as in Lucene."""
+"""Largest impact, as in Lucene."""
 
 
 @dataclass
 class Documents:
-    """The documents of a source, in ascending order of their number in the source.
+    """The documents of a source, in ascending order of their source document ids.
 
     Attributes
     ----------
     docid_bytes : bytes
-        All collection docids, UTF-8, one after the other.
+        All collection docids, UTF-8, concatenated.
     docid_ends : int64[num_docs]
         Where each docid ends in ``docid_bytes``.
     numbers : int32[num_docs]
-        Each document's number in the source (Lucene's docid), ascending; gaps where documents are deleted.
+        Source document ids (Lucene's docids), ascending; with gaps where documents are deleted.
     """
 
     docid_bytes: bytes
@@ -33,18 +33,18 @@ class Documents:
 
 @dataclass
 class PostingBatch:
-    """Some whole terms with all their postings.
+    """Some terms, each with all its postings.
 
     Attributes
     ----------
     terms : list of bytes
-        UTF-8 terms; no term comes twice in a source. Any order.
+        UTF-8 terms, in any order; a term occurs only once in a source.
     dfs : int64[len(terms)]
         Document frequency as the source reports it (Lucene counts deleted documents), for the ``min_idf`` filter.
     counts : int64[len(terms)]
-        Postings of each term in this batch; 0 is allowed (all its documents are deleted).
+        Number of postings of each term in this batch; 0 is allowed (all its documents are deleted).
     docs : int32[sum(counts)]
-        Document numbers of the source, ascending within a term, only documents listed in :class:`Documents`.
+        Source document ids, ascending within a term, only of documents listed in :class:`Documents`.
     impacts : int32[sum(counts)]
         Impacts, all >= 1.
     """
@@ -58,7 +58,7 @@ class PostingBatch:
 
 @dataclass
 class SourceInfo:
-    """What the index manifest keeps of a source."""
+    """What the index manifest records about a source."""
 
     kind: str                                  # "lucene", "ciff", "json-vectors"
     path: str                                  # absolute
@@ -69,24 +69,24 @@ class SourceInfo:
 
 
 class PostingSource(Protocol):
-    """A source opened for reading. ``batches`` may be called again after it was exhausted (reordering reads twice).
+    """A source of postings, opened for reading.
 
-    Errors: :class:`bmp_plugin.errors.SourceError` naming the file for content that cannot be read,
-    ``FileNotFoundError`` for a path that is not there.
+    ``batches`` may be called again after it was exhausted: reordering reads twice. Methods raise ``FileNotFoundError`` for a
+    path that does not exist, and :class:`bmp_plugin.errors.SourceError`, which names the file, for unreadable content.
     """
 
     @property
     def info(self) -> SourceInfo:
-        """Where the postings come from."""
+        """Describes where the postings come from."""
 
     def documents(self) -> Documents:
-        """All live documents. May be called before, between or after ``batches``."""
+        """Returns all live documents. May be called before, between or after ``batches``."""
 
     def num_postings_hint(self) -> int | None:
-        """About how many postings ``batches`` will yield, for the progress bar; None if unknown."""
+        """Estimates how many postings ``batches`` will yield, for the progress bar; returns None if unknown."""
 
     def batches(self) -> Iterator[PostingBatch]:
-        """Every term once; memory is bounded by a batch, which holds a few million postings or one larger term."""
+        """Yields every term once. Memory is bounded by a batch: a few million postings, or one larger term."""
 
     def close(self) -> None:
-        """Free processes, files and temporary folders; may be called twice."""
+        """Frees processes, files and temporary folders; may be called twice."""

@@ -1,4 +1,4 @@
-"""Documents that Python code yields, as a source: ``(docid, {token: weight})``, or PyTerrier's ``{"docno", "toks"}``."""
+"""Documents from Python code as a source: ``(docid, {token: weight})``, or PyTerrier's ``{"docno", "toks"}``."""
 from __future__ import annotations
 
 import hashlib
@@ -26,8 +26,8 @@ _CHUNK = 1_000_000
 Document = tuple[str, Mapping[str, Any]] | Mapping[str, Any]
 
 
-class _Numbers(dict[str, int]):
-    """Term to number, given out at first sight."""
+class _Vocabulary(dict[str, int]):
+    """Maps terms to consecutive ids, assigned at first lookup."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,28 +42,32 @@ class _Numbers(dict[str, int]):
 
 
 class VectorSource:
-    """A :class:`~bmp_plugin.adapters.source.PostingSource` over an iterable of documents, which is read once, right away.
+    """A :class:`~bmp_plugin.adapters.source.PostingSource` over an iterable of documents, which is read once, immediately.
 
-    A document's number is its place in the iterable. Weights of 0 are left out, and so are documents without any other.
+    A document's source document id is its index in the iterable. Weights of 0 are omitted, and so are documents without any
+    other weight.
 
     Parameters
     ----------
     documents : iterable
         Of ``(docid, {token: weight})``, or of mappings with ``docno`` (``id``) and ``toks`` (``vector``).
     quantize : int or Quantization, optional
-        Bits of the impacts that float weights become, with the largest weight of all as the largest impact; a
-        :class:`~bmp_plugin.quantize.Quantization` names the scale too. None takes whole numbers only. Weights are read as
-        float32. Searchers of the index multiply the queries' weights by the same scale.
+        Number of bits of the impacts to which float weights are quantized; the largest weight of the collection becomes the
+        largest impact. A :class:`~bmp_plugin.quantize.Quantization` may set the scale too. By default, only whole numbers
+        are accepted. Weights are read as float32. Searchers of the index multiply query weights by the same scale.
     origin : str
-        What the manifest says that the documents come from.
+        Description of the documents' origin, recorded in the manifest.
     budget : int
-        Postings held in memory; beyond, they are spilled to a temporary file (8 bytes a posting) until ``close``.
+        Number of postings held in memory; further ones are spilled to a temporary file (8 bytes each) until ``close``.
     temp_dir : str or Path, optional
-        Folder of that file, which has no name; the system's if not given.
+        Folder of that unnamed file; the system's by default.
     progress : bool
         Show a progress bar while documents are read.
 
-    Errors: SourceError naming the document, for a docid that comes twice and a weight that is not one.
+    Raises
+    ------
+    SourceError
+        If a docid occurs twice or a weight is invalid; it names the document.
     """
 
     def __init__(self, documents: Iterable[Document], *, quantize: int | Quantization | None = None,
@@ -72,7 +76,7 @@ class VectorSource:
         self._origin = origin
         self._quantization = Quantization.of(quantize)
         self._inverter = Inverter(budget, temp_dir)
-        self._terms = _Numbers()
+        self._terms = _Vocabulary()
         self._docids = Docids()
         self._digest = hashlib.sha256()
         try:
@@ -86,7 +90,7 @@ class VectorSource:
         details: dict[str, Any] = {}
         if self._quantization is not None:
             self._quantization = self._quantization.fitted(float(heaviest.max()) if len(heaviest) else 0.0)
-            keep = self._quantization.impacts(heaviest) > 0            # else nothing of the document is left
+            keep = self._quantization.impacts(heaviest) > 0            # other documents have no postings left
             starts = np.concatenate([np.zeros(1, np.int64), ends])[:-1]
             joined = gather(np.frombuffer(joined, np.uint8), starts[keep], ends[keep]).tobytes()
             places, ends = places[keep], np.cumsum((ends - starts)[keep])
@@ -99,7 +103,15 @@ class VectorSource:
 
     def _read(self, documents: Iterable[Document], chunk: int,
               progress: bool) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """Numbers int32[n] of the documents that have weights, and the heaviest weight float32[n] of each."""
+        """Reads all documents.
+
+        Returns
+        -------
+        places : int32[n]
+            Source document ids of the documents that have weights.
+        heaviest : float32[n]
+            The largest weight of each.
+        """
         places = array("i")
         heaviest: list[NDArray[np.float32]] = []
         terms: list[int] = []
@@ -109,7 +121,7 @@ class VectorSource:
             docid, vector = _docid_and_vector(self._origin, number, document)
             try:
                 if not set(map(type, vector.values())) <= {int, float}:
-                    _demand_numbers(vector)
+                    _check_numbers(vector)
                 kept = {token: weight for token, weight in vector.items() if weight}
                 if not kept:
                     continue
@@ -128,16 +140,16 @@ class VectorSource:
         twice = self._docids.duplicate()
         if twice is not None:
             docid = self._docids[twice[0]].decode()
-            raise SourceError(f"{self._origin}: document id {docid!r} comes twice: ids must be unique")
+            raise SourceError(f"{self._origin}: document id {docid!r} occurs twice: ids must be unique")
         return np.array(places, np.int32), np.concatenate([np.zeros(0, np.float32), *heaviest])
 
     def _take(self, places: array[int], counts: list[int], terms: list[int], weights: list[Any]) -> NDArray[np.float32]:
-        """Take the last documents, each of ``counts`` postings: the heaviest weight float32[n] of each."""
+        """Adds the last documents, which have ``counts`` postings each; returns their largest weights float32[len(counts)]."""
         docs = np.repeat(np.array(places[-len(counts):], np.int32), counts)
         try:
             values = np.array(weights, np.float64)
         except OverflowError:
-            raise SourceError(f"{self._origin}: a weight is beyond all floats: give smaller ones") from None
+            raise SourceError(f"{self._origin}: a weight is too large for a float: give smaller ones") from None
         whole = self._quantization is None
         bad = ~(values > 0) | (values > LARGEST_IMPACT)
         if whole:
@@ -159,19 +171,19 @@ class VectorSource:
         docid = self._docids[len(self._docids) - len(counts) + place].decode()
         what, weight = "a number of at least 0", weights[at]
         if self._quantization is None and weight > 0:
-            what = f"a whole number up to {LARGEST_IMPACT}: name the bits of the impacts (quantize=8)"
+            what = f"a whole number up to {LARGEST_IMPACT}: set the number of bits of the impacts (quantize=8)"
         return SourceError(f"{self._origin}: document {docid!r} has the weight {weight!r}, which is not {what}")
 
     def documents(self) -> Documents:
-        """The documents with weights."""
+        """Returns the documents that have weights."""
         return self._documents
 
     def num_postings_hint(self) -> int | None:
-        """How many postings there are, before quantization leaves any out."""
+        """Returns the number of postings before quantization drops any."""
         return self._inverter.num_postings
 
     def batches(self) -> Iterator[PostingBatch]:
-        """Every term once, in order of first occurrence."""
+        """Yields every term once, in order of first occurrence."""
         quantization = self._quantization
         clipped = dropped = 0
         for found, counts, docs, stored in self._inverter.batches():
@@ -191,11 +203,11 @@ class VectorSource:
             self.info.details["quantize"] |= quantization.details(clipped, dropped)
 
     def close(self) -> None:
-        """Free the postings and remove spilled runs; may be called twice."""
+        """Frees the postings and removes spilled segments; may be called twice."""
         self._inverter.close()
 
 
-def _demand_numbers(vector: Mapping[str, Any]) -> None:
+def _check_numbers(vector: Mapping[str, Any]) -> None:
     for token, weight in vector.items():
         if not isinstance(weight, numbers.Real) or isinstance(weight, bool):
             raise TypeError(f"weight {weight!r} of token {token!r} is not a number")
@@ -224,7 +236,7 @@ def _docid_and_vector(origin: str, number: int, document: Document) -> tuple[str
 
 
 def json_documents(path: str | Path) -> Iterator[Mapping[str, Any]]:
-    """The objects of JSON vectors, a file or a folder, for a source that quantizes their weights."""
+    """Yields the objects of JSON vectors, a file or a folder, for a source that quantizes their weights."""
     for file in json_files(Path(path)):
         for _, document in json_objects(file):
             yield document

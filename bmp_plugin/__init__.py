@@ -1,6 +1,6 @@
 """Block-Max Pruning for Pyserini: the answers of ``LuceneImpactSearcher``, byte for byte, in a fraction of the time.
 
-The names are loaded when they are first used, so that importing the package costs next to nothing.
+Public names are imported on first use, so that importing the package takes next to no time.
 """
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _load(name: str) -> object:
     return found
 
 
-if not TYPE_CHECKING:            # to which every name would be one of the package's
+if not TYPE_CHECKING:            # type checkers would accept any name
     __getattr__ = _load
 
 

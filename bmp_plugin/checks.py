@@ -1,4 +1,4 @@
-"""What callers may ask for: weights and options, refused by name, and the tokens that min_idf keeps."""
+"""Validation of queries and search options, and the min_idf filter."""
 from __future__ import annotations
 
 import math
@@ -15,21 +15,24 @@ Query = Mapping[str, float]
 
 
 def weights_of(queries: Sequence[Query]) -> NDArray[np.int64]:
-    """Queries' weights as integers, one query after the other, int64[tokens]; which may be out of range.
+    """Returns the weights of queries, concatenated, as integers int64[tokens], which may be out of range.
 
-    Errors: ``ValueError`` for a weight that is no number.
+    Raises
+    ------
+    ValueError
+        If a weight is not a number.
     """
     values = [weight for query in queries for weight in query.values()]
     if set(map(type, values)) <= {int}:
         try:
             return np.array(values, np.int64)
         except OverflowError:
-            pass                                       # refused below, by name
+            pass                                       # refused below with the token's name
     return np.array([java_int(token, weight) for query in queries for token, weight in query.items()], np.int64)
 
 
 def checked_weights(query: Query) -> NDArray[np.int64]:
-    """A query's weights as integers, int64[tokens]. Errors: ``ValueError`` as of :func:`java_int`."""
+    """Returns a query's weights as integers int64[tokens]; raises what :func:`java_int` raises."""
     weights = weights_of([query])
     if len(weights) and not 0 <= weights.min() <= weights.max() <= LARGEST_WEIGHT:
         weights = np.array([java_int(token, weight) for token, weight in query.items()], np.int64)
@@ -37,15 +40,18 @@ def checked_weights(query: Query) -> NDArray[np.int64]:
 
 
 def check_docids(docids: Any) -> None:
-    """Raise ``ValueError`` for one docid in the place of several."""
+    """Raises ``ValueError`` for a single docid in place of a list."""
     if isinstance(docids, str):
         raise ValueError(f"docids={docids!r} is a string; give a list of docids")
 
 
 def java_int(token: str, weight: Any) -> int:
-    """The weight as Java's Integer takes it from Python, with numpy's numbers accepted too.
+    """Converts a weight as Java's Integer does from Python; numpy numbers are accepted too.
 
-    Errors: ``ValueError`` naming the token for what is no number, negative or above 2^31 - 1.
+    Raises
+    ------
+    ValueError
+        If the weight is not a number, negative or above 2^31 - 1; it names the token.
     """
     if not isinstance(token, str):
         raise ValueError(f"query token {token!r} is not a string")
@@ -62,7 +68,7 @@ def java_int(token: str, weight: Any) -> int:
 
 
 def kept_terms(df: NDArray[np.int64], num_docs: int, min_idf: float) -> NDArray[np.bool_]:
-    """Whether ``ln(num_docs / df) > min_idf``, of document frequencies int64[terms]: bool[terms]."""
+    """Tells for each term whether ``ln(num_docs / df) > min_idf``: bool[terms], of document frequencies int64[terms]."""
     if min_idf == 0:                           # ln(N / df) > 0
         return df < num_docs
     with np.errstate(divide="ignore"):
@@ -70,7 +76,7 @@ def kept_terms(df: NDArray[np.int64], num_docs: int, min_idf: float) -> NDArray[
 
 
 def check_options(k: int, threads: int, alpha: float, beta: float, budget: int | None) -> None:
-    """Raise ``ValueError``, naming it, for an option that no search has."""
+    """Raises ``ValueError`` for an invalid search option, which it names."""
     if not isinstance(k, numbers.Integral) or k < 1:
         raise ValueError(f"k={k!r} is not a whole number of at least 1")
     if not isinstance(threads, numbers.Integral) or threads < 1:
@@ -83,6 +89,6 @@ def check_options(k: int, threads: int, alpha: float, beta: float, budget: int |
 
 
 def check_qids(num_queries: int, num_qids: int) -> None:
-    """Raise ``ValueError`` unless every query has a qid."""
+    """Raises ``ValueError`` unless there is one qid per query."""
     if num_queries != num_qids:
-        raise ValueError(f"{num_queries} queries come with {num_qids} qids; give one qid a query")
+        raise ValueError(f"{num_queries} queries come with {num_qids} qids; give one qid per query")

@@ -1,4 +1,4 @@
-"""Two runs side by side: the same answers? And if not, how far and in what way do they part?"""
+"""Comparison of two runs: whether they give the same answers and, if not, how they differ."""
 from __future__ import annotations
 
 import filecmp
@@ -18,30 +18,30 @@ DEPTHS = (10, 100, 1000)
 
 @dataclass
 class Comparison:
-    """What :func:`compare` found.
+    """The result of :func:`compare`.
 
     Attributes
     ----------
     a, b : str
-        The files.
+        Paths of the runs.
     byte_identical : bool
-        Whether the files are.
+        Whether the files are equal byte for byte.
     queries, identical, equivalent : int
-        Queries in all, with identical answers, and with answers that differ harmlessly or not at all.
+        Number of queries; of those with identical answers; of those with identical answers or harmless differences only.
     kinds : dict of Kind to int
-        Queries by the kind of the first difference that counts: one that is not harmless, if there is such a one.
+        Number of queries by the kind of their first difference that is not harmless, else of their first difference.
     every_kind : dict of Kind to int
-        Ranks that differ, of all queries, by kind.
+        Number of ranks that differ, over all queries, by kind.
     tolerance : float or None
         None if scores are compared as they are written.
     overlap : dict of int to float
-        The mean share of A's first k documents that are among B's first k.
+        Mean share of A's first k documents that are among B's first k, by k.
     rank_biased_overlap : float
         Mean over queries, p = 0.9.
     differences : list of Difference
-        Those first differences of the first queries.
+        The first difference, as in ``kinds``, of each of the first queries that differ.
     measures : dict
-        Of "a" and "b" by measure, where there are judgements.
+        Measures of runs "a" and "b", if there are qrels.
     paired : dict
         See :func:`bmp_plugin.evaluation.paired`.
     """
@@ -64,20 +64,32 @@ class Comparison:
 
     @property
     def same(self) -> bool:
-        """Whether all queries have the same answers: to the letter, or but for harm if a tolerance was given."""
+        """Tells whether all queries have the same answers: exactly, or up to harmless differences if a tolerance was given."""
         return (self.identical if self.tolerance is None else self.equivalent) == self.queries
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON output."""
+        """Returns the comparison for JSON output."""
         return {**asdict(self), "same": self.same}
 
 
 def compare_runs(path_a: str | Path, path_b: str | Path, qrels: str | Path | None = None, max_shown: int = 5, *,
                  tolerance: float | None = None, depths: Sequence[int] = DEPTHS,
                  measures: Iterable[str] = MEASURES) -> Comparison:
-    """Read two runs and :func:`compare` them, by the judgements of a TREC file too if one is given.
+    """Reads two runs and compares them, see :func:`compare`.
 
-    Errors: ``FileNotFoundError`` and SourceError for unusable files, empty runs included.
+    Parameters
+    ----------
+    path_a, path_b : path
+    qrels : path, optional
+        TREC qrels, by which both runs are evaluated.
+    max_shown, tolerance, depths, measures
+        See :func:`compare`.
+
+    Raises
+    ------
+    FileNotFoundError
+    SourceError
+        If a file is unusable, or a run is empty.
     """
     judged = None if qrels is None else read_qrels(qrels)
     return compare(read_run(path_a), read_run(path_b), judged, max_shown, tolerance=tolerance, depths=depths,
@@ -86,20 +98,38 @@ def compare_runs(path_a: str | Path, path_b: str | Path, qrels: str | Path | Non
 
 def compare(a: Run, b: Run, judged: Sequence[Any] | None = None, max_shown: int = 5, *, tolerance: float | None = None,
             depths: Sequence[int] = DEPTHS, measures: Iterable[str] = MEASURES, judgements: str = "the qrels") -> Comparison:
-    """Compare docids, their order and their scores as written, query by query; the run tag does not matter.
+    """Compares docids, their order and their scores as written, query by query; the run tag does not matter.
 
-    Where one of the runs is in MS MARCO format, which has no scores, only docids are compared. One query at a time is in
-    memory. ``max_shown`` bounds ``differences``, not the counts.
+    If one of the runs is in MS MARCO format, which has no scores, only docids are compared. One query at a time is held in
+    memory.
 
     Parameters
     ----------
+    a, b : Run
     judged : list of ir_measures.Qrel, optional
-        Both runs are evaluated by these; errors call them ``judgements``.
+        Qrels by which both runs are evaluated.
+    max_shown : int
+        Largest number of ``differences``; the counts cover all.
     tolerance : float, optional
-        Scores that differ by at most this are the same, and documents whose scores do are tied. Without it, every
-        difference as written counts.
+        Scores that differ by at most this are equal, and documents with such scores are tied. By default, every difference
+        as written counts.
+    depths : sequence of int
+        Cut-offs k of the overlap.
+    measures : iterable of str
+        Names of ir-measures.
+    judgements : str
+        Name of the qrels in error messages.
 
-    Errors: ``ValueError`` for a negative tolerance; SourceError for an empty run, or judgements of other queries.
+    Returns
+    -------
+    Comparison
+
+    Raises
+    ------
+    ValueError
+        If the tolerance is negative.
+    SourceError
+        If a run is empty, or the qrels judge none of its queries.
     """
     if tolerance is not None and not tolerance >= 0:
         raise ValueError(f"tolerance is {tolerance}: give 0 or more")

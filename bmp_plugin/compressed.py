@@ -1,4 +1,4 @@
-"""Input files that may be gzipped, and what their damage is called."""
+"""Reading of input files that may be gzipped, with errors for damaged ones."""
 from __future__ import annotations
 
 import gzip
@@ -12,13 +12,17 @@ from typing import IO, AnyStr, BinaryIO
 from bmp_plugin.errors import SourceError
 
 LONGEST_LINE = 1 << 28
-"""Bytes or characters: what is longer is not a line of any of our formats, and would fill the memory."""
+"""Longest line in bytes or characters: a longer one belongs to none of the formats, and would fill the memory."""
 
 
 def open_maybe_gzip(path: str | Path) -> BinaryIO:
-    """Open a file for reading bytes, through gzip if it begins with gzip's magic number.
+    """Opens a file for reading bytes, and decompresses it if it begins with gzip's magic number.
 
-    Errors: ``FileNotFoundError``; SourceError for a folder, or a file named ``.gz`` that is not gzip.
+    Raises
+    ------
+    FileNotFoundError
+    SourceError
+        If the path is a folder, or a file named ``.gz`` is not gzipped.
     """
     path = Path(path)
     if not path.exists():
@@ -32,21 +36,27 @@ def open_maybe_gzip(path: str | Path) -> BinaryIO:
         return gzip.open(path)  # type: ignore[return-value]
     if path.name.endswith(".gz") and magic:
         file.close()
-        raise SourceError(f"{path}: named .gz but not gzipped: rename it, or get it again")
+        raise SourceError(f"{path}: named .gz but is not gzipped: rename it, or get it again")
     return file
 
 
 def lines_of(path: str | Path, file: IO[AnyStr], longest: int = LONGEST_LINE) -> Iterator[tuple[int, AnyStr]]:
-    """Yield (number, line) from 1 on, line ends included. Errors: SourceError naming a line that is too long."""
+    """Yields (line number from 1, line with its end).
+
+    Raises
+    ------
+    SourceError
+        If a line is longer than ``longest``.
+    """
     for number, line in enumerate(iter(partial(file.readline, longest), file.read(0)), 1):
         if len(line) == longest and line[-1:] not in ("\n", b"\n"):
-            raise SourceError(f"{path}, line {number}: longer than {longest >> 20} Mi: divide it, or get the file again")
+            raise SourceError(f"{path}, line {number}: longer than {longest >> 20} Mi: split it, or get the file again")
         yield number, line
 
 
 @contextmanager
 def damage_named(path: str | Path) -> Iterator[None]:
-    """Turn errors of gzip and of UTF-8 decoding, while ``path`` is read, into a SourceError that names it."""
+    """Turns errors of gzip and of UTF-8 decoding within the block into a SourceError that names ``path``."""
     try:
         yield
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:

@@ -1,6 +1,6 @@
-"""The whole way on a small real collection: index, search, evaluate; and beside Lucene, where that is installed.
+"""The demo: index, search and evaluate a small real collection, and compare with Lucene where it is installed.
 
-Cranfield (1,400 abstracts, 225 queries) comes with the package as SPLADE vectors, without text.
+Cranfield (1,400 abstracts, 225 queries) is shipped with the package as SPLADE vectors, without text.
 """
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ DIFFERENT = 1
 
 @dataclass
 class Measured:
-    """A run and what it took: the file, mean milliseconds a query (hits read) and its measures."""
+    """A run, its mean time per query in milliseconds (reading the hits included) and its measures."""
 
     engine: str
     run: Path
@@ -37,7 +37,7 @@ class Measured:
 
 @dataclass
 class Collection:
-    """The shipped files."""
+    """The files of the shipped collection."""
 
     docs: Path
     topics: list[tuple[str, Query]]
@@ -46,7 +46,7 @@ class Collection:
 
 @contextlib.contextmanager
 def shipped_collection() -> Iterator[Collection]:
-    """Cranfield as files, wherever the package is installed."""
+    """Provides Cranfield as files, however the package is installed."""
     data = resources.files("bmp_plugin.data")
     with (
         resources.as_file(data / "cranfield_docs.jsonl.gz") as docs,
@@ -57,16 +57,19 @@ def shipped_collection() -> Iterator[Collection]:
 
 
 def run_demo(output: str | Path | None = None, *, hits: int = 1000) -> int:
-    """Run the demo and print what happens.
+    """Runs the demo and prints its results.
 
     Parameters
     ----------
     output : str or Path, optional
-        Where indexes and runs are kept; a temporary folder, removed at the end, if not given.
+        Folder of indexes and runs; by default a temporary folder, removed at the end.
     hits : int
-        Hits a query.
+        Number of hits per query.
 
-    Returns the exit status: 0, or 1 if Lucene was there and its run file differs.
+    Returns
+    -------
+    int
+        The exit status: 0, or 1 if Lucene was available and its run file differs.
     """
     with contextlib.ExitStack() as stack:
         if output is None:
@@ -111,7 +114,7 @@ def _block_max(folder: Path, collection: Collection, hits: int) -> Measured:
 def _measure(
     engine: str, path: Path, collection: Collection, queries: dict[str, Any], search: Callable[[Any], list[Any]]
 ) -> Measured:
-    """Write the run, which warms up, then time searching and reading docids and scores; evaluate the run."""
+    """Writes the run, which warms up, then times searching and reading docids and scores; evaluates the run."""
     with RunWriter(path) as writer:
         for qid, query in queries.items():
             writer.write(qid, search(query))
@@ -125,9 +128,12 @@ def _measure(
 
 
 def _with_lucene(folder: Path, collection: Collection, hits: int) -> list[Measured]:
-    """The same vectors in Lucene, searched by Pyserini's class and by the drop-in for it.
+    """Searches the same vectors in Lucene, with Pyserini's class and with its drop-in.
 
-    Errors: MissingDependencyError if Pyserini or a JDK is not there.
+    Raises
+    ------
+    MissingDependencyError
+        If Pyserini or a JDK is not installed.
     """
     from bmp_plugin.adapters.host import import_pyserini
 
@@ -138,7 +144,7 @@ def _with_lucene(folder: Path, collection: Collection, hits: int) -> list[Measur
 
         from bmp_plugin.adapters.pyserini import BmpImpactSearcher
 
-        # pre-tokenized queries, as Pyserini takes them: each token as often as its weight says
+        # pre-tokenized queries, as Pyserini takes them: each token is repeated by its weight
         texts = {
             qid: " ".join(token for token, weight in query.items() for _ in range(int(weight)))
             for qid, query in collection.topics
@@ -154,7 +160,7 @@ def _with_lucene(folder: Path, collection: Collection, hits: int) -> list[Measur
 
 
 def _index_with_lucene(folder: Path, docs: Path) -> Path:
-    """Index the vectors by Pyserini's command, in a process of its own; returns the index directory."""
+    """Indexes the vectors with Pyserini's command, in a separate process; returns the index directory."""
     import subprocess
 
     from bmp_plugin.adapters.jdk import find_jdk
@@ -182,7 +188,7 @@ def _index_with_lucene(folder: Path, docs: Path) -> Path:
 
 @contextlib.contextmanager
 def _quiet_stderr(log: Path) -> Iterator[None]:
-    """Send standard error, also the JVM's, to a file: its warnings are not the demo's."""
+    """Redirects standard error, the JVM's included, to a file: Lucene's warnings do not concern the demo."""
     sys.stderr.flush()
     saved = os.dup(2)
     try:
@@ -197,7 +203,7 @@ def _quiet_stderr(log: Path) -> Iterator[None]:
 
 def _print_table(measured: list[Measured]) -> None:
     print()
-    print(f"{'engine':<31}{'ms a query':>11}" + "".join(f"{name:>9}" for name in MEASURES))
+    print(f"{'engine':<31}{'ms/query':>11}" + "".join(f"{name:>9}" for name in MEASURES))
     for row in measured:
         values = "".join(f"{row.measures[name]:>9.4f}" for name in MEASURES)
         print(f"{row.engine:<31}{row.milliseconds:>11.2f}{values}")
@@ -206,7 +212,7 @@ def _print_table(measured: list[Measured]) -> None:
 
 
 def _print_identity(measured: list[Measured]) -> bool:
-    """Compare every run file with the first, byte for byte, and say so; True if all are equal."""
+    """Compares every run file with the first, byte for byte, and prints the result; returns whether all are equal."""
     first, *others = measured
     same = True
     for other in others:

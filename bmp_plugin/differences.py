@@ -1,4 +1,4 @@
-"""Where two rankings of one query part, rank by rank, and of what kind that is."""
+"""Differences of two rankings of a query, rank by rank, and their kinds."""
 from __future__ import annotations
 
 import math
@@ -13,10 +13,10 @@ Kind = Literal["formatting", "score", "tie order", "order", "cut-off", "missing 
 Ranking = Sequence[tuple[str, str | None]]        # (docid, score as written, or None where there are none)
 
 HARMLESS: frozenset[Kind] = frozenset({"formatting", "tie order", "cut-off"})
-"""Kinds that another engine may differ in and still be right: numbers written otherwise, ties broken otherwise."""
+"""Kinds of differences that leave an engine correct: another number format, another order of ties."""
 
 MEANINGS: dict[Kind, str] = {
-    "formatting": "the same document and number, written otherwise",
+    "formatting": "the same document and number, in another format",
     "score": "the same document with another score",
     "tie order": "documents of equal score in another order",
     "order": "documents of different scores in another order",
@@ -27,14 +27,14 @@ MEANINGS: dict[Kind, str] = {
 }
 
 TIE = 2e-6
-"""Scores so close are a tie: Anserini's tie adjustment takes 1e-6 off each further document of a tie."""
+"""Scores this close are tied: Anserini's tie adjustment subtracts 1e-6 for each further document of a tie."""
 LARGEST_STEP = 0.02
-"""Where float32 is coarser than this, that adjustment moves nothing, and neighbouring numbers are different scores."""
+"""Where float32 is coarser than this, the adjustment has no effect, and adjacent numbers are different scores."""
 
 
 @dataclass
 class Difference:
-    """A rank at which a query's answers differ.
+    """A rank at which the answers to a query differ.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class Difference:
     rank : int
         Counted from 1; 0 for a missing query.
     a, b : str
-        What stands there, ``docid score``; empty if nothing does.
+        The entries ``docid score`` at that rank; empty if there is none.
     """
 
     qid: str
@@ -54,13 +54,14 @@ class Difference:
 
     @property
     def harmless(self) -> bool:
+        """Tells whether the difference leaves both answers correct."""
         return self.kind in HARMLESS
 
 
 def differences(qid: str, a: Ranking, b: Ranking, tolerance: float = 0.0) -> Iterator[Difference]:
-    """All ranks at which two rankings differ, from the first; none for scores that differ by at most ``tolerance``.
+    """Yields all ranks at which two rankings differ, from the first; scores that differ by at most ``tolerance`` are equal.
 
-    Scores count if both rankings have them. Documents tie if each one's score is within the tolerance of the next one's,
+    Scores are compared if both rankings have them. Documents are tied if the score of each is within the tolerance of the next,
     or as close as Anserini's tie adjustment puts them.
     """
     scored = all(score is not None for ranking in (a, b) for _, score in ranking)
@@ -72,7 +73,7 @@ def differences(qid: str, a: Ranking, b: Ranking, tolerance: float = 0.0) -> Ite
 
 
 class _Side:
-    """A ranking: where each document stands, and which ranks tie (``group`` has a number for each tie)."""
+    """A ranking: the rank of each document, and which ranks are tied (``group`` has one number per tie)."""
 
     def __init__(self, ranking: Ranking, tolerance: float, scored: bool) -> None:
         self.ranking = ranking

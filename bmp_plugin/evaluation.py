@@ -1,4 +1,4 @@
-"""Effectiveness of runs by ir-measures, query by query, and whether two runs differ in it."""
+"""Effectiveness of runs by ir-measures, query by query, and the significance of differences between two runs."""
 from __future__ import annotations
 
 import importlib
@@ -15,15 +15,19 @@ from bmp_plugin.run_file import Run
 
 MEASURES = ("nDCG@10", "RR@10", "R@1000", "AP")
 LARGEST_GRADE = 1_000_000         # trec_eval has a counter for every relevance up to the largest
-QUERIES_AT_ONCE = 500         # bounds what is held of a run as objects
+BATCH_QUERIES = 500           # queries of a run that are held in memory as objects
 
 Values = dict[str, dict[str, float]]        # measure to query id to value
 
 
 def read_qrels(path: str | Path) -> list[Any]:
-    """Read TREC qrels (``qid 0 docid relevance``), plain or gzipped, as ``ir_measures.Qrel``.
+    """Reads TREC qrels (``qid 0 docid relevance``), plain or gzipped, as ``ir_measures.Qrel``.
 
-    Errors: ``FileNotFoundError``; SourceError naming file and line.
+    Raises
+    ------
+    FileNotFoundError
+    SourceError
+        It names the file and the line.
     """
     import ir_measures
 
@@ -33,7 +37,7 @@ def read_qrels(path: str | Path) -> list[Any]:
             parts = line.split()
             if not parts:
                 continue
-            if b"\0" in line:                     # trec_eval's code would end the name there, and the process at two alike
+            if b"\0" in line:                     # trec_eval would cut the docid there, and abort at two equal ones
                 raise SourceError(f"{path}, line {number}: has a zero byte: not TREC qrels, or damaged ones")
             try:
                 qid, iteration, docid, relevance = parts
@@ -52,7 +56,7 @@ def read_qrels(path: str | Path) -> list[Any]:
 
 
 def measures_named(names: Iterable[str]) -> list[Any]:
-    """Measures of ir-measures by name. Errors: ``ValueError`` for a name that it does not know."""
+    """Returns measures of ir-measures by name; raises ``ValueError`` for an unknown name."""
     import ir_measures
 
     measures = []
@@ -60,24 +64,40 @@ def measures_named(names: Iterable[str]) -> list[Any]:
         try:
             measures.append(ir_measures.parse_measure(name))
         except (NameError, ValueError, SyntaxError):
-            raise ValueError(f"measure {name!r} is not one of ir-measures': give nDCG@10, say") from None
+            raise ValueError(f"measure {name!r} is not one of ir-measures': give nDCG@10, for example") from None
     return measures
 
 
 def evaluate(runs: Mapping[str, Run], judged: Sequence[Any], measures: Iterable[str] = MEASURES,
              judgements: str | Path = "the qrels") -> dict[str, Values]:
-    """Every run's values, by measure and judged query; a judged query that a run lacks has the value of an empty answer.
+    """Evaluates runs.
 
-    Queries are evaluated in turns, so that memory does not grow with the run. ``judgements`` is what errors call them.
+    Queries are evaluated in batches, so that memory does not grow with the run.
 
-    Errors: SourceError if no query of a run is judged.
+    Parameters
+    ----------
+    runs : mapping of str to Run
+    judged : sequence of ir_measures.Qrel
+    measures : iterable of str
+    judgements : str or Path
+        Name of the qrels in error messages.
+
+    Returns
+    -------
+    dict of str to Values
+        The values of each run by measure and judged query; a judged query that a run lacks counts as an empty answer.
+
+    Raises
+    ------
+    SourceError
+        If no query of a run is judged.
     """
     parsed = measures_named(measures)
     by_query: dict[str, list[Any]] = {}
     for qrel in judged:
         by_query.setdefault(qrel.query_id, []).append(qrel)
     for qid, own in by_query.items():
-        if max(qrel.relevance for qrel in own) < 0:        # trec_eval counts from 0 to the largest: it crashes
+        if max(qrel.relevance for qrel in own) < 0:        # trec_eval crashes: it counts from 0 to the largest
             by_query[qid] = [qrel._replace(relevance=0) for qrel in own]
     result: dict[str, Values] = {}
     for name, run in runs.items():
@@ -92,10 +112,10 @@ def _values(run: Run, by_query: Mapping[str, list[Any]], measures: Sequence[Any]
 
     values: Values = {str(measure): {} for measure in measures}
     qids = list(by_query)
-    for first in range(0, len(qids), QUERIES_AT_ONCE):
-        turn = qids[first:first + QUERIES_AT_ONCE]
-        qrels = [qrel for qid in turn for qrel in by_query[qid]]
-        for found in ir_measures.iter_calc(measures, qrels, list(_scored(run, turn))):
+    for first in range(0, len(qids), BATCH_QUERIES):
+        batch = qids[first:first + BATCH_QUERIES]
+        qrels = [qrel for qid in batch for qrel in by_query[qid]]
+        for found in ir_measures.iter_calc(measures, qrels, list(_scored(run, batch))):
             values[str(found.measure)][found.query_id] = float(found.value)
     return values
 
@@ -110,7 +130,7 @@ def _scored(run: Run, qids: Sequence[str]) -> Iterator[Any]:
 
 
 def averages(values: Values) -> dict[str, float]:
-    """The value of a run by measure, over all judged queries, as ir-measures aggregates it."""
+    """Returns a run's value of each measure over all judged queries, aggregated by ir-measures."""
     import ir_measures
 
     found = {}
@@ -123,9 +143,13 @@ def averages(values: Values) -> dict[str, float]:
 
 
 def paired(a: Values, b: Values) -> dict[str, dict[str, float | None]]:
-    """By measure: queries that B answers better, worse or alike, the mean difference B - A, and its significance.
+    """Compares two runs by each measure.
 
-    ``p`` is that of a two-sided paired t-test by scipy; None where scipy is not installed or no query differs.
+    Returns
+    -------
+    dict
+        By measure: the number of queries that B answers better, worse and equally well, the mean difference B - A, and
+        ``p`` of a two-sided paired t-test by scipy; None if scipy is not installed or no query differs.
     """
     found: dict[str, dict[str, float | None]] = {}
     for measure, of_a in a.items():
@@ -141,6 +165,6 @@ def _significance(gains: Sequence[float]) -> float | None:
         return None
     stats: Any = importlib.import_module("scipy.stats")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")              # of gains that are all alike
+        warnings.simplefilter("ignore")              # about gains that are all equal
         p = float(stats.ttest_1samp(gains, 0.0).pvalue)
     return p if math.isfinite(p) else None

@@ -1,8 +1,8 @@
-"""Runs of two or more retrievers made one: a convex combination of their scores, normalized query by query.
+"""Fusion of runs: a convex combination of their scores, normalized query by query.
 
-Bruch, Gai, Ingber, "An Analysis of Fusion Functions for Hybrid Retrieval", ACM TOIS 2023: a convex combination of normalized
-scores is more effective than reciprocal rank fusion, and normalization from the scores' theoretical minimum (TM2C2) more
-stable than from the least score that happens to be in the list. Reciprocal rank fusion is :mod:`pyserini.fusion`'s.
+Bruch, Gai, Ingber, "An Analysis of Fusion Functions for Hybrid Retrieval", ACM TOIS 2023: a convex combination of
+normalized scores is more effective than reciprocal rank fusion, and normalization by the theoretical minimum of the scores
+(TM2C2) is more stable than by the least score in the list. :mod:`pyserini.fusion` has reciprocal rank fusion.
 """
 from __future__ import annotations
 
@@ -23,17 +23,20 @@ class Fused(NamedTuple):
 
 
 def normalized(scores: Mapping[str, float], least: float | None = None) -> dict[str, float]:
-    """Scores of one query, moved and scaled to end at 1.
+    """Normalizes the scores of a query linearly, so that the largest becomes 1.
 
     Parameters
     ----------
     scores : mapping of str to float
-        By docid.
+        Scores by docid.
     least : float, optional
-        The least score that there can be, which becomes 0; None takes the least that there is (min-max). Where all scores
-        are equal to it, they become 1.
+        The theoretical minimum of the scores, which becomes 0; by default the least of ``scores`` (min-max). If all scores
+        equal it, they become 1.
 
-    Errors: ``ValueError`` for a score below ``least``.
+    Raises
+    ------
+    ValueError
+        If a score is below ``least``.
     """
     if not scores:
         return {}
@@ -41,27 +44,28 @@ def normalized(scores: Mapping[str, float], least: float | None = None) -> dict[
     if least is None:
         least = low
     elif low < least:
-        raise ValueError(f"score {low:g} is below {least:g}, the least that was said there can be: give the right minimum")
+        raise ValueError(f"score {low:g} is below {least:g}, the given minimum: give the right one")
     span = high - least
     return {docid: (score - least) / span if span > 0 else 1.0 for docid, score in scores.items()}
 
 
 def fuse(rankings: Sequence[Mapping[str, float]], weights: Sequence[float],
          minima: Sequence[float | None]) -> list[Fused]:
-    """One query's rankings combined: the sum of weight times normalized score, 0 where a ranking has not the document.
+    """Fuses the rankings of one query: a document's score is the sum of weight times normalized score, 0 where it is missing.
 
     Parameters
     ----------
     rankings : sequence of mappings of str to float
-        Scores by docid, one mapping a run.
+        Scores by docid, one mapping per run.
     weights : sequence of float
-        One a run.
+        One per run.
     minima : sequence of float or None
-        One a run, see :func:`normalized`.
+        One per run, see :func:`normalized`.
 
     Returns
     -------
-    list of Fused, best first; of equal scores the smaller docid, as UTF-8 bytes.
+    list of Fused
+        Best first; equal scores by docid, ascending as UTF-8 bytes.
     """
     sums: dict[str, float] = {}
     for scores, weight, least in zip(rankings, weights, minima, strict=True):
@@ -72,26 +76,31 @@ def fuse(rankings: Sequence[Mapping[str, float]], weights: Sequence[float],
 
 def fuse_runs(paths: Sequence[str | Path], weights: Sequence[float] | None = None,
               minima: Sequence[float | None] | None = None, k: int = 1000) -> dict[str, list[Fused]]:
-    """TREC runs combined, see :func:`fuse`.
+    """Fuses TREC runs, see :func:`fuse`.
 
     Parameters
     ----------
     paths : sequence of path
         Two or more TREC runs, plain or gzipped.
     weights : sequence of float, optional
-        One a run, at least 0; divided by their sum. Equal by default.
+        One per run, at least 0; divided by their sum. Equal by default.
     minima : sequence of float or None, optional
-        One a run; None, the default, is min-max.
+        One per run; None, the default, is min-max.
     k : int
-        Documents a query.
+        Number of documents per query.
 
     Returns
     -------
     dict of str to list of Fused
-        By query id, of all queries that any run has, in the order in which they come first.
+        By query id, for all queries of any run, in order of first occurrence.
 
-    Errors: ``FileNotFoundError``; SourceError for a file that is not a TREC run; ``ValueError`` for weights and minima that do
-    not fit.
+    Raises
+    ------
+    FileNotFoundError
+    SourceError
+        If a file is not a TREC run.
+    ValueError
+        If the weights or minima are invalid, or their number is not that of the runs.
     """
     if len(paths) < 2:
         raise ValueError(f"{len(paths)} run: give two or more to fuse")
@@ -128,6 +137,6 @@ def _scores(run: Run, qid: str) -> dict[str, float]:
     scores: dict[str, float] = {}
     for docid, score in run.ranking(qid):
         if docid in scores:
-            raise ValueError(f"{run.path}: document {docid} comes twice: get the run again")
+            raise ValueError(f"{run.path}: document {docid} occurs twice: get the run again")
         scores[docid] = float(score or 0)
     return scores

@@ -1,4 +1,4 @@
-"""Hits: what a search returns, with the attributes of Pyserini's hits."""
+"""Hits, which a search returns, with the attributes of Pyserini's hits."""
 from __future__ import annotations
 
 import msgspec
@@ -9,14 +9,14 @@ from .query.batch import adjust_ties
 
 
 class Hit(msgspec.Struct, eq=False, gc=False):
-    """A document that was found. A thousand of them a query are made, hence a struct that costs next to nothing.
+    """A document that was found; a struct, because a thousand of them are created per query.
 
     Attributes
     ----------
     docid : str
         Its collection docid.
     lucene_docid : int
-        Its number in the source index.
+        Its source document id.
     score : float
         Its float32 score after tie adjustment; may be assigned.
     """
@@ -26,12 +26,23 @@ class Hit(msgspec.Struct, eq=False, gc=False):
     score: float
 
 
-def finish_hits(docids: list[str], numbers: NDArray[np.integer], scores: NDArray[np.float32], adjust: bool,
+def finish_hits(docids: list[str], lucene_docids: NDArray[np.integer], scores: NDArray[np.float32], adjust: bool,
                 kind: type[Hit] = Hit) -> list[Hit]:
-    """A final ranking as hits, instances of ``kind``: docids, numbers in the source and scores float32[n], best first.
+    """Returns the hits of a final ranking.
 
-    ``adjust`` says whether Anserini adjusts ties in it; then ``scores`` is changed in place.
+    Parameters
+    ----------
+    docids : list of str
+        Best first.
+    lucene_docids : integer[n]
+        Source document ids.
+    scores : float32[n]
+        Changed in place by tie adjustment.
+    adjust : bool
+        Whether Anserini adjusts the ties of this index.
+    kind : type
+        The class of the hits.
     """
     if adjust:
         adjust_ties(scores, len(scores))
-    return list(map(kind, docids, numbers.tolist(), scores.tolist()))
+    return list(map(kind, docids, lucene_docids.tolist(), scores.tolist()))

@@ -1,4 +1,4 @@
-"""The decorator of all kernels: compiled by numba on first use, without the interpreter's lock, and kept for next time.
+"""The decorators of all kernels: compiled by numba on first use, without the interpreter's lock, and kept for next time.
 
 Numba keeps compiled code by the one file that a function stands in, and would go on using it after a change of a function
 that it calls elsewhere. Here the folder's name is a digest of all kernels' sources, of the processor and of the versions
@@ -6,12 +6,12 @@ that compile, so that code of another version is never run. The folder lies in t
 ``NUMBA_CACHE_DIR`` where that is set; where it cannot be written, every process compiles for itself.
 
 Numba also makes ready to compile, which takes four times as long as loading what is compiled, before it looks whether it
-has to. Here it looks first: see :class:`_Kept`.
+has to. Here it looks first: see :class:`_KernelCache`.
 
 With ``NUMBA_BOUNDSCHECK=1`` in the environment kernels check every index into an array, and one that is out of range is an
 ``IndexError`` instead of some other memory: for tests, since searches take several times as long. Two things are checked
 that numba leaves out: negative indices, which it takes from the end and kernels never mean, and the ranges that instructions
-of :mod:`.query.instructions` read and write at once. Checked code is kept in a folder of its own.
+of :mod:`.intrinsics` read and write at once. Checked code is kept in a folder of its own.
 """
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ config: Any = numba.core.config          # its names are set when it is loaded, 
 Function = Callable[..., Any]            # of a kernel mypy knows no more: numba finds its types when it is called
 
 PATIENCE = 1.0
-"""Seconds of compiling after which a word is said."""
+"""Seconds of compiling after which a notice says so."""
 
 
 def kernel(function: Function) -> Function:
     """``function`` compiled by numba."""
     compiled: Any = numba.njit(function, nogil=True)
-    compiled._cache = _Kept(function)
+    compiled._cache = _KernelCache(function)
     return cast(Function, compiled)
 
 
@@ -66,8 +66,8 @@ def inline_part(function: Function) -> Function:
 
 
 def _linked(function: Function, **options: Any) -> Function:
-    compiled: Any = numba.njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, pipeline_class=_LinkedCompiler,
-                               **options)(function)
+    options |= {"nogil": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "pipeline_class": _LinkedCompiler}
+    compiled: Any = numba.njit(**options)(function)
     if hasattr(compiled, "py_func"):                         # which NUMBA_DISABLE_JIT leaves out
         compiled.__class__ = _LinkedDispatcher
     return cast(Function, compiled)
@@ -127,7 +127,7 @@ def cache_folder() -> Path:
     return base / f"kernels-{digest.hexdigest()[:16]}{'-checked' if config.BOUNDSCHECK else ''}"
 
 
-class _Place(caching._CacheLocator):
+class _CacheLocation(caching._CacheLocator):
     """A function's folder, one for every module. The folder's name says how fresh it is."""
 
     def __init__(self, function: Any) -> None:
@@ -143,19 +143,19 @@ class _Place(caching._CacheLocator):
         return str(self._function.__code__.co_firstlineno)
 
 
-class _Format(caching.CompileResultCacheImpl):
+class _CacheFormat(caching.CompileResultCacheImpl):
     """Numba's own, but for the place, which no setting of the environment moves."""
 
     def __init__(self, function: Any) -> None:
         self._lineno = function.__code__.co_firstlineno
-        self._locator = _Place(function)
+        self._locator = _CacheLocation(function)
         self._filename_base = self.get_filename_base(function.__qualname__, sys.abiflags)
 
 
-class _Kept(caching.FunctionCache):
+class _KernelCache(caching.FunctionCache):
     """Compiled code of one function on disk. What goes wrong with it costs time, and nothing else."""
 
-    _impl_class = _Format
+    _impl_class = _CacheFormat
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         # numba's own calls target_context.refresh(), which loads all that a compiler knows (of arrays, linear algebra,
@@ -175,7 +175,7 @@ class _Kept(caching.FunctionCache):
             self._save_overload(sig, data)
 
 
-class _Word(event.Listener):
+class _CompileNotice(event.Listener):
     """After a second of compiling, a line on standard error says what takes so long, once."""
 
     def __init__(self) -> None:
@@ -190,7 +190,7 @@ class _Word(event.Listener):
         self._depth += 1
         if self._depth == 1 and self._spent < PATIENCE:
             self._began = time.perf_counter()
-            self._timer = threading.Timer(PATIENCE - self._spent, _say)
+            self._timer = threading.Timer(PATIENCE - self._spent, _print_notice)
             self._timer.daemon = True
             self._timer.start()
 
@@ -205,10 +205,10 @@ class _Word(event.Listener):
 
 
 def _is_kernel(event: Any) -> bool:
-    return isinstance(event.data["dispatcher"]._cache, _Kept)
+    return isinstance(event.data["dispatcher"]._cache, _KernelCache)
 
 
-def _say() -> None:
+def _print_notice() -> None:
     print("bmp-plugin: compiling kernels, which are kept for next time ...", file=sys.stderr, flush=True)
 
 
@@ -223,6 +223,6 @@ def _refuse_negative_indices() -> None:
     cast(Any, arrayobj).fix_integer_index = as_it_is
 
 
-event.register("numba:compile", _Word())
+event.register("numba:compile", _CompileNotice())
 if config.BOUNDSCHECK:
     _refuse_negative_indices()

@@ -1,4 +1,4 @@
-"""Work done by threads, in the order in which it came, and never much of it at once."""
+"""Threads that share work out; results come in the order of the work, and little of it is pending at once."""
 from __future__ import annotations
 
 from collections import deque
@@ -6,24 +6,24 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-Given = TypeVar("Given")
-Made = TypeVar("Made")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
-QUERIES_A_TURN = 32          # queries a thread takes at a time, at most ...
-HITS_A_TURN = 16_384         # ... and hits: threads wait for each other where they make hits, and an interrupt for a turn's end
-TURNS_LEFT = 4               # turns that a thread's share of what is left makes: the last ones are short, so all end together
+BATCH_QUERIES = 32           # largest batch, in queries ...
+BATCH_HITS = 16_384          # ... and in hits: the interpreter lock is held while hits are made; an interrupt waits for a batch
+REMAINING_BATCHES = 4        # batches that each thread's share of the rest is cut into: the last are short, so all end together
 
 
-def in_order(work: Callable[[Given], Made], items: Iterable[Given], threads: int) -> Iterator[Made]:
-    """``work(item)`` of every item, in the order of the items; what is made does not depend on the number of threads.
+def in_order(work: Callable[[Item], Result], items: Iterable[Item], threads: int) -> Iterator[Result]:
+    """Yields ``work(item)`` for every item, in the order of the items; results do not depend on the number of threads.
 
-    ``items`` are taken by the calling thread, at most ``threads + 1`` ahead of what was yielded: that bounds memory. With
-    one thread everything happens in the caller's. What ``work`` or ``items`` raise is raised here, at the item's place.
+    The calling thread takes the ``items``, at most ``threads + 1`` ahead of the last result: that bounds memory. With one
+    thread, everything happens in the caller's. An exception of ``work`` or ``items`` is raised at its item's place.
     """
     if threads == 1:
         yield from map(work, items)
         return
-    waiting: deque[Future[Made]] = deque()
+    waiting: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         try:
             for item in items:
@@ -37,21 +37,21 @@ def in_order(work: Callable[[Given], Made], items: Iterable[Given], threads: int
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def in_turns(search: Callable[[slice], Made], n: int, k: int, threads: int) -> list[Made]:
-    """``search`` of n queries with k hits each, some of them at a time, in threads; returned in the order of the queries."""
-    turns = _turns(n, k, threads)
-    if threads == 1 or len(turns) == 1:
-        return list(map(search, turns))
+def in_batches(search: Callable[[slice], Result], n: int, k: int, threads: int) -> list[Result]:
+    """Searches n queries for k hits each, batch by batch, in threads; the results come in the order of the queries."""
+    batches = _batches(n, k, threads)
+    if threads == 1 or len(batches) == 1:
+        return list(map(search, batches))
     with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(search, turns))
+        return list(pool.map(search, batches))
 
 
-def _turns(n: int, k: int, threads: int) -> list[slice]:
-    most = max(1, min(QUERIES_A_TURN, HITS_A_TURN // k))
-    turns = []
+def _batches(n: int, k: int, threads: int) -> list[slice]:
+    largest = max(1, min(BATCH_QUERIES, BATCH_HITS // k))
+    batches = []
     first = 0
     while first < n:
-        size = most if threads == 1 else min(most, -(-(n - first) // (TURNS_LEFT * threads)))
-        turns.append(slice(first, min(first + size, n)))
+        size = largest if threads == 1 else min(largest, -(-(n - first) // (REMAINING_BATCHES * threads)))
+        batches.append(slice(first, min(first + size, n)))
         first += size
-    return turns
+    return batches

@@ -1,4 +1,4 @@
-"""Progress bars by tqdm, without what tqdm shares among processes and starts behind them."""
+"""Progress bars by tqdm, without the lock that it shares among processes and without its monitor thread."""
 from __future__ import annotations
 
 import os
@@ -7,10 +7,11 @@ import threading
 import tqdm as library
 
 
-class tqdm(library.tqdm):  # type: ignore[misc, type-arg, unused-ignore]    # it may have types or not
-    """tqdm, also where it shows nothing, takes a lock that forked processes share: one that is killed keeps it for good.
+class tqdm(library.tqdm):  # type: ignore[misc, type-arg, unused-ignore]    # which may have types or not
+    """A progress bar whose lock belongs to one process, and which starts no thread.
 
-    These have a lock of each process's own, and no thread that watches them.
+    The original takes a lock that forked processes share, even where it shows nothing: a process that is killed holds it
+    forever.
     """
 
     monitor_interval = 0

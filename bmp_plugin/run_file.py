@@ -1,4 +1,4 @@
-"""Run files: written byte for byte as Pyserini's writers do, whole or not at all; read back line by line."""
+"""Run files: written atomically, byte for byte as Pyserini's writers do, and read line by line."""
 from __future__ import annotations
 
 import contextlib
@@ -10,21 +10,21 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Protocol, TextIO
 
+from bmp_plugin.atomic_write import atomic_file, errors_name
 from bmp_plugin.compressed import damage_named, lines_of, open_maybe_gzip
 from bmp_plugin.errors import SourceError
-from bmp_plugin.whole import naming, whole_file
 
 RunFormat = Literal["trec", "msmarco"]
 RUN_FORMATS: tuple[RunFormat, ...] = ("trec", "msmarco")
 DEFAULT_TAG = "Anserini"
-"""What ``python -m pyserini.search.lucene --output ...`` writes in the last column."""
+"""The run tag of ``python -m pyserini.search.lucene``."""
 
 MEMORY_BYTES = 64 << 20
-"""A run whose docids and scores take more than this is kept in a temporary file while it is read."""
+"""A run with more bytes of docids and scores than this is kept in a temporary file while it is read."""
 
 
 class ScoredDocument(Protocol):
-    """A hit: its collection docid and its score."""
+    """A hit: a collection docid and a score."""
 
     @property
     def docid(self) -> str: ...
@@ -32,26 +32,31 @@ class ScoredDocument(Protocol):
     def score(self) -> float: ...
 
 
-def becomes_whole(path: str | Path) -> bool:
-    """Whether a run at ``path`` is written beside it first: not a pipe or device, even where ``/dev/stdout`` is a file."""
+def is_written_atomically(path: str | Path) -> bool:
+    """Tells whether a run at ``path`` is written atomically: not a pipe or device, even where ``/dev/stdout`` is a file."""
     path = Path(path)
     is_device = path.parts[:2] == ("/", "dev") and path.parts[2:3] != ("shm",)          # a folder like any other
     return not is_device and (not path.exists() or path.is_file())
 
 
 class RunWriter:
-    """Writes a run beside ``path`` and puts it there on leaving the ``with`` block, unless by an exception.
+    """Writes a run to ``path`` atomically: the file appears at the end of the ``with`` block, unless by an exception.
 
     Parameters
     ----------
     path : str or Path
-        Where the run shall stand; missing folders are made. Devices (``/dev/stdout``) and pipes are written directly.
+        Path of the run; missing folders are made. Devices (``/dev/stdout``) and pipes are written directly.
     run_format : {"trec", "msmarco"}
         ``qid Q0 docid rank score tag`` or ``qid<TAB>docid<TAB>rank``.
     tag : str
-        The last column of a TREC run.
+        Last column of a TREC run.
 
-    Errors: ``ValueError`` for an unknown format or a tag with white space, ``OSError`` if it cannot be written.
+    Raises
+    ------
+    ValueError
+        If the format is unknown, or the tag has white space.
+    OSError
+        If the run cannot be written.
     """
 
     def __init__(self, path: str | Path, run_format: RunFormat = "trec", tag: str = DEFAULT_TAG) -> None:
@@ -60,7 +65,7 @@ class RunWriter:
         if not tag or tag.split() != [tag]:
             raise ValueError(f"run tag is {tag!r}: give one word")
         self._path = Path(path)
-        self._is_file = becomes_whole(path)
+        self._is_file = is_written_atomically(path)
         self._trec = run_format == "trec"
         self._tag = tag
         self._open = contextlib.ExitStack()
@@ -68,27 +73,27 @@ class RunWriter:
 
     def __enter__(self) -> RunWriter:
         if self._path.is_dir():
-            raise IsADirectoryError(f"{self._path}: a folder stands where the run shall be written")
+            raise IsADirectoryError(f"{self._path}: a folder exists where the run is to be written")
         with contextlib.ExitStack() as stack:
-            target = stack.enter_context(whole_file(self._path)) if self._is_file else self._path
+            target = stack.enter_context(atomic_file(self._path)) if self._is_file else self._path
             self._file = stack.enter_context(self._writing(target))
             self._open = stack.pop_all()
         return self
 
     @contextlib.contextmanager
     def _writing(self, target: Path) -> Iterator[TextIO]:
-        with naming(self._path):
+        with errors_name(self._path):
             file = open(target, "w" if self._is_file else "a", encoding="utf-8", newline="\n")  # noqa: SIM115
         try:
             yield file
-            with naming(self._path):
+            with errors_name(self._path):
                 file.close()
         finally:
-            with contextlib.suppress(OSError):      # of what a full disk did not take before
+            with contextlib.suppress(OSError):      # the write already failed, on a full disk
                 file.close()
 
     def write(self, qid: str, hits: Iterable[ScoredDocument]) -> None:
-        """Write one query's hits in their order, ranks from 1. Errors: ``OSError`` naming the run."""
+        """Writes a query's hits in their order, with ranks from 1; an ``OSError`` names the run."""
         assert self._file is not None
         ranked = enumerate(hits, 1)
         if self._trec:
@@ -96,7 +101,7 @@ class RunWriter:
             lines = [f"{qid} Q0 {hit.docid.strip()} {rank} {hit.score:.6f} {tag}\n" for rank, hit in ranked]
         else:
             lines = [f"{qid}\t{hit.docid.strip()}\t{rank}\n" for rank, hit in ranked]
-        with naming(self._path):
+        with errors_name(self._path):
             self._file.write("".join(lines))
 
     def __exit__(
@@ -114,7 +119,7 @@ class Run:
     path : Path
     run_format : {"trec", "msmarco"}
     answers : mapping of str to bytes
-        Query id to its lines in file order, kept in memory or, for a large run, in a temporary file; each
+        The lines of each query id in file order, in memory or, for a large run, in a temporary file; each is
         ``docid<SPACE>score<NEWLINE>`` (``docid<NEWLINE>`` in MS MARCO runs, which have no scores), as written in the file.
     """
 
@@ -123,14 +128,14 @@ class Run:
     answers: Mapping[str, bytes]
 
     def ranking(self, qid: str) -> Iterator[tuple[str, str | None]]:
-        """Yield (docid, score as written or None) in file order."""
+        """Yields (docid, score as written or None) in file order."""
         for line in self.answers[qid].decode().split("\n")[:-1]:
             docid, _, score = line.partition(" ")
             yield docid, score or None
 
 
 class _Answers(Mapping[str, bytes]):
-    """Lines by query id in a file of their own, which is on disk once it is large."""
+    """The lines of each query id in a temporary file, which is on disk once it is large."""
 
     def __init__(self) -> None:
         self._file = tempfile.SpooledTemporaryFile(MEMORY_BYTES)  # noqa: SIM115 (lives as long as the answers)
@@ -138,9 +143,9 @@ class _Answers(Mapping[str, bytes]):
         self._places: dict[str, list[tuple[int, int]]] = {}
 
     def append(self, qid: bytes, lines: bytes) -> None:
-        lines.decode()  # docids that are not UTF-8 are named now, not in the middle of a comparison
+        lines.decode()  # docids that are not UTF-8 are refused now, not in the middle of a comparison
         self._places.setdefault(qid.decode(), []).append((self._file.tell(), len(lines)))
-        with naming(tempfile.gettempdir()):
+        with errors_name(tempfile.gettempdir()):
             self._file.write(lines)
 
     def __getitem__(self, qid: str) -> bytes:
@@ -161,10 +166,21 @@ class _Answers(Mapping[str, bytes]):
 
 
 def read_run(path: str | Path) -> Run:
-    """Read a TREC (six columns) or MS MARCO (three columns) run, plain or gzipped.
+    """Reads a TREC (six columns) or MS MARCO (three columns) run, plain or gzipped.
 
-    Errors: ``FileNotFoundError``; SourceError naming file and line for a wrong number of columns, ranks that do not
-    ascend within a query and scores that are not numbers.
+    Parameters
+    ----------
+    path : str or Path
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    FileNotFoundError
+    SourceError
+        If the number of columns is wrong, ranks do not ascend within a query, or a score is not a number; it names the line.
     """
     path = Path(path)
     answers = _Answers()
@@ -176,7 +192,7 @@ def read_run(path: str | Path) -> Run:
             parts = line.split()
             if not parts:
                 continue
-            if b"\0" in line:                     # would end the name for evaluation tools, which stop at two of one name
+            if b"\0" in line:                     # evaluation tools would cut the docid there, and abort at two equal ones
                 raise SourceError(f"{path}, line {number}: has a zero byte: not a run file, or a damaged one")
             if len(parts) != columns:
                 if columns or len(parts) not in (3, 6):

@@ -13,7 +13,7 @@ from .explanation import Ahead, Explanation, Found, ahead, explained, find, impa
 from .hits import Hit, finish_hits
 from .index.index import BmpIndex
 from .index.layout import kernel_index
-from .parallel import in_turns
+from .parallel import in_batches
 from .quantize import quantize_query, scale_of
 from .query.batch import Queries, Results, search_many
 from .query.exhaustive import add_terms
@@ -103,7 +103,7 @@ class BmpSearcher:
         """
         check_qids(len(queries), len(qids))
         check_options(k, threads, alpha, beta, budget)
-        answers = in_turns(lambda turn: self._answer(queries[turn], k, alpha, beta, budget), len(queries), k, threads)
+        answers = in_batches(lambda batch: self._answer(queries[batch], k, alpha, beta, budget), len(queries), k, threads)
         return dict(zip(qids, itertools.chain.from_iterable(answers), strict=True))
 
     def score(self, query: Query, docids: Sequence[str]) -> NDArray[np.float32]:
@@ -148,7 +148,7 @@ class BmpSearcher:
 
     def _answer(self, queries: Sequence[Query], k: int, alpha: float, beta: float,
                 budget: int | None) -> list[list[Hit]]:
-        """One turn: queries to hits."""
+        """Answers some queries at once."""
         ranked, _ = self.rank(queries, k, alpha, beta, budget)
         if not ranked:
             return []

@@ -1,4 +1,4 @@
-"""How alike two rankings are, as a number from 0 to 1."""
+"""Similarity of two rankings, from 0 to 1."""
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ PERSISTENCE = 0.9
 
 
 def overlap(a: Sequence[str], b: Sequence[str], k: int) -> float:
-    """The share of A's first k documents that are among B's first k; 1 if A has none and B has none."""
+    """Returns the share of A's first k documents that are among B's first k; 1 if both are empty."""
     wanted, found = set(a[:k]), set(b[:k])
     if not wanted:
         return float(not found)
@@ -16,10 +16,14 @@ def overlap(a: Sequence[str], b: Sequence[str], k: int) -> float:
 
 
 def rank_biased_overlap(a: Sequence[str], b: Sequence[str], p: float = PERSISTENCE) -> float:
-    """Extrapolated rank-biased overlap of two rankings of distinct documents, which may differ in length.
+    """Computes the extrapolated rank-biased overlap of two rankings of distinct documents, which may differ in length.
 
-    W. Webber, A. Moffat, J. Zobel, "A Similarity Measure for Indefinite Rankings", ACM TOIS 28(4), 2010, equation 32.
-    Ties are not given a rank in common: the order as written counts. Two empty rankings are alike.
+    Two empty rankings have overlap 1.
+
+    Notes
+    -----
+    W. Webber, A. Moffat, J. Zobel, "A Similarity Measure for Indefinite Rankings", ACM TOIS 28(4), 2010, equation 32. Ties
+    do not share a rank: the order as written counts.
     """
     if list(a) == list(b):
         return 1.0

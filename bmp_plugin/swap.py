@@ -1,7 +1,7 @@
-"""``python -m bmp_plugin.swap MODULE ...``: one of Pyserini's modules, with its ``LuceneImpactSearcher`` replaced by ours.
+"""``python -m bmp_plugin.swap MODULE ...``: runs one of Pyserini's modules with ``BmpImpactSearcher`` as its impact searcher.
 
-For what imports the searcher by itself, such as the REST and MCP servers:
-``python -m bmp_plugin.swap pyserini.server.rest --config indexes.yaml``. The module runs as it is, with its own arguments.
+This is for modules that import ``LuceneImpactSearcher`` themselves, such as the REST and MCP servers:
+``python -m bmp_plugin.swap pyserini.server.rest --config indexes.yaml``. The module runs unchanged, with its own arguments.
 """
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ UNUSABLE = 2
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the module; returns the exit status: its own, or 2 after one line on standard error."""
+    """Runs the module; returns the exit status: its own, or 2 after one line on standard error."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help"):
         print("usage: python -m bmp_plugin.swap MODULE [ARGUMENT ...]\n\n"
-              "Runs a module of Pyserini's, with impact indexes searched block-max.\n\n"
+              "Runs a module of Pyserini's that searches impact indexes with BmpImpactSearcher.\n\n"
               "example: python -m bmp_plugin.swap pyserini.server.rest --config indexes.yaml --port 8081")
         return 0 if arguments else UNUSABLE
     from bmp_plugin.errors import BmpError

@@ -1,4 +1,4 @@
-"""Topics: queries that are already encoded, as Pyserini's TSV or as JSONL vectors, plain or gzipped."""
+"""Topics: encoded queries, as Pyserini's TSV or as JSONL vectors, plain or gzipped."""
 from __future__ import annotations
 
 import io
@@ -18,33 +18,37 @@ Encode = Callable[[str], Any]
 Parser = Callable[[str], tuple[str, Query]]
 
 LONGEST_QID = 1000
-"""Characters; Python turns numbers of so many digits into text and back."""
+"""Longest query id in characters; Python can convert numbers of so many digits."""
 
 _JAVA_TRIMMED = "".join(map(chr, range(0x21)))
 _TOKEN = re.compile(r"\S+")
 
 
 def read_topics(path: str | Path, encode: Encode | None = None) -> list[tuple[str, Query]]:
-    """Read topics in the order in which Pyserini's command line runs them.
+    """Reads topics in the order in which Pyserini's command line runs them.
 
-    A file whose first character is ``{`` is JSONL, ``{"qid": ..., "vector": {token: weight}}`` (``id`` will do for
-    ``qid``); any other is TSV, ``qid<TAB>token token token``, where a token's count is its weight. As in Pyserini,
-    topics are sorted by id (as text, unless all ids are numbers or none is), and of TSV query ids of digits become
-    numbers (``007`` is ``7``), the last of several lines with one id counts, further columns are left out, and tokens
-    are divided as by ``str.split``. JSONL ids stay as they are, and have to differ.
+    A file whose first character is ``{`` is JSONL, ``{"qid": ..., "vector": {token: weight}}`` (``id`` is accepted for
+    ``qid``); any other is TSV, ``qid<TAB>token token token``, where the weight of a token is its count. As in Pyserini, topics
+    are sorted by id (as text, unless all ids are numbers or none is). In TSV, ids of digits become numbers (``007`` is
+    ``7``), the last of several lines with one id counts, further columns are ignored, and tokens are split as by
+    ``str.split``. In JSONL, ids are kept as they are and must be unique.
 
     Parameters
     ----------
     path : path
     encode : callable of str to a mapping of str to number, optional
-        An encoder's: TSV lines are ``qid<TAB>text``, and this makes the queries.
+        A query encoder: TSV lines are then ``qid<TAB>text``.
 
     Returns
     -------
     list of (str, dict of str to number)
         Query id, and token to weight; a JSONL vector may be empty.
 
-    Errors: ``FileNotFoundError``; SourceError naming file and line for malformed lines and duplicate ids in JSONL.
+    Raises
+    ------
+    FileNotFoundError
+    SourceError
+        If a line is malformed, or an id occurs twice in JSONL; it names the file and the line.
     """
     path = Path(path)
     rows: list[tuple[int, str, Query]] = []
@@ -88,13 +92,13 @@ def _tsv_row(line: str, encode: Encode) -> tuple[str, Query]:
 
 
 def count_tokens(text: str) -> dict[str, int]:
-    """How often each token of ``text.split()`` comes, in the order in which they come first.
+    """Returns the count of each token of ``text.split()``, in order of first occurrence.
 
-    Weights are written out as so many times the token, hundreds on end. Each run is measured by comparing the text with
-    the token repeated 1, 2, 4, ... times: a tenth of the time of dividing it into tokens.
+    Weights are written out as repeated tokens, hundreds in a row. The length of each repetition is found by comparing the text
+    with the token repeated 1, 2, 4, ... times, in a tenth of the time of splitting it.
     """
     counts: dict[str, int] = {}
-    at = tokens = runs = 0
+    at = tokens = repetitions = 0
     while found := _TOKEN.search(text, at):
         token, at = found[0], found.end()
         again, step, length = " " + token, 1, 1
@@ -107,13 +111,13 @@ def count_tokens(text: str) -> dict[str, int]:
             if text.startswith(again * step, at):
                 at += len(again) * step
                 length += step
-        if length > 1 and at < len(text) and not text[at].isspace():      # the last was the beginning of a longer token
+        if length > 1 and at < len(text) and not text[at].isspace():      # the last one begins a longer token
             at -= len(again)
             length -= 1
         counts[token] = counts.get(token, 0) + length
         tokens += length
-        runs += 1
-        if runs > 8 and tokens < 4 * runs:                                # not of long runs: nothing is gained
+        repetitions += 1
+        if repetitions > 8 and tokens < 4 * repetitions:             # few repetitions: splitting is faster
             for token, count in Counter(text[at:].split()).items():
                 counts[token] = counts.get(token, 0) + count
             break
@@ -128,7 +132,7 @@ def _json_row(line: str) -> tuple[str, Query]:
     if not isinstance(qid, str | int) or isinstance(qid, bool) or not str(qid).strip():
         raise ValueError('no "qid", or not a string: each topic needs "qid" and "vector"')
     qid = str(qid)
-    if qid.split() != [qid] or not _is_utf8(qid):              # it is a column of the run
+    if qid.split() != [qid] or not _is_utf8(qid):              # it becomes a column of the run
         raise ValueError(f"query id {qid!a} is not one word: give one without white space")
     vector = topic.get("vector")
     if not isinstance(vector, dict):
@@ -138,21 +142,21 @@ def _json_row(line: str) -> tuple[str, Query]:
 
 
 def json_of(line: str | bytes) -> Any:
-    """The JSON value of a line. Errors: ``ValueError`` in a few words."""
+    """Parses the JSON value of a line; raises ``ValueError`` with a short message."""
     try:
         return json.loads(line)
     except json.JSONDecodeError as error:
-        raise ValueError(f"broken JSON ({error.msg}): write one object a line") from None
+        raise ValueError(f"broken JSON ({error.msg}): write one object per line") from None
     except UnicodeDecodeError:
         raise ValueError("not UTF-8: convert the file") from None
     except RecursionError:
-        raise ValueError("JSON nested too deeply: write one object a line") from None
-    except ValueError:                                          # Python's own limit
-        raise ValueError("a number of thousands of digits: write one object a line") from None
+        raise ValueError("JSON nested too deeply: write one object per line") from None
+    except ValueError:                                          # Python's limit on digits
+        raise ValueError("a number of thousands of digits: write one object per line") from None
 
 
 def check_vector(vector: dict[str, Any], whose: str) -> None:
-    """Raise ``ValueError`` for a weight that is no number from 0 to 2^31 - 1."""
+    """Raises ``ValueError`` for a weight that is not a number from 0 to 2^31 - 1."""
     for token, weight in vector.items():
         if not isinstance(weight, int | float) or isinstance(weight, bool) or weight != weight:
             raise ValueError(f"weight {weight!r} of token {token!r} in {whose} is not a number")
@@ -163,7 +167,7 @@ def check_vector(vector: dict[str, Any], whose: str) -> None:
 def _is_utf8(text: str) -> bool:
     try:
         text.encode()
-    except UnicodeEncodeError:                                  # half of a surrogate pair
+    except UnicodeEncodeError:                                  # a lone surrogate
         return False
     return True
 
@@ -181,19 +185,19 @@ def _distinct(path: Path, rows: list[tuple[int, str, Query]]) -> dict[str, Query
     topics: dict[str, Query] = {}
     for number, qid, query in rows:
         if qid in topics:
-            raise SourceError(f"{path}, line {number}: query id {qid} came before: ids must differ")
+            raise SourceError(f"{path}, line {number}: query id {qid} occurs twice: ids must be unique")
         topics[qid] = query
     return topics
 
 
 def _in_order(topics: dict[str, Query]) -> list[tuple[str, Query]]:
-    """As Pyserini's iterator does: by number, by text, or by text where some ids are numbers."""
+    """Sorts as Pyserini's iterator does: by number, or by text if some ids are not numbers."""
     digits = [qid.isdecimal() for qid in topics]
     order = sorted(topics, key=lambda qid: (int(qid), qid)) if digits and all(digits) else sorted(topics)
     return [(qid, topics[qid]) for qid in order]
 
 
 def _is_int32(text: str) -> bool:
-    """Whether Java's ``Integer.valueOf`` takes it."""
+    """Tells whether Java's ``Integer.valueOf`` accepts the text."""
     digits = text[1:] if text[:1] in ("+", "-") else text
     return digits.isdecimal() and -(2**31) <= int(text) < 2**31

@@ -1,1 +1,1 @@
-"""Conformance: the same answers as the host's? how fast? Peers behind one small interface, and an oracle to judge them."""
+"""Conformance: whether the answers are those of Pyserini, and how fast; engines behind one interface, and an oracle."""

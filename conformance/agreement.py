@@ -1,4 +1,4 @@
-"""Whether answers are the same, how much of them, and how good they are by judgements."""
+"""Agreement of answers with a reference, and their effectiveness by qrels."""
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .peers import Answer
+from .engines import Answer
 
 
 class Agreement:
@@ -19,7 +19,7 @@ class Agreement:
     qrels : path, optional
         TREC qrels, for nDCG@10.
     passage_delimiter : str, optional
-        Judgements are of documents, of which docids up to this delimiter are the names: the best passage counts.
+        The qrels judge documents, whose ids are the docids up to this delimiter; the best passage counts.
     """
 
     def __init__(self, qids: Sequence[str], qrels: Path | None = None, passage_delimiter: str | None = None) -> None:
@@ -33,8 +33,13 @@ class Agreement:
         self._reference: dict[int, Sequence[Answer]] = {}
 
     def compare(self, answers: Sequence[Answer], k: int) -> dict[str, float]:
-        """Queries with the same ranking, and with the same scores too; the mean share of the reference's documents that
-        were found; nDCG@10 if there are judgements. The first answers given for a k are the reference.
+        """Compares answers with the reference, which is the first list of answers given for k.
+
+        Returns
+        -------
+        dict
+            Number of queries with the same ranking, and with the same scores too; mean share of the reference's documents that
+            were found; nDCG@10 if there are qrels.
         """
         expected = self._reference.setdefault(k, answers)
         rankings = sum([docid for docid, _ in a] == [docid for docid, _ in b] for a, b in zip(answers, expected, strict=True))

@@ -1,4 +1,4 @@
-"""What this machine gives: bytes a second in order, cache lines out of order, and how much more two threads get done."""
+"""Memory performance of this machine: bytes per second in sequence, random cache lines, and the speed-up of two threads."""
 from __future__ import annotations
 
 import time
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numba
 import numpy as np
 
-WORDS = 2**25                # 256 MiB: more than caches hold
+WORDS = 2**25                # 256 MiB: larger than the caches
 CACHE_LINE = 64
 WORDS_A_LINE = CACHE_LINE // 8
 LINES = 2**20
@@ -16,14 +16,14 @@ STEPS = 10_000_000
 
 
 class Bandwidth(NamedTuple):
-    """``bytes_a_second`` read in order; ``line_seconds`` for one of many independent reads of cache lines anywhere."""
+    """``bytes_a_second`` of sequential reads; ``line_seconds`` of one of many independent reads of random cache lines."""
 
     bytes_a_second: float
     line_seconds: float
 
 
 def measure() -> Bandwidth:
-    """The best of three passes over 256 MiB, each way."""
+    """Measures both over 256 MiB; returns the best of three passes."""
     words = np.ones(WORDS, np.uint64)
     lines = np.random.default_rng(0).integers(0, WORDS // WORDS_A_LINE, LINES)
     stream(words[:8])
@@ -34,9 +34,10 @@ def measure() -> Bandwidth:
 
 
 def gain_of_threads(threads: int) -> float:
-    """How many times one thread's work so many get done that share nothing, not even the interpreter: cores are not all alike.
+    """Returns the throughput of threads that share nothing, not even the interpreter lock, relative to one thread.
 
-    Each reads cache lines anywhere in 16 MiB of its own and computes where the next one is, for about a tenth of a second.
+    It is below their number, because cores are not all alike. Each thread reads random cache lines in its own 16 MiB and
+    computes the next address, for about a tenth of a second.
     """
     words = [np.ones(2**21, np.uint64) for _ in range(threads)]
     with ThreadPoolExecutor(threads) as pool:
@@ -45,7 +46,7 @@ def gain_of_threads(threads: int) -> float:
             list(pool.map(wander, words[:active], [STEPS] * active))
             return active / (time.perf_counter() - started)
 
-        rate(threads)                                      # compiled, and the pages are there
+        rate(threads)                                      # compiles, and maps the pages
         return rate(threads) / rate(1)
 
 
@@ -57,7 +58,7 @@ def _seconds(function, *arguments) -> float:  # type: ignore[no-untyped-def]
 
 @numba.njit         # not kept, as kernels of the package are
 def stream(words: Any) -> Any:
-    """The sum of words uint64[n]."""
+    """Sums words uint64[n]."""
     total = np.uint64(0)
     for i in range(np.uint64(len(words))):
         total += words[i]
@@ -66,7 +67,7 @@ def stream(words: Any) -> Any:
 
 @numba.njit         # not kept, as kernels of the package are
 def gather(words: Any, lines: Any) -> Any:
-    """The sum of one word of each of the cache lines int64[m]."""
+    """Sums one word of each of the cache lines int64[m]."""
     total = np.uint64(0)
     for i in range(np.uint64(len(lines))):
         total += words[np.uint64(lines[i]) * np.uint64(WORDS_A_LINE)]
@@ -75,7 +76,7 @@ def gather(words: Any, lines: Any) -> Any:
 
 @numba.njit(nogil=True)         # not kept, as kernels of the package are
 def wander(words: Any, steps: Any) -> Any:
-    """The sum of words uint64[2**n] met on a walk at random (xorshift64)."""
+    """Sums the words uint64[2**n] on a random walk (xorshift64)."""
     at, total, last = np.uint64(88172645463325252), np.uint64(0), np.uint64(len(words) - 1)
     for _ in range(steps):
         at ^= at << np.uint64(13)

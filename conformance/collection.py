@@ -1,8 +1,8 @@
-"""The collections that engines are measured on: a folder of JSON vectors, or arrays in an .npz file.
+"""Collections for the benchmark: a folder of JSON vectors, or arrays in an .npz file.
 
-An .npz file holds a sparse matrix, a document a row: ``ptr`` integer[n + 1], ``terms`` and ``imps`` integer[m], optionally
-``ids`` str[n] (else d0, d1, ...). The column's token is the line of that number in a vocabulary file. An array named
-``delta`` says that the terms of a row are stored as gaps. JSON vectors are converted to arrays once, in the work folder.
+An .npz file holds a sparse matrix with one row per document: ``ptr`` integer[n + 1], ``terms`` and ``imps`` integer[m],
+optionally ``ids`` str[n] (else d0, d1, ...). A vocabulary file has each column's token in the line of that number. An array
+``delta`` marks that the terms of a row are delta-coded. JSON vectors are converted to arrays once, in the work folder.
 """
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from .mapped import mapped_npz
 if TYPE_CHECKING:
     from bmp_plugin.adapters.source import PostingSource
 
-DOCUMENTS_A_FILE = 100_000
+DOCUMENTS_PER_FILE = 100_000
 
 
 class Arrays(NamedTuple):
@@ -42,7 +42,7 @@ class Arrays(NamedTuple):
 
 
 class _Numbers(Sequence[str]):
-    """d0, d1, ..., made when they are asked for: millions of them would take half a gigabyte."""
+    """The docids d0, d1, ..., computed on access: millions of strings would take half a gigabyte."""
 
     def __init__(self, count: int) -> None:
         self._range = range(count)
@@ -57,7 +57,7 @@ class _Numbers(Sequence[str]):
 
 @dataclass(frozen=True)
 class Collection:
-    """A collection and the folder where what is made of it is kept; picklable, and read when it is needed.
+    """A collection and the work folder of everything derived from it; picklable, and read on demand.
 
     Attributes
     ----------
@@ -68,7 +68,13 @@ class Collection:
     vocabulary_path : Path or None
         The vocabulary of an .npz file.
 
-    Errors: ``FileNotFoundError``, ``ValueError``, or SourceError naming the file.
+    Raises
+    ------
+    FileNotFoundError
+    ValueError
+        If an .npz file has no vocabulary.
+    SourceError
+        If the path is neither kind of collection.
     """
 
     path: Path
@@ -87,13 +93,16 @@ class Collection:
 
     @property
     def name(self) -> str:
-        """What results are called: the name of the work folder."""
+        """Returns the name of the collection in results, which is that of the work folder."""
         return self.work.name
 
     def prepare(self) -> None:
-        """Make the work folder fit to be used: of this collection, with arrays of JSON vectors.
+        """Prepares the work folder, and converts JSON vectors to arrays.
 
-        Errors: ``ValueError`` if the folder holds the indexes of another collection.
+        Raises
+        ------
+        ValueError
+            If the folder holds the indexes of another collection.
         """
         self.work.mkdir(parents=True, exist_ok=True)
         note = self.work / "collection.json"
@@ -106,7 +115,7 @@ class Collection:
 
     @cached_property
     def arrays(self) -> Arrays:
-        """All of it, memory-mapped as far as it is not compressed."""
+        """Returns the arrays, memory-mapped unless compressed."""
         if self.path.is_dir():
             stored = mapped_npz(self._converted)
             return Arrays(stored["ptr"], stored["terms"], stored["imps"], orjson.loads(stored["docids"].tobytes()),
@@ -127,12 +136,12 @@ class Collection:
         return Arrays(ptr, terms, impacts, docids, vocabulary[:top])
 
     def counts(self) -> tuple[int, int]:
-        """Documents and postings, without reading these."""
+        """Returns the numbers of documents and postings, without reading the postings."""
         ptr = mapped_npz(self._converted if self.path.is_dir() else self.path)["ptr"]
         return len(ptr) - 1, int(ptr[-1])
 
     def documents(self, order: Iterable[int] | None = None) -> Iterator[tuple[str, dict[str, int]]]:
-        """Documents as (docid, vector), in the order of the collection or of the row numbers given."""
+        """Yields documents as (docid, vector), in the order of the collection or of the given row numbers."""
         ptr, terms, impacts, docids, vocabulary = self.arrays
         token = vocabulary.__getitem__
         for row in range(len(docids)) if order is None else order:
@@ -140,7 +149,7 @@ class Collection:
             yield docids[row], dict(zip(map(token, terms[lo:hi].tolist()), impacts[lo:hi].tolist(), strict=True))
 
     def source(self, threads: int = 1) -> Path | PostingSource:
-        """What ``BmpIndex.build`` takes: the JSON vectors as they are, or the arrays; temporary files go to the work folder."""
+        """Returns a source for ``BmpIndex.build``: the JSON vectors or the arrays; temporary files go to the work folder."""
         if self.path.is_dir():
             return self.path
         from bmp_plugin.adapters.arrays import ArraySource
@@ -148,7 +157,7 @@ class Collection:
         return ArraySource(*self.arrays, threads=threads, temp_dir=self.work)
 
     def json_folder(self) -> Path:
-        """A folder of JSON vectors, which is written in the work folder if the collection comes as arrays."""
+        """Returns a folder of JSON vectors; if the collection comes as arrays, it is written in the work folder."""
         if self.path.is_dir():
             return self.path
         folder = self.work / "json"
@@ -157,10 +166,10 @@ class Collection:
         unfinished = self.work / "json.unfinished"
         unfinished.mkdir(exist_ok=True)
         documents = self.documents()
-        for number in range(0, len(self.arrays.docids), DOCUMENTS_A_FILE):
-            name = unfinished / f"docs-{number // DOCUMENTS_A_FILE:05d}.jsonl.gz"
+        for number in range(0, len(self.arrays.docids), DOCUMENTS_PER_FILE):
+            name = unfinished / f"docs-{number // DOCUMENTS_PER_FILE:05d}.jsonl.gz"
             with gzip.open(name, "wb", compresslevel=1) as file:
-                for _, (docid, vector) in zip(range(DOCUMENTS_A_FILE), documents, strict=False):     # no document is lost
+                for _, (docid, vector) in zip(range(DOCUMENTS_PER_FILE), documents, strict=False):     # no document is lost
                     file.write(orjson.dumps({"id": docid, "contents": "", "vector": vector}) + b"\n")
         os.replace(unfinished, folder)
         return folder

@@ -34,7 +34,7 @@ from . import commit_sides, machine
 from .bench import chosen_topics
 from .collection import Collection
 from .commit_sides import Side, Task
-from .peers import Query
+from .engines import Query
 from .report import circumstances
 
 MODULE = "bmp_plugin.conformance.commits"

@@ -1,8 +1,8 @@
-"""What fusing with a dense run is worth: ``python -m bmp_plugin.conformance.hybrid``.
+"""Evaluation of fusion with a dense run: ``python -m bmp_plugin.conformance.hybrid``.
 
-The dense run is made here, by latent semantic indexing (Deerwester et al., 1990) of the sparse vectors, because a neural
-encoder would have to be downloaded: cosines in a space of some dimensions, every document scored. It is a weaker retriever
-than one would fuse with, but a different one.
+The dense run comes from latent semantic indexing (Deerwester et al., 1990) of the sparse vectors, because a neural encoder
+would have to be downloaded: cosines in a low-dimensional space, with every document scored. It is a weaker retriever than
+one would fuse with in practice, but a different one.
 """
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ RRF_K = 60
 
 
 class Corpus(NamedTuple):
-    """A collection in memory: a SciPy CSR matrix of impacts, a docid a row, a term a column."""
+    """A collection in memory: a SciPy CSR matrix of impacts, a docid per row, a term per column."""
 
     matrix: object
     docids: list[str]
@@ -36,7 +36,7 @@ class Corpus(NamedTuple):
 
 
 def read_corpus(vectors: Path) -> Corpus:
-    """JSON vectors, a file or a folder."""
+    """Reads JSON vectors, a file or a folder."""
     from scipy.sparse import csr_matrix
 
     numbers: dict[str, int] = {}
@@ -52,7 +52,7 @@ def read_corpus(vectors: Path) -> Corpus:
 
 def dense_run(corpus: Corpus, topics: Sequence[tuple[str, Query]], output: Path, k: int,
               dimensions: int = DIMENSIONS) -> None:
-    """Write the run of cosines between queries and documents in the space of the largest singular vectors."""
+    """Writes the run of cosines between queries and documents in the space of the largest singular vectors."""
     from scipy.sparse import csr_matrix, diags
     from scipy.sparse.linalg import svds
 
@@ -74,7 +74,7 @@ def dense_run(corpus: Corpus, topics: Sequence[tuple[str, Query]], output: Path,
 
 
 def sparse_run(corpus: Corpus, topics: Sequence[tuple[str, Query]], index: Path, output: Path, k: int) -> None:
-    """Build the block-max index and write its run."""
+    """Builds the block-max index and writes its run."""
     searcher = BmpSearcher(BmpIndex.build(MatrixSource(corpus.matrix, corpus.docids, corpus.terms), index, progress=False))
     answers = searcher.batch_search([query for _, query in topics], [qid for qid, _ in topics], k)
     with RunWriter(output) as writer:
@@ -83,7 +83,7 @@ def sparse_run(corpus: Corpus, topics: Sequence[tuple[str, Query]], index: Path,
 
 
 def reciprocal_rank(paths: Sequence[Path], k: int) -> Mapping[str, list[Fused]]:
-    """Reciprocal rank fusion (Cormack et al., 2009), to compare with."""
+    """Computes reciprocal rank fusion (Cormack et al., 2009), for comparison."""
     sums: dict[str, dict[str, float]] = {}
     for path in paths:
         run = read_run(path)
@@ -96,7 +96,7 @@ def reciprocal_rank(paths: Sequence[Path], k: int) -> Mapping[str, list[Fused]]:
 
 
 def table(folder: Path, qrels: Path, k: int) -> list[str]:
-    """Lines of a Markdown table: each run alone, and the ways to fuse them."""
+    """Returns the lines of a Markdown table: each run alone, and the fusions."""
     paths = [folder / "sparse.txt", folder / "dense.txt"]
     fused: dict[str, Mapping[str, list[Fused]]] = {f"reciprocal rank, k = {RRF_K}": reciprocal_rank(paths, k)}
     for name, minima in (("min-max", [None, None]), ("theoretical minimum", [0.0, -1.0])):
@@ -115,7 +115,7 @@ def table(folder: Path, qrels: Path, k: int) -> list[str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Make both runs, fuse them, print the table."""
+    """Writes both runs, fuses them, and prints the table."""
     parser = argparse.ArgumentParser(prog="python -m bmp_plugin.conformance.hybrid", description=__doc__,
                                      formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--vectors", type=Path, required=True, help="JSON vectors, a file or a folder")

@@ -1,8 +1,8 @@
 """A profiler for compiled kernels: calls and time of each, by the processor's time stamp counter.
 
-:func:`instrument` takes the place of :func:`bmp_plugin.kernels.kernel` before the query modules are imported. Each kernel
-chosen is compiled inside another function that reads the counter before and after. A kernel's own time is what is left of
-it without the instrumented kernels that it calls; it contains those that were not chosen.
+:func:`instrument` replaces :func:`bmp_plugin.kernels.kernel` before the query modules are imported. Each chosen kernel is
+compiled inside another function that reads the counter before and after. A kernel's own time is its time without the
+instrumented kernels that it calls; it includes those that were not chosen.
 """
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from numba.extending import intrinsic
 from bmp_plugin import kernels
 from bmp_plugin.errors import BmpError
 
-numba_names: Any = numba                             # of which it does not tell type checkers all
-LARGEST_NUMBER = 1000                                # kernels
+numba_names: Any = numba                             # its stubs lack some names
+LARGEST_NUMBER = 1000                                # of kernels
 CELLS = np.zeros(1 + 3 * LARGEST_NUMBER, np.int64)   # time of kernels within the running one; calls, time, own time of each
 WRAPPER = """
 def {name}({parameters}):
@@ -42,7 +42,7 @@ def {name}({parameters}):
 
 
 class Measured(NamedTuple):
-    """Of one kernel, or means of it: calls, seconds with all that it calls, seconds of its own."""
+    """Measurements of one kernel, or their means: calls, seconds including callees, own seconds."""
 
     calls: float
     seconds: float
@@ -51,7 +51,7 @@ class Measured(NamedTuple):
 
 @intrinsic
 def ticks(typing_context: Any) -> Any:
-    """The processor's time stamp counter, int64."""
+    """Reads the processor's time stamp counter, int64."""
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         counter = cgutils.get_or_insert_function(builder.module, ir.FunctionType(ir.IntType(64), []),
                                                  "llvm.readcyclecounter")
@@ -62,7 +62,7 @@ def ticks(typing_context: Any) -> Any:
 
 @intrinsic
 def as_pointer(typing_context: Any, address: Any) -> Any:
-    """An address as a pointer."""
+    """Converts an address to a pointer."""
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.inttoptr(arguments[0], cgutils.voidptr_t)
 
@@ -70,14 +70,14 @@ def as_pointer(typing_context: Any, address: Any) -> Any:
 
 
 class Profile:
-    """What instrumented kernels measured since the last :meth:`reset`."""
+    """The measurements of instrumented kernels since the last :meth:`reset`."""
 
     def __init__(self) -> None:
         self._names: list[str] = []
         self._ticks_a_second = _ticks_a_second()
 
     def wrapped(self, function: Callable[..., Any]) -> Any:
-        """``function`` compiled, with a counter of its own."""
+        """Compiles ``function`` with its own counter."""
         name, at = function.__name__, 1 + 3 * len(self._names)
         self._names.append(f"{function.__module__.rpartition('.')[2]}.{name}")
         if len(self._names) > LARGEST_NUMBER:
@@ -89,29 +89,32 @@ class Profile:
         return numba.njit(scope[name], nogil=True)
 
     def reset(self) -> None:
-        """Forget everything."""
+        """Resets all counters."""
         CELLS[:] = 0
 
     @contextmanager
     def off(self) -> Iterator[None]:
-        """Within the block nothing counts."""
+        """Suspends counting within the block."""
         before = CELLS.copy()
         yield
         CELLS[:] = before
 
     def measured(self) -> dict[str, Measured]:
-        """By kernel, those that were called."""
+        """Returns the measurements by kernel, of kernels that were called."""
         rows = CELLS[1:].reshape(-1, 3)[:len(self._names)]
         return {name: Measured(int(calls), total / self._ticks_a_second, own / self._ticks_a_second)
                 for name, (calls, total, own) in zip(self._names, rows.tolist(), strict=True) if calls}
 
 
 def instrument(chosen: Collection[str] | None = None) -> Profile:
-    """Let the kernels of ``bmp_plugin.query`` (or the chosen, ``module.function``) be compiled with counters.
+    """Makes numba compile the kernels of ``bmp_plugin.query``, or the chosen ones (``module.function``), with counters.
 
-    To be called in a process that has not imported them yet.
+    It must be called in a process that has not imported them yet.
 
-    Errors: BmpError on a processor without a time stamp counter that programs may read.
+    Raises
+    ------
+    BmpError
+        If the processor has no time stamp counter that programs may read.
     """
     if platform.machine().lower() not in ("x86_64", "amd64"):
         raise BmpError(f"the profiler reads the time stamp counter of x86-64, which {platform.machine()} has not")

@@ -1,11 +1,11 @@
-"""One index under load for as long as you like: every answer compared with the one given alone, memory and handles watched.
+"""A load test of one index: every answer is compared with the one given without load; memory and handles are monitored.
 
     python -m bmp_plugin.conformance.load passages.bmp --queries topics.tsv --minutes 30 --threads 8 --processes 2
 
-Questions of all kinds are asked once, alone. Then processes, forked after the index was opened, ask them again in random
-order: in threads that share a searcher, through asyncio, and in processes forked while threads search; every other process
-opens the index anew. Exit status: 0 if all answers were the same and memory, file handles and threads stayed flat after the
-first third of the time; 1 if not; 2 unusable input.
+Requests of all kinds are first answered one at a time. Then processes, forked after the index was opened, repeat them in
+random order: in threads that share a searcher, through asyncio, and in processes forked while threads search; every other
+process opens the index anew. Exit status: 0 if all answers were the same and memory, file handles and threads stayed flat
+after the first third of the time; 1 if not; 2 unusable input.
 """
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ from bmp_plugin.errors import BmpError
 from bmp_plugin.sharded.index import ShardedIndex, open_either
 from bmp_plugin.topics import read_topics
 
-from .asking import Asker, Question, Searcher
 from .memory import memory_bytes
+from .workload import Request, Searcher, Workload
 
-AT_ONCE = 8                     # questions that are awaited together
+CONCURRENT = 8                  # requests that are awaited together
 FORK_PATIENCE = 120.0
-GROWTH, SLACK = 1.05, 16 << 20  # of the memory, by which it may differ from one third of the time to the next
+GROWTH, SLACK = 1.05, 16 << 20  # of memory, from one third of the time to the next: factor, and bytes on top
 
 
 @dataclass
 class Report:
-    """What a process has done so far, and what it takes now."""
+    """What a process has done so far, and the resources that it uses now."""
 
     pid: int
     seconds: float
@@ -53,11 +53,11 @@ class Report:
 
 
 @dataclass
-class Work:
-    """One process under load: threads that ask until ``stop``."""
+class LoadedProcess:
+    """One process under load, whose threads send requests until ``stop`` is set."""
 
-    asker: Asker
-    expected: dict[Question, bytes]
+    workload: Workload
+    expected: dict[Request, bytes]
     seed: int
     fork_seconds: float
     stop: threading.Event = field(default_factory=threading.Event)
@@ -65,63 +65,63 @@ class Work:
     wrong: list[str] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def _check(self, question: Question, how: str, ask: Callable[[Question], bytes] | None = None) -> None:
+    def _check(self, request: Request, how: str, ask: Callable[[Request], bytes] | None = None) -> None:
         try:
-            same = (ask or self.asker.answer)(question) == self.expected[question]
-            reason = "" if same else f"another answer to {question}"
+            same = (ask or self.workload.answer)(request) == self.expected[request]
+            reason = "" if same else f"another answer to {request}"
         except Exception as error:
-            reason = f"{type(error).__name__}: {error}, to {question}"
+            reason = f"{type(error).__name__}: {error}, to {request}"
         with self.lock:
-            self.answers[f"{how} {question.kind}"] += 1
+            self.answers[f"{how} {request.kind}"] += 1
             if reason:
                 self.wrong.append(f"{how}: {reason}")
 
     def in_thread(self, number: int) -> None:
-        """Ask one question after the other."""
-        chance, questions = random.Random(f"{self.seed} {number}"), list(self.expected)
+        """Sends one request after the other."""
+        chance, requests = random.Random(f"{self.seed} {number}"), list(self.expected)
         while not self.stop.is_set():
-            self._check(chance.choice(questions), "thread")
+            self._check(chance.choice(requests), "thread")
 
     def in_asyncio(self) -> None:
-        """Await several at a time, answered by the threads of an executor."""
-        chance, questions = random.Random(f"{self.seed} asyncio"), list(self.expected)
+        """Awaits several requests at a time, answered by the threads of an executor."""
+        chance, requests = random.Random(f"{self.seed} asyncio"), list(self.expected)
 
         async def ask(pool: ThreadPoolExecutor) -> None:
             loop = asyncio.get_running_loop()
             while not self.stop.is_set():
-                chosen = chance.choices(questions, k=AT_ONCE)
-                await asyncio.gather(*(loop.run_in_executor(pool, self._check, question, "asyncio") for question in chosen))
+                chosen = chance.choices(requests, k=CONCURRENT)
+                await asyncio.gather(*(loop.run_in_executor(pool, self._check, request, "asyncio") for request in chosen))
 
         with ThreadPoolExecutor(2) as pool:
             asyncio.run(ask(pool))
 
     def in_forks(self) -> None:
-        """Fork again and again while the other threads search; the child asks one question."""
-        chance, questions = random.Random(f"{self.seed} fork"), list(self.expected)
+        """Forks again and again while the other threads search; each child sends one request."""
+        chance, requests = random.Random(f"{self.seed} fork"), list(self.expected)
         while not self.stop.wait(self.fork_seconds):
-            self._check(chance.choice(questions), "fork", self._forked)
+            self._check(chance.choice(requests), "fork", self._forked)
 
-    def _forked(self, question: Question) -> bytes:
+    def _forked(self, request: Request) -> bytes:
         reader, writer = os.pipe()
         pid = os.fork()
         if pid == 0:
-            os.write(writer, self.asker.answer(question))
+            os.write(writer, self.workload.answer(request))
             os._exit(0)
         os.close(writer)
-        with open(reader, "rb") as said:
+        with open(reader, "rb") as pipe:
             if not multiprocessing.connection.wait([reader], FORK_PATIENCE):
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
                 raise TimeoutError(f"a forked process has not answered in {FORK_PATIENCE:g} s")
-            found = said.read()
+            found = pipe.read()
         os.waitpid(pid, 0)
         return found
 
 
-def work(asker: Asker, expected: dict[Question, bytes], options: argparse.Namespace, seed: int, seconds: float,
+def work(workload: Workload, expected: dict[Request, bytes], options: argparse.Namespace, seed: int, seconds: float,
          interval: float, report: Callable[[Report], None]) -> None:
-    """Ask for so many seconds in so many threads, asyncio's and the forking one included; report now and then."""
-    mine = Work(asker, expected, seed, options.fork_seconds)
+    """Sends requests for that many seconds, in threads, through asyncio and from forks, and reports now and then."""
+    mine = LoadedProcess(workload, expected, seed, options.fork_seconds)
     started = time.monotonic()
     targets: list[Callable[[], None]] = [mine.in_asyncio, mine.in_forks]
     targets += [partial(mine.in_thread, number) for number in range(max(1, options.threads - 2))]
@@ -142,15 +142,15 @@ def work(asker: Asker, expected: dict[Question, bytes], options: argparse.Namesp
 
 
 def handles() -> int:
-    """File handles that this process has open."""
+    """Returns the number of file handles that this process has open."""
     return len(os.listdir("/proc/self/fd"))
 
 
 def growth(reports: Sequence[Report]) -> list[str]:
-    """What grew in one process from the second third of its time to the last; the first third is for warming up."""
-    while_asked = [report for report in reports if report.threads]
-    end = while_asked[-1].seconds if while_asked else 0
-    second, last = ([report for report in while_asked if lo * end < report.seconds <= hi * end]
+    """Returns what grew in one process from the second third of its time to the last; the first third is for warming up."""
+    under_load = [report for report in reports if report.threads]
+    end = under_load[-1].seconds if under_load else 0
+    second, last = ([report for report in under_load if lo * end < report.seconds <= hi * end]
                     for lo, hi in ((1 / 3, 2 / 3), (2 / 3, 1)))
     if not second or not last:
         return ["too short to tell"]
@@ -167,19 +167,19 @@ def growth(reports: Sequence[Report]) -> list[str]:
 
 
 def open_searcher(path: str) -> Searcher:
-    """A searcher of an index, sharded or not."""
+    """Opens a searcher on an index, sharded or not."""
     index = open_either(path)
     return ShardedSearcher(index) if isinstance(index, ShardedIndex) else BmpSearcher(index)
 
 
 def run(options: argparse.Namespace, say: Callable[[str], None]) -> int:
-    """All of it; returns how much went wrong."""
+    """Runs the load test; returns the number of failures."""
     topics = read_topics(options.queries)
     chosen = random.Random(options.seed).sample(topics, min(options.sample, len(topics)))
     searcher = open_searcher(options.index)
-    asker = Asker(searcher, [query for _, query in chosen])
-    expected = {question: asker.answer(question) for question in asker.questions()}
-    say(f"{len(expected):,} questions about {len(chosen):,} queries answered alone; {options.processes} processes of"
+    workload = Workload(searcher, [query for _, query in chosen])
+    expected = {request: workload.answer(request) for request in workload.requests()}
+    say(f"{len(expected):,} requests for {len(chosen):,} queries answered without load; {options.processes} processes of"
         f" {options.threads} threads for {options.minutes:g} minutes")
     context = multiprocessing.get_context("fork")           # after the index was opened
     seconds = 60 * options.minutes
@@ -190,8 +190,8 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> int:
 
     def child(number: int, connection: multiprocessing.connection.Connection) -> None:
         if number % 2:
-            asker.searcher = open_searcher(options.index)
-        work(asker, expected, options, options.seed + number, seconds, interval, connection.send)
+            workload.searcher = open_searcher(options.index)
+        work(workload, expected, options, options.seed + number, seconds, interval, connection.send)
 
     for number in range(options.processes):
         reader, writer = context.Pipe(False)
@@ -222,7 +222,7 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> int:
     say(f"{sum(total.values()):,} answers: {', '.join(f'{n:,} {kind}' for kind, n in sorted(total.items()))}")
     for reason in wrong:
         say(f"WRONG: {reason}")
-    say(f"{len(wrong)} things went wrong" if wrong else "the same answers throughout; memory, handles and threads flat")
+    say(f"{len(wrong)} failures" if wrong else "the same answers throughout; memory, handles and threads flat")
     return len(wrong)
 
 
@@ -233,7 +233,7 @@ def _line(report: Report) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns its exit status."""
+    """Runs the command; returns its exit status."""
     parser = argparse.ArgumentParser("python -m bmp_plugin.conformance.load", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("index", help="block-max index, sharded or not")
@@ -242,7 +242,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--minutes", type=float, default=30, help="default: %(default)s")
     parser.add_argument("--threads", type=int, default=8, help="threads of each process (default: %(default)s)")
     parser.add_argument("--processes", type=int, default=2, help="default: %(default)s")
-    parser.add_argument("--sample", type=int, default=200, metavar="N", help="queries to ask about (default: %(default)s)")
+    parser.add_argument("--sample", type=int, default=200, metavar="N", help="number of queries (default: %(default)s)")
     parser.add_argument("--interval", type=float, default=30, metavar="SECONDS", help="between reports (default: %(default)s)")
     parser.add_argument("--fork-seconds", type=float, default=10, metavar="SECONDS",
                         help="between two forks of a process whose threads search (default: %(default)s)")

@@ -1,4 +1,4 @@
-"""What a measurement was made on and with, for whoever reads it later."""
+"""Description of the machine and the software of a measurement, for its readers."""
 from __future__ import annotations
 
 import os
@@ -12,7 +12,7 @@ PACKAGES = ("bmp-plugin", "numpy", "numba", "llvmlite", "pyserini", "bmp", "pyse
 
 
 def machine() -> dict[str, str | int]:
-    """Processor, number of cores, memory in bytes, operating system."""
+    """Returns processor, number of cores, memory in bytes, and operating system."""
     return {"processor": _processor(), "cores": os.cpu_count() or 0,
             "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
             "system": f"{platform.system()} {platform.release()}"}
@@ -27,7 +27,7 @@ def _processor() -> str:
 
 
 def versions(more: Sequence[str] = ()) -> dict[str, str]:
-    """Of Python and the packages that matter and ``more``, as far as installed; of a checkout, the commit too."""
+    """Returns the versions of Python, relevant packages and ``more``, if installed; in a checkout, the commit too."""
     found = {"python": platform.python_version()}
     for package in (*PACKAGES, *more):
         try:
@@ -46,7 +46,7 @@ def _in_checkout() -> bool:
 
 
 def command(module: str, arguments: Sequence[str]) -> str:
-    """The command line, with paths cut to their last names: where files lie is nobody's business."""
+    """Returns the command line, with paths cut to their last names, because folders are private."""
     return " ".join(["python -m", module, *(_without_folders(argument) for argument in arguments)])
 
 

@@ -1,4 +1,4 @@
-"""Arrays of an .npz file, memory-mapped where they are stored as they are: a large collection then takes no memory."""
+"""Arrays of an .npz file, memory-mapped if they are not compressed, so that a large collection takes no memory."""
 from __future__ import annotations
 
 import zipfile
@@ -10,13 +10,16 @@ from numpy.typing import NDArray
 
 from bmp_plugin.errors import SourceError
 
-LOCAL_HEADER = 30           # bytes of a member's own header in a zip file before its name and extra field
+LOCAL_HEADER = 30           # bytes of a zip member's local header before its name and extra field
 
 
 def mapped_npz(path: Path) -> dict[str, NDArray[Any]]:
-    """All arrays of ``path`` by name, read-only; those that ``np.savez_compressed`` wrote are read.
+    """Returns all arrays of ``path`` by name, read-only; those of ``np.savez_compressed`` are read into memory.
 
-    Errors: SourceError naming the file if it is no .npz file or damaged.
+    Raises
+    ------
+    SourceError
+        If the file, which it names, is not an .npz file or damaged.
     """
     try:
         with zipfile.ZipFile(path) as archive, open(path, "rb") as file:

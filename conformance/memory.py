@@ -1,4 +1,4 @@
-"""What a process takes of memory: anonymous, which is its own, and resident in all, with pages of files that it has mapped."""
+"""Memory of a process: anonymous, which is its own, and resident, which includes mapped pages of files."""
 from __future__ import annotations
 
 import resource
@@ -12,29 +12,29 @@ _RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
 def memory_bytes(pid: int | str = "self") -> dict[str, int]:
-    """A process's ``resident_bytes`` and ``anonymous_bytes``; none where the system does not tell."""
+    """Returns a process's ``resident_bytes`` and ``anonymous_bytes``; an empty dict where the system does not report them."""
     found = {"resident_bytes": _status(pid, "VmRSS"), "anonymous_bytes": _status(pid, "RssAnon")}
     return {name: value for name, value in found.items() if value is not None}
 
 
 def peak_bytes() -> int:
-    """The largest resident memory of this process: unlike getrusage, not beginning with that of who started it."""
+    """Returns the peak resident memory of this process; unlike getrusage's, it does not start with that of the parent."""
     found = _status("self", "VmHWM")
     return found if found is not None else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _RSS_UNIT
 
 
 def children_peak_bytes() -> int:
-    """The largest resident memory of a child that has ended."""
+    """Returns the peak resident memory of a child process that has ended."""
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * _RSS_UNIT
 
 
 class AnonymousPeak:
-    """Looks 50 times a second, while the block runs, at the anonymous memory of this process and those it has started.
+    """Samples the anonymous memory of this process and its children, 50 times per second, within the block.
 
     Attributes
     ----------
     bytes : int
-        The largest sum seen; 0 where the system does not tell.
+        The largest sum; 0 where the system does not report it.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""The oracle: every rule of the host's ranking, spelled out and exhaustive, to compare engines with. Slow on purpose."""
+"""The oracle: every rule of Pyserini's ranking, spelled out and exhaustive, as a reference for engines. Slow on purpose."""
 from __future__ import annotations
 
 import math
@@ -9,10 +9,10 @@ import numpy as np
 
 def rank(docids: Sequence[str], vectors: Sequence[Mapping[str, int]], query: Mapping[str, int], k: int,
          min_idf: float = 0) -> list[tuple[str, np.float32]]:
-    """The k best documents as (docid, score): what LuceneImpactSearcher answers.
+    """Returns the k best documents as (docid, score), as LuceneImpactSearcher does.
 
-    Products of impact and weight are float32, their sum is float64, the score float32; documents are ordered by score
-    descending, then docid bytes ascending, cut at k, and ties are then adjusted.
+    Products of impact and weight are float32, their sum is float64, and the score float32. Documents are sorted by score,
+    descending, then by docid bytes, ascending, and cut at k; then ties are adjusted.
     """
     df = {token: sum(token in vector for vector in vectors) for token in query}
     used = {token: np.float32(weight) for token, weight in query.items()
@@ -27,7 +27,7 @@ def rank(docids: Sequence[str], vectors: Sequence[Mapping[str, int]], query: Map
 
 
 def adjust_ties(ranked: Sequence[tuple[str, np.float32]]) -> list[tuple[str, np.float32]]:
-    """Anserini's ScoreTiesAdjusterReranker: scores to 1e-4, then 1e-6 off for each further one of a tie."""
+    """Adjusts ties as Anserini's ScoreTiesAdjusterReranker: scores are rounded to 1e-4, then 1e-6 less for each further tie."""
     adjusted: list[tuple[str, np.float32]] = []
     ties = 0
     for docid, score in ranked:

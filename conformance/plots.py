@@ -2,7 +2,7 @@
 
     python -m bmp_plugin.conformance.plots RESULTS_FOLDER
 
-draws again what is in a folder of results. Needs matplotlib (``pip install "bmp-plugin[bench]"``).
+redraws the results in a folder. It needs matplotlib (``pip install "bmp-plugin[bench]"``).
 """
 from __future__ import annotations
 
@@ -18,16 +18,21 @@ Result = dict[str, Any]
 
 
 def draw(folder: Path) -> list[Path]:
-    """Draw all results of a folder into it, as SVG; those of several collections together in time against size.
+    """Draws all results of a folder into it, as SVG; several collections also as time against size.
 
-    Errors: MissingDependencyError without matplotlib, BmpError if there is no result.
+    Raises
+    ------
+    MissingDependencyError
+        If matplotlib is not installed.
+    BmpError
+        If there are no results.
     """
     try:
         import matplotlib
     except ImportError:
         raise MissingDependencyError('matplotlib is not installed: pip install "bmp-plugin[bench]"') from None
     matplotlib.use("Agg")
-    matplotlib.rcParams["svg.hashsalt"] = "bmp-plugin"           # the same figures give the same file
+    matplotlib.rcParams["svg.hashsalt"] = "bmp-plugin"           # reproducible files
     results = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
     if not results:
         raise BmpError(f"{folder}: holds no result: give the folder that bench wrote to")
@@ -78,7 +83,7 @@ def _latency(result: Result) -> Any:
         line = axis.plot(ks, [f["mean_ms"] for f in found], marker="o", markersize=3, label=label)[0]
         axis.fill_between(ks, [min(f["round_mean_ms"]) for f in found], [max(f["round_mean_ms"]) for f in found],
                           color=line.get_color(), alpha=0.2, linewidth=0)
-    axis.set(xscale="log", xlabel="k", ylabel="mean ms a query",
+    axis.set(xscale="log", xlabel="k", ylabel="mean ms per query",
              title=f"{result['collection']['name']}: {result['collection']['documents']:,} documents")
     axis.legend(fontsize="x-small", loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
@@ -98,14 +103,14 @@ def _overlap(result: Result) -> Any:
             line = axis.step([x for x, _ in best], [y for _, y in best], where="pre", linewidth=0.9, label=name)[0]
             axis.plot([x for x, _ in points], [y for _, y in points], linestyle="", marker="o", markersize=3,
                       color=line.get_color())
-        axis.set(xlabel=f"overlap with the safe top {k}", ylabel="mean ms a query",
+        axis.set(xlabel=f"overlap with the safe top {k}", ylabel="mean ms per query",
                  title=f"{result['collection']['name']}, k = {k}")
         axis.legend(fontsize="x-small")
     return figure
 
 
 def _frontier(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Those (overlap, time) that no other beats in both, by overlap: the least time for at least that overlap."""
+    """Returns the Pareto frontier of (overlap, time), by overlap: the least time for at least that overlap."""
     best: list[tuple[float, float]] = []
     for overlap, time in sorted(points, key=lambda point: (-point[0], point[1])):
         if not best or time < best[-1][1]:
@@ -126,13 +131,13 @@ def _size(results: Sequence[Result]) -> Any:
             points.sort()
             axis.plot([x for x, _ in points], [y for _, y in points], marker="o", markersize=3, label=label)
         _proportional(axis, [point for points in lines.values() for point in points])
-        axis.set(xscale="log", xlabel="documents", ylabel="mean ms a query", title=f"k = {k}")
+        axis.set(xscale="log", xlabel="documents", ylabel="mean ms per query", title=f"k = {k}")
     axes[-1].legend(fontsize="x-small", loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
 
 
 def _proportional(axis: Any, points: Sequence[tuple[int, float]]) -> None:
-    """A line that grows as the collection does, from the fastest on the smallest: what is flatter grows slower."""
+    """Draws a line proportional to the collection size, from the fastest engine on the smallest collection."""
     if points:
         first, last = min(points), max(x for x, _ in points)
         axis.plot([first[0], last], [first[1], first[1] * last / first[0]], color="grey", linestyle=":", linewidth=0.9,
@@ -140,7 +145,7 @@ def _proportional(axis: Any, points: Sequence[tuple[int, float]]) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command; returns its exit status."""
+    """Runs the command; returns its exit status."""
     given = sys.argv[1:] if arguments is None else arguments
     if len(given) != 1 or given[0].startswith("-"):
         print(__doc__, file=sys.stderr)

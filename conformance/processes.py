@@ -1,4 +1,4 @@
-"""Processes of engines, as the runner sees them: started, asked, ended. Only one is asked at a time."""
+"""Processes of engines, from the side of the runner, which sends requests to one of them at a time."""
 from __future__ import annotations
 
 import multiprocessing
@@ -9,18 +9,18 @@ from bmp_plugin.errors import BmpError
 
 from . import worker
 
-_context = multiprocessing.get_context("spawn")        # nothing of one engine is in the process of another
+_context = multiprocessing.get_context("spawn")        # so that engines do not share a process
 
 
 class EngineProcess:
-    """A process that runs :func:`.worker.run`; what it raises is raised here.
+    """A process that runs :func:`.worker.run`; exceptions raised there are raised here.
 
     Parameters
     ----------
     log : Path
-        The file that its output is added to.
+        The file to which its output is appended.
     task : str
-        See :func:`.worker.run`; so are the other arguments.
+        See :func:`.worker.run`, as for the other arguments.
     """
 
     def __init__(self, log: Path, task: str, *arguments: Any) -> None:
@@ -36,15 +36,18 @@ class EngineProcess:
             raise
 
     def ask(self, method: str, *arguments: Any) -> Any:
-        """What a method of :class:`.worker.Server` returns.
+        """Calls a method of :class:`.worker.Server` and returns its result.
 
-        Errors: those of the method; BmpError if the process died.
+        Raises
+        ------
+        BmpError
+            If the process died; also whatever the method raises.
         """
         self._connection.send((method, arguments))
         return self._receive()
 
     def close(self) -> None:
-        """End the process; may be called twice."""
+        """Ends the process; may be called twice."""
         self._connection.close()
         self._process.join(10)
         if self._process.is_alive():
@@ -63,7 +66,7 @@ class EngineProcess:
 
 
 def run_once(log: Path, task: str, *arguments: Any) -> Any:
-    """The value of a task done in a process of its own."""
+    """Runs a task in a separate process and returns its result."""
     process = EngineProcess(log, task, *arguments)
     process.close()
     return process.first

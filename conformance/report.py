@@ -1,4 +1,4 @@
-"""Measurements as figures for a JSON file, and these as Markdown tables."""
+"""The benchmark's results: measurements as figures for a JSON file, and figures as Markdown tables."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .peers import PEERS
+from .engines import ENGINES
 from .runner import Row
 
 Result = dict[str, Any]
@@ -14,10 +14,10 @@ MS = 1e3
 
 
 def figures(row: Row, num_postings: int) -> Result:
-    """All figures of a contestant; times in milliseconds, a list for one figure a round.
+    """Returns all figures of a configuration; times in milliseconds, a list for one figure per round.
 
     A query's time is its median over the rounds; mean, median and p99 are over queries. ``round_mean_ms`` and
-    ``round_p99_ms`` are those of each round alone: their spread says what the machine did meanwhile.
+    ``round_p99_ms`` are those of each round alone: their spread shows the noise of the machine.
     """
     by_k: Result = {}
     for k in row.agreement:
@@ -29,15 +29,15 @@ def figures(row: Row, num_postings: int) -> Result:
         if k in row.throughput:
             found["queries_a_second"] = {str(threads): rates for threads, rates in row.throughput[k].items()}
         by_k[str(k)] = found
-    again = row.starts[1:] or row.starts                    # the first may compile kernels and reads files from the disk
+    again = row.starts[1:] or row.starts                    # the first start may compile kernels, and reads files from disk
     starts = {name: float(np.median([start[name] for start in again])) for name in row.starts[0]}
-    return {"engine": row.contestant.peer, "settings": dict(row.contestant.settings), "index_bytes": row.index_bytes,
+    return {"engine": row.configuration.engine, "settings": dict(row.configuration.settings), "index_bytes": row.index_bytes,
             "bytes_a_posting": row.index_bytes / max(1, num_postings), "build": row.build, "new_process": starts,
             "serving": row.serving, "gains_of_two_threads": row.gains, "k": by_k}
 
 
 def _times(times: Any) -> Result:
-    """times float64[rounds, queries]."""
+    """Returns the figures of times float64[rounds, queries]."""
     a_query = np.median(times, axis=0)
     return {"mean_ms": float(a_query.mean()), "median_ms": float(np.median(a_query)),
             "p99_ms": float(np.percentile(a_query, 99)), "round_mean_ms": times.mean(axis=1).tolist(),
@@ -51,7 +51,7 @@ def circumstances(machine: Mapping[str, Any], versions: Mapping[str, str]) -> st
 
 
 def markdown(result: Result) -> str:
-    """The result of one collection as a Markdown document."""
+    """Returns the result of one collection as a Markdown document."""
     collection, machine = result["collection"], result["machine"]
     lines = [
         f"# {collection['name']}", "",
@@ -59,8 +59,8 @@ def markdown(result: Result) -> str:
         f"{result['tokens_a_query']:.1f} tokens, {result['rounds']} rounds, {result['date']}.", "",
         circumstances(machine, result["versions"]), "",
         f"    {result['command']}", "",
-        "A query's time is its median over the rounds, in milliseconds; in brackets are the least and the largest mean of a "
-        f"round. Answers are compared with those of {result['reference']}.", ""]
+        "A query's time is its median over the rounds, in milliseconds; in parentheses are the smallest and the largest mean "
+        f"of a round. Answers are compared with those of {result['reference']}.", ""]
     engines = result["engines"]
     safe = {label: engine for label, engine in engines.items() if not engine["settings"]}
     for k in result["k"]:
@@ -69,14 +69,14 @@ def markdown(result: Result) -> str:
         by_overlap = dict(sorted(engines.items(), key=lambda item: -item[1]["k"][str(k)]["overlap"]))
         lines += _section(f"Approximate, k = {k}", _latency_table(
             {label: engine for label, engine in by_overlap.items() if engine["settings"]}, str(k)))
-    lines += _section("Kernel against kernel, mean milliseconds", _kernel_table(safe, result["k"]))
-    lines += _section("How many times as fast", _ratio_table(safe, result["k"]))
-    lines += _section("Batch of all queries, queries a second", _batch_table(safe, result["k"]))
+    lines += _section("Kernel time, mean milliseconds", _kernel_table(safe, result["k"]))
+    lines += _section("Speed-up", _ratio_table(safe, result["k"]))
+    lines += _section("Batch of all queries, queries per second", _batch_table(safe, result["k"]))
     gains = [gain for engine in safe.values() for gain in engine["gains_of_two_threads"]]
     if gains:
-        lines += [f"Two threads that share nothing did {np.median(gains):.2f} times the work of one on this machine meanwhile"
-                  f" ({_range(gains, '.2f')}).", ""]
-    lines += ["## Index, and a new process", "", *_index_table(result), ""]
+        lines += [f"Two threads that share nothing did {np.median(gains):.2f} times the work of one on this machine during the"
+                  f" benchmark ({_range(gains, '.2f')}).", ""]
+    lines += ["## Index and process start", "", *_index_table(result), ""]
     return "\n".join(lines)
 
 
@@ -94,7 +94,7 @@ def _head(*cells: str) -> list[str]:
 
 def _latency_table(engines: Result, k: str) -> list[str]:
     judged = any("ndcg_10" in engine["k"][k] for engine in engines.values())
-    lines = _head("engine", "mean", "median", "p99", "same ranking", "and scores", "overlap", *["nDCG@10"] * judged)
+    lines = _head("engine", "mean", "median", "p99", "same ranking", "same scores too", "overlap", *["nDCG@10"] * judged)
     for label, engine in engines.items():
         found = engine["k"][k]
         times = [f"{found['mean_ms']:.3f} ({_range(found['round_mean_ms'], '.3f')})", f"{found['median_ms']:.3f}",
@@ -119,7 +119,7 @@ def _kernel_table(engines: Result, ks: Sequence[int]) -> list[str]:
 
 
 def _ratio_table(engines: Result, ks: Sequence[int]) -> list[str]:
-    """Ours against every other kind of engine, which is taken at the best of its block sizes for each figure."""
+    """Compares ours with every other kind of engine, at the best of its block sizes for each figure."""
     figures_of: dict[str, Callable[[Result], float | None]] = {
         "mean": lambda found: found.get("mean_ms"), "p99": lambda found: found.get("p99_ms"),
         "kernel": lambda found: float(np.median(found["kernel_ms"])) if "kernel_ms" in found else None}
@@ -142,9 +142,9 @@ def _kinds(engines: Result, ours: Sequence[str]) -> dict[str, list[str]]:
     kinds: dict[str, list[str]] = {}
     for label, engine in engines.items():
         if label not in ours:
-            kind = PEERS[engine["engine"]].kind
+            kind = ENGINES[engine["engine"]].kind
             kinds.setdefault(kind, []).append(label)
-    return {f"{kind}, the best of {len(members)}" if len(members) > 1 else kind: members for kind, members in kinds.items()}
+    return {f"{kind}, best of {len(members)}" if len(members) > 1 else kind: members for kind, members in kinds.items()}
 
 
 def _batch_table(engines: Result, ks: Sequence[int]) -> list[str]:
@@ -164,8 +164,8 @@ def _batch_table(engines: Result, ks: Sequence[int]) -> list[str]:
 
 
 def _index_table(result: Result) -> list[str]:
-    lines = _head("engine", "MB", "bytes a posting", "built in s", "peak memory of it, MB", "anonymous", "import s", "open s",
-                  "first query s", "memory serving, MB", "anonymous")
+    lines = _head("engine", "MB", "bytes per posting", "build time, s", "peak memory of the build, MB", "anonymous",
+                  "import s", "open s", "first query s", "serving memory, MB", "anonymous")
     seen = set()
     for engine in result["engines"].values():
         if engine["engine"] in seen:

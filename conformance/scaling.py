@@ -1,12 +1,12 @@
-"""What a shard costs, and what shards that know of each other save: measurements to compute a cluster from.
+"""The cost of a shard, and the savings of thresholds that shards share: measurements for sizing a cluster.
 
     python -m bmp_plugin.conformance.scaling --parts 250k.bmp 2m.bmp --whole 2m.bmp --sharded 2.bmps 8.bmps
         --queries queries.jsonl
 
-Every index is measured in a process of its own, in one thread, after one round to warm up. ``--parts`` are indexes of
-several sizes: milliseconds a query, memory while serving. ``--sharded`` are the same collection as ``--whole`` in several
-shards: superblocks scored and milliseconds a query, one shard asked after the other by a search that tells each what is
-known, beside shards that are asked as if alone; and whether answers are those of the whole.
+Every index is measured in a separate process, in one thread, after one round of warm-up. ``--parts`` are indexes of several
+sizes, measured in milliseconds per query and memory. ``--sharded`` are the collection of ``--whole`` in several shards,
+measured in scored superblocks and milliseconds per query: with shards asked one after the other, each with the threshold of
+those before, and with shards asked independently; and whether the answers are those of the whole index.
 """
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Queries = list[dict[str, Any]]
 
 
 class Cost(NamedTuple):
-    """Of one index: mean and 99th percentile of seconds a query, superblocks scored a query, resident bytes."""
+    """Cost of one index: mean and 99th percentile of seconds per query, superblocks scored per query, resident bytes."""
 
     mean: float
     p99: float
@@ -38,17 +38,17 @@ class Cost(NamedTuple):
 
 
 class Saving(NamedTuple):
-    """Of one sharded index, a query: seconds and superblocks, with and without knowing; queries answered as by one."""
+    """Costs of a sharded index per query: seconds and superblocks, with and without thresholds; queries answered alike."""
 
-    known_seconds: float
-    known_superblocks: float
-    ignorant_seconds: float
-    ignorant_superblocks: float
+    shared_seconds: float
+    shared_superblocks: float
+    independent_seconds: float
+    independent_superblocks: float
     same: int
 
 
 def cost(path: Path, queries: Queries, k: int, rounds: int) -> Cost:
-    """Search one index."""
+    """Searches one index."""
     from bmp_plugin import BmpSearcher
 
     searcher = BmpSearcher(path)
@@ -63,7 +63,7 @@ def cost(path: Path, queries: Queries, k: int, rounds: int) -> Cost:
 
 
 def saving(path: Path, whole: Path, queries: Queries, k: int, rounds: int) -> Saving:
-    """Search one sharded index, and its shards alone."""
+    """Searches one sharded index, and its shards independently."""
     from bmp_plugin import BmpSearcher, ShardedSearcher
 
     one = BmpSearcher(whole)
@@ -92,7 +92,7 @@ def _seconds(function: Callable[..., Any], *arguments: Any) -> float:
 
 
 def _mapped(folder: str) -> int:
-    """Bytes of a folder's files that are in this process's memory."""
+    """Returns the bytes of a folder's files that are in this process's memory."""
     found, inside = 0, False
     for line in Path("/proc/self/smaps").read_text().splitlines():
         words = line.split()
@@ -109,7 +109,7 @@ def _alone(function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def report(options: argparse.Namespace, queries: Queries, k: int) -> str:
-    """The tables for one k."""
+    """Returns the tables for one k."""
     from bmp_plugin import BmpIndex, BmpSearcher
     from bmp_plugin.sharded.index import ShardedIndex
 
@@ -126,21 +126,21 @@ def report(options: argparse.Namespace, queries: Queries, k: int) -> str:
     if options.sharded:
         searcher = BmpSearcher(options.whole)
         one = sum(int(searcher.rank([query], k)[1][0, 1]) for query in queries) / len(queries)
-        lines += ["", f"The whole: {one:.0f} superblocks scored a query.", "",
-                  "| shards | superblocks | ms | as if alone: superblocks | ms | queries answered as by the whole |",
+        lines += ["", f"The whole index: {one:.0f} superblocks scored per query.", "",
+                  "| shards | superblocks | ms | independent shards: superblocks | ms | queries answered as by the whole |",
                   "|---|---|---|---|---|---|"]
     for path in options.sharded:
         shards = len(ShardedIndex.open(path).shards)
         found = _alone(saving, path, options.whole, queries, k, options.rounds)
-        lines.append(f"| {shards} | {found.known_superblocks:.0f} ({found.known_superblocks / one:.2f} x) | "
-                     f"{1e3 * found.known_seconds:.2f} | {found.ignorant_superblocks:.0f} "
-                     f"({found.ignorant_superblocks / one:.2f} x) | {1e3 * found.ignorant_seconds:.2f} | "
+        lines.append(f"| {shards} | {found.shared_superblocks:.0f} ({found.shared_superblocks / one:.2f} x) | "
+                     f"{1e3 * found.shared_seconds:.2f} | {found.independent_superblocks:.0f} "
+                     f"({found.independent_superblocks / one:.2f} x) | {1e3 * found.independent_seconds:.2f} | "
                      f"{found.same} of {len(queries)} |")
     return "\n".join([*lines, ""])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns its exit status: 0 done, 2 unusable input."""
+    """Runs the command; returns its exit status: 0 done, 2 unusable input."""
     parser = argparse.ArgumentParser("python -m bmp_plugin.conformance.scaling", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", nargs="*", type=Path, default=[], metavar="DIR", help="block-max indexes of several sizes")

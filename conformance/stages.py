@@ -1,11 +1,11 @@
-"""Where the time of a search goes: Python's share, every kernel's, and what of it is waiting for memory.
+"""Where the time of a search goes: to Python, to each kernel, and to waiting for memory.
 
     python -m bmp_plugin.conformance.stages --index passages.bmp --queries queries.jsonl.gz --k 10 1000
 
-Every figure is a mean over the queries, in microseconds, and comes twice: *hot*, the same query again and again, with all
-that it touches in the caches; and *cycled*, the queries in turn, each of which finds the caches full of others' data.
-Kernels are profiled with counters compiled into them; those that are called too often to be counted without slowing the
-search down count as a part of their caller. "Referenced" are the index's memory pages (4 KiB) that one query reads.
+Every figure is a mean over the queries, in microseconds, and is given twice: *hot*, the same query repeated, with all its
+data in the caches; and *cycled*, the queries one after the other, so that each finds the data of others in the caches.
+Kernels are profiled by counters compiled into them; those that are called too often to be counted without slowing down the
+search are counted in their caller. "Referenced" are the index's memory pages (4 KiB) that one query reads.
 """
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from .machine import machine
 
 Queries = Sequence[dict[str, Any]]
 Times = dict[str, float]
-REPEATS = 5                 # of a query, hot; the first is not counted
-COUNTER_SECONDS = 25e-9     # what counting a call costs, about
-LARGEST_SHARE = 0.03        # of a search that counting one kernel may cost
-PAGES_OF = 20               # queries
+REPEATS = 5                 # of a hot query; the first is not counted
+COUNTER_SECONDS = 25e-9     # approximate cost of counting a call
+LARGEST_SHARE = 0.03        # of a search's time that counting one kernel may take
+PAGES_OF = 20               # queries whose referenced pages are measured
 
 
 class Share(NamedTuple):
-    """Seconds a query: of the whole call, in Python before the kernels, in the kernels, in Python after them."""
+    """Seconds per query: of the whole call, in Python before the kernels, in the kernels, in Python after them."""
 
     call: float
     before: float
@@ -44,7 +44,7 @@ class Share(NamedTuple):
 
 
 class _Clocked:
-    """The kernels' entry, noting when it was entered and left."""
+    """The kernels' entry point, with the times of entry and exit."""
 
     def __init__(self, function: Any) -> None:
         self._function = function
@@ -61,7 +61,7 @@ class _Clocked:
 
 
 def python_share(path: Path, queries: Queries, k: int, rounds: int) -> dict[str, Share]:
-    """Hot and cycled; medians over the rounds, means over the queries. Run in a process of its own, as all below."""
+    """Measures Python's share, hot and cycled: medians over rounds, means over queries. Runs in a separate process."""
     from bmp_plugin import BmpSearcher
     from bmp_plugin import searcher as searcher_module
 
@@ -80,14 +80,14 @@ def python_share(path: Path, queries: Queries, k: int, rounds: int) -> dict[str,
 
 
 def _both_ways(ask: Callable[[Any], tuple[float, ...]], queries: Queries, rounds: int) -> list[tuple[str, Any]]:
-    """What ``ask`` returns for every query, float64[queries, rounds, values], hot and cycled."""
+    """Returns the values of ``ask`` for every query, float64[queries, rounds, values], hot and cycled."""
     hot = np.array([[ask(query) for _ in range(REPEATS)][1:] for query in queries])
     cycled = np.array([[ask(query) for query in queries] for _ in range(rounds)]).swapaxes(0, 1)
     return [("hot", hot), ("cycled", cycled)]
 
 
 def profiled(path: Path, queries: Queries, k: int, rounds: int, chosen: set[str] | None) -> dict[str, dict[str, Any]]:
-    """Every kernel's calls, seconds and own seconds a query, hot and cycled; of the chosen kernels or of all."""
+    """Measures calls, seconds and own seconds of each kernel per query, hot and cycled; of the chosen kernels or of all."""
     from .kernel_profile import Measured, instrument
 
     profile = instrument(chosen)
@@ -104,7 +104,7 @@ def profiled(path: Path, queries: Queries, k: int, rounds: int, chosen: set[str]
     found["cycled"] = profile.measured(), rounds
     profile.reset()
     for query in queries:
-        with profile.off():                            # to make it hot
+        with profile.off():                            # warms the caches
             searcher.search(query, k)
         for _ in range(REPEATS - 1):
             searcher.search(query, k)
@@ -114,7 +114,7 @@ def profiled(path: Path, queries: Queries, k: int, rounds: int, chosen: set[str]
 
 
 def referenced_bytes(path: Path, queries: Queries, k: int) -> Times | None:
-    """Bytes of the index's pages that a query reads, by file; None where the system does not tell."""
+    """Returns the bytes of the index's pages that a query reads, by file; None where the system does not report them."""
     from bmp_plugin import BmpSearcher
 
     searcher = BmpSearcher(path)
@@ -151,7 +151,7 @@ def _alone(function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def report(path: Path, queries: Queries, k: int, rounds: int, memory: Bandwidth) -> str:
-    """The tables for one k."""
+    """Returns the tables for one k."""
     shares = _alone(python_share, path, queries, k, rounds)
     calls = _alone(profiled, path, queries, k, 1, None)["cycled"]
     affordable = LARGEST_SHARE * shares["cycled"].kernels / COUNTER_SECONDS
@@ -182,7 +182,7 @@ def report(path: Path, queries: Queries, k: int, rounds: int, memory: Bandwidth)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command; returns its exit status: 0 done, 2 unusable input."""
+    """Runs the command; returns its exit status: 0 done, 2 unusable input."""
     parser = argparse.ArgumentParser("python -m bmp_plugin.conformance.stages", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--index", type=Path, required=True, metavar="DIR", help="a block-max index")

@@ -1,4 +1,4 @@
-"""What runs in an engine's process: building its index, or opening it and doing as the runner says, one thing at a time."""
+"""The process of an engine: it builds the index, or opens it and answers the runner's requests, one at a time."""
 from __future__ import annotations
 
 import os
@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import peers
+from . import engines
 from .collection import Collection
 from .memory import AnonymousPeak, children_peak_bytes, memory_bytes, peak_bytes
 
-WARM_UP = 50          # queries asked before a round's are timed: another engine has had the caches meanwhile
+WARM_UP = 50          # queries before a round is timed: another engine has used the caches in between
 
 
 def run(connection: Connection, log: Path, task: str, *arguments: Any) -> None:
-    """A process's main function: what it prints goes to ``log``, what it returns or raises to the connection."""
+    """The process's main function: its output goes to ``log``, its result or exception to the connection."""
     target = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     os.dup2(target, 1)
     os.dup2(target, 2)
@@ -36,7 +36,7 @@ def run(connection: Connection, log: Path, task: str, *arguments: Any) -> None:
     connection.close()
     if task == "serve":
         sys.stdout.flush()
-        os._exit(0)           # a JVM takes long to end in good order
+        os._exit(0)           # a JVM takes long to shut down
 
 
 def _picklable(error: Exception) -> bool:
@@ -44,40 +44,39 @@ def _picklable(error: Exception) -> bool:
 
 
 def build(name: str, collection: Collection) -> dict[str, float]:
-    """Build a peer's index: seconds; the largest memory of this process or of a child of it, in bytes; the anonymous part."""
+    """Builds an engine's index; returns seconds, peak memory of this process or of a child in bytes, and its anonymous part."""
     started = time.perf_counter()
     with AnonymousPeak() as anonymous:
-        peers.PEERS[name].build(collection)
+        engines.ENGINES[name].build(collection)
     return {"seconds": time.perf_counter() - started, "peak_bytes": max(peak_bytes(), children_peak_bytes()),
             "peak_anonymous_bytes": anonymous.bytes}
 
 
-def kernel(log: Path, name: str, work: Path, queries: Sequence[peers.Query], ks: Sequence[int]) -> dict[int, float | None]:
-    """Mean seconds a query of a peer's innermost timer, by k."""
-    return {k: peers.PEERS[name].kernel_seconds(work, queries, k, log) for k in ks}
+def kernel(log: Path, name: str, work: Path, queries: Sequence[engines.Query], ks: Sequence[int]) -> dict[int, float | None]:
+    """Returns the mean seconds per query of an engine's innermost timer, by k."""
+    return {k: engines.ENGINES[name].kernel_seconds(work, queries, k, log) for k in ks}
 
 
 class Server:
-    """An engine opened in this process, its queries prepared; says at first how long that took.
+    """An engine opened in this process, with its queries prepared; it first reports how long that took.
 
     Parameters
     ----------
     name : str
-        The peer.
+        Name of the engine.
     work : Path
     queries : sequence of mappings
     k : int
-        Of the first search, which is timed.
     settings : mapping
-        The same.
+        Both of the first search, which is timed.
     """
 
-    def __init__(self, name: str, work: Path, queries: Sequence[peers.Query], k: int, settings: peers.Settings) -> None:
-        peer = peers.PEERS[name]
+    def __init__(self, name: str, work: Path, queries: Sequence[engines.Query], k: int, settings: engines.Settings) -> None:
+        engine = engines.ENGINES[name]
         started = time.perf_counter()
-        peer.load()
+        engine.load()
         loaded = time.perf_counter()
-        self._engine = peer.open(work)
+        self._engine = engine.open(work)
         search = self._engine.searching(settings)
         opened = time.perf_counter()
         search(self._engine.prepare(queries[0]), k)
@@ -87,7 +86,7 @@ class Server:
         self._start = {"import_s": loaded - started, "open_s": opened - loaded, "first_query_s": done - opened}
 
     def serve(self, connection: Connection) -> None:
-        """Answer requests (method, arguments) until there are no more."""
+        """Answers requests (method, arguments) until there are no more."""
         connection.send((True, self._start))
         while True:
             try:
@@ -96,14 +95,14 @@ class Server:
                 return
             connection.send((True, getattr(self, method)(*arguments)))
 
-    def answers(self, settings: peers.Settings, k: int) -> list[peers.Answer]:
-        """The answers to all queries."""
+    def answers(self, settings: engines.Settings, k: int) -> list[engines.Answer]:
+        """Returns the answers to all queries."""
         search = self._engine.searching(settings)
         self._warm.add((k, *settings.items()))
         return [self._engine.answer(search(query, k)) for query in self._queries]
 
-    def latency(self, settings: peers.Settings, k: int) -> NDArray[np.float64]:
-        """Seconds of each query, by one call each; float64[queries]. Warmed up before."""
+    def latency(self, settings: engines.Settings, k: int) -> NDArray[np.float64]:
+        """Returns the seconds of each query, one call each: float64[queries]. Warms up first."""
         search, queries, now = self._engine.searching(settings), self._queries, time.perf_counter
         key = (k, *settings.items())
         for query in queries[:WARM_UP] if key in self._warm else queries:
@@ -116,8 +115,8 @@ class Server:
             times[q] = now() - started
         return times
 
-    def throughput(self, settings: peers.Settings, k: int, threads: int) -> float | None:
-        """Queries a second when all are searched by one call; None if the engine has no such call."""
+    def throughput(self, settings: engines.Settings, k: int, threads: int) -> float | None:
+        """Returns queries per second when all are searched in one call; None if the engine has no such call."""
         if not self._engine.batch(self._queries[:WARM_UP], k, threads, settings):
             return None
         started = time.perf_counter()
@@ -125,5 +124,5 @@ class Server:
         return len(self._queries) / (time.perf_counter() - started)
 
     def memory(self) -> dict[str, int]:
-        """What this process takes of memory now."""
+        """Returns the current memory of this process."""
         return memory_bytes()

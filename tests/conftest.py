@@ -1,4 +1,4 @@
-"""Real Lucene indexes and a real Pyserini for the tests: each index is built once a session, by Anserini."""
+"""Real Lucene indexes and a real Pyserini for the tests: Anserini builds each index once per session."""
 from __future__ import annotations
 
 import gzip
@@ -33,14 +33,14 @@ def cranfield_documents() -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def cranfield_queries() -> dict[str, dict[str, int]]:
-    """A fourth of Cranfield's queries; the host takes 50 ms for each."""
+    """A fourth of Cranfield's queries, because Pyserini takes 50 ms for each."""
     queries = read_jsonl(resources.files("bmp_plugin.data") / "cranfield_queries.jsonl.gz")
     return {query["qid"]: query["vector"] for query in queries[::4]}
 
 
 @pytest.fixture(scope="session")
 def java() -> Path:
-    """The Java that the plugin finds; tests are skipped where Pyserini or a JDK is missing, but in CI that is a failure."""
+    """The Java that the plugin finds; without Pyserini or a JDK, tests are skipped, or fail in CI."""
     absent = pytest.fail if os.environ.get("CI") else pytest.skip
     if importlib.util.find_spec("pyserini") is None:
         absent("Pyserini is not installed")
@@ -64,7 +64,7 @@ def host(java: Path) -> Any:
 
 
 def index_with_anserini(java: Path, documents: Iterable[Document], folder: Path, *flags: str) -> Path:
-    """Index JSON vectors as ``python -m pyserini.index.lucene --impact --pretokenized --optimize`` does."""
+    """Indexes JSON vectors as ``python -m pyserini.index.lucene --impact --pretokenized --optimize`` does."""
     from bmp_plugin.adapters.anserini import anserini_jar
 
     vectors = folder.with_name(folder.name + ".vectors")
@@ -81,7 +81,7 @@ def index_with_anserini(java: Path, documents: Iterable[Document], folder: Path,
 
 
 def claim_lucene_8(folder: Path) -> Path:
-    """Let an index's segment say that Lucene 8 wrote it, which is all that Anserini looks at."""
+    """Marks an index's segment as written by Lucene 8, which is all that Anserini checks."""
     segment = next(folder.glob("*.si"))
     content = bytearray(segment.read_bytes())
     at = content.index(b"lucene.version") + len(b"lucene.version") + 1
@@ -178,5 +178,5 @@ class VectorEncoder:
 
 
 def ranking(hits: Iterable[Any]) -> list[tuple[str, int, float]]:
-    """What a run is made of."""
+    """The docids, ids and scores that make up a run."""
     return [(hit.docid, hit.lucene_docid, hit.score) for hit in hits]

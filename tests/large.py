@@ -1,4 +1,4 @@
-"""A collection with lists of every kind, in more than one batch; arithmetic alone makes it, so it is the same for good."""
+"""A collection with posting lists of every kind in more than one batch, reproducible because it comes from arithmetic alone."""
 from __future__ import annotations
 
 import hashlib
@@ -15,7 +15,7 @@ VOCABULARY = [f"t{number}" for number in range(int(ALTERNATIVES.sum()))]
 
 
 def arrays(documents: int = DOCUMENTS) -> tuple[NDArray[np.int64], NDArray[np.uint16], NDArray[np.int32], list[str]]:
-    """ptr, terms, impacts and docids as ArraySource takes them."""
+    """Returns ptr, terms, impacts and docids for ArraySource."""
     noise = _noise(np.arange(documents * ALTERNATIVES.size, dtype=np.uint64)).reshape(documents, -1)
     present = noise % 16 < 13
     chosen = (noise >> np.uint64(8)) % ALTERNATIVES.astype(np.uint64)
@@ -37,7 +37,7 @@ def _noise(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 def digest(index: Path) -> str:
-    """Of all arrays of an index."""
+    """Returns a digest of all arrays of an index."""
     manifest: dict[str, Any] = json.loads((index / "manifest.json").read_text())
     listed = sorted((name, entry["sha256"]) for name, entry in manifest["arrays"].items())
     return hashlib.sha256(json.dumps(listed).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Sources of documents given as {term number: impact}, with and without deleted documents in between."""
+"""Sources of documents given as {term id: impact}, with and without deleted documents in between."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,7 +10,7 @@ from bmp_plugin.adapters.source import Documents, PostingBatch
 
 
 class WithGaps(ArraySource):
-    """Documents are numbered 5, 8, 11 and so on, as if those in between had been deleted."""
+    """Source document ids are 5, 8, 11 and so on, as if those in between had been deleted."""
 
     def documents(self) -> Documents:
         found = super().documents()
@@ -23,7 +23,7 @@ class WithGaps(ArraySource):
 
 
 def source_of(documents: Sequence[Mapping[int, int]], num_terms: int, gaps: bool = False) -> ArraySource:
-    """The source; docids are in another order than the documents, terms are t0, t1 and so on."""
+    """Returns a source whose docids are in another order than the documents, and whose terms are t0, t1 and so on."""
     ptr = np.cumsum([0] + [len(document) for document in documents])
     terms = np.array([t for document in documents for t in document], np.int64)
     impacts = np.array([x for document in documents for x in document.values()], np.int64)

@@ -45,7 +45,7 @@ def collection() -> tuple[Any, ...]:
 @pytest.mark.parametrize(("threads", "reorder", "budget"), [(1, "none", 10**8), (2, "none", 10**5), (5, "none", 10**6),
                                                             (1, "bp", 10**5), (3, "bp", 10**8)])
 def test_arrays_give_the_same_index_for_any_threads_and_budget(collection, tmp_path, monkeypatch, threads, reorder, budget):
-    monkeypatch.setattr(arrays, "RUN_DOCUMENTS", 4096)
+    monkeypatch.setattr(arrays, "SEGMENT_DOCUMENTS", 4096)
     source = ArraySource(*collection, large.VOCABULARY, threads=threads, budget=budget, temp_dir=tmp_path)
     index = BmpIndex.build(source, tmp_path / "i.bmp", threads=threads, reorder=reorder, progress=False)
     assert large.digest(index.path) == WHAT_ONE_THREAD_WROTE[reorder]
@@ -55,7 +55,7 @@ def test_arrays_give_the_same_index_for_any_threads_and_budget(collection, tmp_p
 
 @pytest.fixture(scope="module")
 def json_folder(tmp_path_factory) -> Path:
-    """Some 24 MB in several files, one of them pretty-printed, documents long and short, tokens with blanks in them."""
+    """Writes about 24 MB in several files, one of them pretty-printed, with long and short documents and tokens with blanks."""
     folder = tmp_path_factory.mktemp("json")
     for name in ("b.jsonl", "a.jsonl", "c.jsonl"):
         with open(folder / name, "w", encoding="utf-8") as file:
@@ -88,7 +88,7 @@ def source_postings(folder: Path) -> int:
     return sum(len(batch.docs) for batch in source.batches())
 
 
-def test_what_is_wrong_with_json_is_said_by_name_from_another_process(json_folder, tmp_path, monkeypatch):
+def test_errors_of_parsing_processes_name_the_file(json_folder, tmp_path, monkeypatch):
     monkeypatch.setattr(json_vectors, "SHARED_FROM", 1)
     path = tmp_path / "bad.jsonl"
     good = (json_folder / "a.jsonl").read_text().splitlines(keepends=True)
@@ -126,7 +126,7 @@ def test_docids_are_ranked_by_their_bytes(docids: list[bytes], prefix: bytes) ->
 # --- order and look-ahead ---------------------------------------------------------------------------------------------
 
 
-def test_work_is_done_in_order_and_not_much_of_it_at_once():
+def test_work_is_done_in_order_with_little_pending():
     taken, lock = [], threading.Lock()
 
     def items():
@@ -181,7 +181,7 @@ POSTINGS = 48_000_000
 
 @pytest.fixture(scope="module")
 def mapped(tmp_path_factory) -> Path:
-    """Arrays on disk: 64 postings a document."""
+    """Arrays on disk, with 64 postings per document."""
     folder = tmp_path_factory.mktemp("mapped")
     documents = POSTINGS // 64
     rng = np.random.default_rng(0)
@@ -195,7 +195,7 @@ def mapped(tmp_path_factory) -> Path:
 @on_linux
 @pytest.mark.parametrize("what", ["bounded", "everything"])
 def test_memory_does_not_grow_with_the_postings(mapped, what):
-    """A child measures its own: documents take some 100 bytes each, postings no more than a few batches."""
+    """A child process measures its memory: about 100 bytes per document, and a few batches of postings."""
     child = subprocess.run([sys.executable, "-c", BUILD_MAPPED, str(mapped), what], capture_output=True, text=True, check=True)
     taken = int(child.stdout)
     assert (taken < 9 * POSTINGS) == (what == "bounded"), f"{taken / 2**20:.0f} MiB"
@@ -203,7 +203,7 @@ def test_memory_does_not_grow_with_the_postings(mapped, what):
 
 
 @on_linux
-def test_the_memory_that_is_measured_is_that_of_children_too():
+def test_measured_memory_includes_child_processes():
     code = "import time; held = bytearray(b'x') * 60_000_000; print(flush=True); time.sleep(60)"
     with AnonymousPeak() as peak:
         child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
@@ -241,7 +241,7 @@ BmpIndex.build(source, sys.argv[2] + "/i.bmp", threads=int(sys.argv[3]), progres
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 @pytest.mark.parametrize("replacing", [False, True])
-def test_interrupted_builds_leave_nothing_that_looks_whole(tmp_path, how, threads, replacing):
+def test_interrupted_builds_leave_nothing(tmp_path, how, threads, replacing):
     output = tmp_path / "i.bmp"
     small = ArraySource(*large.arrays(500), large.VOCABULARY)
     if replacing:
@@ -296,24 +296,24 @@ def test_parsing_processes_end_with_the_one_that_started_them():
         time.sleep(0.05)
 
 
-def test_a_full_disk_is_said_in_a_line(collection, tmp_path, monkeypatch):
+def test_a_full_disk_is_reported_in_one_line(collection, tmp_path, monkeypatch):
     class Full(io.BytesIO):
         def write(self, _: object) -> int:
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("bmp_plugin.adapters.runs.tempfile.TemporaryFile", lambda **_: Full())
+    monkeypatch.setattr("bmp_plugin.adapters.sorted_segments.tempfile.TemporaryFile", lambda **_: Full())
     with pytest.raises(BmpError, match=r"i\.bmp: cannot be written \(No space left on device\)"):
         BmpIndex.build(ArraySource(*collection, large.VOCABULARY, budget=1000), tmp_path / "i.bmp", progress=False)
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(("change", "said"), [
+@pytest.mark.parametrize(("change", "message"), [
     ({"terms": np.array([0, 2])}, "terms that are not below 2"), ({"terms": np.array([0, -1])}, "not below 2"),
     ({"impacts": np.array([0, 1])}, "impacts that are not 1"), ({"impacts": np.array([2**31, 1])}, "impacts that are not 1"),
     ({"impacts": np.array([1])}, "do not fit")])
-def test_arrays_that_make_no_sense_are_refused(tmp_path, change, said):
+def test_invalid_arrays_are_refused(tmp_path, change, message):
     given = {"ptr": np.array([0, 1, 2]), "terms": np.array([0, 1]), "impacts": np.array([1, 1])} | change
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=message):
         BmpIndex.build(ArraySource(given["ptr"], given["terms"], given["impacts"], ["a", "b"], ["x", "y"]), tmp_path / "i.bmp",
                        progress=False)
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""The benchmark on a small real collection, with the engines that are installed; no word about how fast they are."""
+"""The benchmark on a small real collection with the installed engines; their speed is not tested."""
 import importlib.util
 import json
 import os
@@ -13,8 +13,8 @@ from bmp_plugin import BmpIndex
 from bmp_plugin.conformance import bench, plots, report, runner
 from bmp_plugin.conformance.agreement import Agreement
 from bmp_plugin.conformance.collection import Collection
+from bmp_plugin.conformance.engines import ENGINES, GROUPS, Configuration, configurations
 from bmp_plugin.conformance.mapped import mapped_npz
-from bmp_plugin.conformance.peers import GROUPS, PEERS, Contestant, contestants
 from bmp_plugin.errors import SourceError
 
 DOCUMENTS, QUERIES = 150, 6
@@ -64,7 +64,7 @@ def run(folder, *arguments, vectors=("vectors",)):
 
 @pytest.fixture(scope="module")
 def result(folder):
-    """Of all engines but Lucene."""
+    """The result of all engines except Lucene."""
     assert run(folder, "--engines", "exhaustive", "ours", "ours-bp", "rust-8", "rust-bp-8", "seismic",
                "ours:alpha=0.4,beta=0.1", "--k", "3", "40", "--rounds", "2", "--qrels", str(folder / "qrels.txt"),
                "--passage-delimiter", "#", "--output", str(folder / "results")) == 0
@@ -142,7 +142,7 @@ def test_rust_gets_our_order(folder, result):
 @needs("seismic")
 def test_seismic_at_all_its_settings(result):
     labels = [label for label in result["engines"] if label.startswith("seismic")]
-    assert len(labels) == len(PEERS["seismic"].default_settings)
+    assert len(labels) == len(ENGINES["seismic"].default_settings)
     assert result["engines"]["seismic query_cut=16 heap_factor=0.5"]["k"]["3"]["overlap"] > 0.8
 
 
@@ -239,7 +239,7 @@ def test_stored_arrays_are_mapped_and_compressed_ones_read(tmp_path):
         mapped_npz(tmp_path / "objects.npz")
 
 
-def test_refuses_what_is_no_collection(folder, tmp_path):
+def test_refuses_paths_that_are_not_collections(folder, tmp_path):
     with pytest.raises(ValueError, match="--vocabulary"):
         Collection(folder / "arrays.npz", tmp_path)
     Collection(folder / "vectors", tmp_path / "work").prepare()
@@ -254,17 +254,17 @@ def test_refuses_what_is_no_collection(folder, tmp_path):
         Collection(tmp_path / "bad", tmp_path / "badwork").prepare()
 
 
-def test_engines_that_are_missing_are_skipped_with_a_word(monkeypatch, capsys):
+def test_missing_engines_are_skipped_with_a_notice(monkeypatch, capsys):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    assert [found.peer for found in runner.available(contestants(["ours", "rust-8", "seismic"]))] == ["ours"]
-    said = capsys.readouterr().err
-    assert "skipped rust-8: bmp is not installed: pip install bmp" in said
-    assert "pyseismic-lsr" in said
+    assert [found.engine for found in runner.available(configurations(["ours", "rust-8", "seismic"]))] == ["ours"]
+    output = capsys.readouterr().err
+    assert "skipped rust-8: bmp is not installed: pip install bmp" in output
+    assert "pyseismic-lsr" in output
     with pytest.raises(Exception, match="none of the engines"):
-        runner.available(contestants(["rust"]))
+        runner.available(configurations(["rust"]))
 
 
-def test_an_index_that_cannot_be_opened_is_named(folder, tmp_path, capsys):
+def test_errors_name_an_index_that_cannot_be_opened(folder, tmp_path, capsys):
     Collection(folder / "vectors", tmp_path / "vectors").prepare()
     (tmp_path / "vectors" / "ours.bmp").mkdir()
     assert run(folder, "--engines", "ours", "--work", str(tmp_path)) == 2
@@ -272,10 +272,10 @@ def test_an_index_that_cannot_be_opened_is_named(folder, tmp_path, capsys):
 
 
 def test_names():
-    assert contestants(["rust"]) == [Contestant(f"rust-{size}") for size in (8, 16, 32)]
-    assert contestants(["ours:alpha=0.9", "ours"]) == [Contestant("ours", (("alpha", 0.9),)), Contestant("ours")]
-    assert contestants(["ours", "ours"]) == [Contestant("ours")]
-    assert len(contestants(["approximate"])) == len(GROUPS["approximate"])
+    assert configurations(["rust"]) == [Configuration(f"rust-{size}") for size in (8, 16, 32)]
+    assert configurations(["ours:alpha=0.9", "ours"]) == [Configuration("ours", (("alpha", 0.9),)), Configuration("ours")]
+    assert configurations(["ours", "ours"]) == [Configuration("ours")]
+    assert len(configurations(["approximate"])) == len(GROUPS["approximate"])
 
 
 def test_agreement():

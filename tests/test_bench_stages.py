@@ -1,4 +1,4 @@
-"""The profile of kernels: complete, with every kernel that a search calls; no word about how long they take."""
+"""The profile of kernels is complete: it has every kernel that a search calls; their times are not tested."""
 import json
 import multiprocessing
 import re
@@ -44,17 +44,17 @@ def test_refusals(index, queries, capsys):
 
 
 def profile_an_example():
-    """In a process of its own: kernels that count what they do, called twice."""
+    """Runs in a separate process: kernels that count what they do, called twice."""
     from bmp_plugin import kernels
     from bmp_plugin.conformance.kernel_profile import instrument
 
     profile = instrument({"example.outer", "example.inner"})
     scope = {"__name__": "bmp_plugin.query.example"}
     exec("def inner(n):\n    s = 0.0\n    for i in range(n):\n        s += 1.0 / (i + s + 1)\n    return s\n"
-         "def outer(n):\n    return inner(n) + inner(n) + leaf()\n"
-         "def leaf():\n    return 1.0\n", scope)
+         "def outer(n):\n    return inner(n) + inner(n) + other()\n"
+         "def other():\n    return 1.0\n", scope)
     plain = scope["outer"](1000)
-    for name in ("inner", "leaf", "outer"):
+    for name in ("inner", "other", "outer"):
         scope[name] = kernels.kernel(scope[name])
     assert scope["outer"](1000) == plain                  # compiles
     profile.reset()

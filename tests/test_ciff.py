@@ -1,4 +1,4 @@
-"""CIFF files written by the protobuf library: read back, and refused when they are not what they claim."""
+"""CIFF files written by the protobuf library are read, and refused when they are damaged or inconsistent."""
 from __future__ import annotations
 
 import gzip
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from bmp_plugin.adapters import ciff
 from bmp_plugin.adapters.ciff import CiffSource, begins_like_ciff
 from bmp_plugin.adapters.ciff_messages import messages
-from bmp_plugin.adapters.sniff import open_source
+from bmp_plugin.adapters.detect import open_source
 from bmp_plugin.errors import SourceError
 
 Lists = dict[str, list[tuple[int, int]]]
@@ -169,7 +169,7 @@ def refusal(path: Path) -> str:
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "message"),
     [
         (lambda: ciff_bytes({"t": [(3, 1)]}), "term 't' has a document that is not one of 0 to 2"),
         (lambda: ciff_bytes({"t": [(0, 1), (2**31 - 1, 1)]}), "not one of 0 to 2"),
@@ -182,28 +182,28 @@ def refusal(path: Path) -> str:
         (lambda: ciff_bytes(num_postings_lists=3), "document"),
         (lambda: ciff_bytes(num_docs=4), "3 of 4 documents"),
         (lambda: ciff_bytes(num_docs=2), "not one of 0 to 1"),
-        (lambda: ciff_bytes({}, num_docs=2), "goes on after the last document"),
-        (lambda: ciff_bytes(num_docs=-1), "less than nothing"),
+        (lambda: ciff_bytes({}, num_docs=2), "continues after the last document"),
+        (lambda: ciff_bytes(num_docs=-1), "negative counts"),
         (lambda: ciff_bytes(version=2), "version 2"),
-        (lambda: ciff_bytes(docids=["a", "b", "a"]), "comes twice"),
+        (lambda: ciff_bytes(docids=["a", "b", "a"]), "occurs twice"),
         (lambda: ciff_bytes(docids=["a", "", "b"]), "no collection docid"),
         (lambda: ciff_bytes(numbers=[0, 1, 1]), "not 0 to 2"),
-        (lambda: ciff_bytes() + b"more", "goes on after the last document"),
+        (lambda: ciff_bytes() + b"more", "continues after the last document"),
         (lambda: ciff_bytes({"t": []}).replace(b"\x0a\x01t", b"\x0a\x01\xff"), "not UTF-8"),
         (lambda: ciff_bytes({"t": [(0, 1)], "u": [(0, 1)]}).replace(b"\x0a\x01u", b"\x0a\x01t"), "the same term"),
         (lambda: delimited(posting_list("t", [(0, 1)], df=2)), "CIFF version 0"),
         (lambda: b"", "header"),
     ],
 )
-def test_refused(path: Path, data: Any, said: str) -> None:
+def test_refused(path: Path, data: Any, message: str) -> None:
     path.write_bytes(data())
-    assert said in refusal(path)
+    assert message in refusal(path)
 
 
 def test_wrong_df(path: Path) -> None:
     good, bad = delimited(posting_list("c", LISTS["c"])), delimited(posting_list("c", LISTS["c"], df=2))
     path.write_bytes(ciff_bytes().replace(good, bad))
-    assert "term 'c' has not as many postings as its df says" in refusal(path)
+    assert "term 'c' has another number of postings than its df states" in refusal(path)
 
 
 def test_truncated_anywhere(path: Path) -> None:
@@ -241,7 +241,7 @@ def test_damaged_gzip(path: Path) -> None:
     assert "gzip" in refusal(path)
 
 
-def test_sniffing_by_content() -> None:
+def test_detection_by_content() -> None:
     assert begins_like_ciff(ciff_bytes())
     assert begins_like_ciff(ciff_bytes(num_docs=2**31 - 1))
     assert not begins_like_ciff(b"")
@@ -249,10 +249,10 @@ def test_sniffing_by_content() -> None:
     assert not begins_like_ciff(b"\x7fELF\x02\x01\x01")
 
 
-def test_without_protobuf_says_what_to_install(path: Path) -> None:
+def test_error_without_protobuf_tells_what_to_install(path: Path) -> None:
     path.write_bytes(ciff_bytes())
     code = ("import sys; sys.modules['google.protobuf'] = None\n"
-            "from bmp_plugin import BmpError\nfrom bmp_plugin.adapters.sniff import open_source\n"
+            "from bmp_plugin import BmpError\nfrom bmp_plugin.adapters.detect import open_source\n"
             "try:\n    open_source(sys.argv[1])\nexcept BmpError as error:\n    print(type(error).__name__, error)")
     done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
     assert done.stdout == (

@@ -1,4 +1,4 @@
-"""CIFF files written by ``bmp-plugin export``: byte for byte the protobuf library's, and read by other engines."""
+"""CIFF files of ``bmp-plugin export`` are byte for byte the protobuf library's, and other engines read them."""
 from __future__ import annotations
 
 import gzip
@@ -149,7 +149,7 @@ def test_ciff_toolkit_merges(tmp_path: Path) -> None:
 
 
 def test_rust_bmp(cranfield: BmpIndex, exported: Path, queries: Any, tmp_path: Path) -> None:
-    """The Rust engine scales weights up to 32, cuts sums at 16 bits and may lose ties: few tokens, and its own hits."""
+    """The Rust engine scales weights up to 32, truncates sums to 16 bits and may lose ties: few tokens, and its own hits."""
     bmp = pytest.importorskip("bmp")
     bmp.ciff2bmp(str(exported), str(tmp_path / "rust.bmp"), 8, False)
     theirs, ours = bmp.Searcher(str(tmp_path / "rust.bmp")), BmpSearcher(cranfield)
@@ -163,7 +163,7 @@ def test_rust_bmp(cranfield: BmpIndex, exported: Path, queries: Any, tmp_path: P
     assert found > 10 * len(queries)
 
 
-def test_deleted_documents_and_their_terms_are_left_out(lucene_index: Any, tmp_path: Path) -> None:
+def test_deleted_documents_and_their_terms_are_omitted(lucene_index: Any, tmp_path: Path) -> None:
     index = BmpIndex.build(lucene_index("deletions"), tmp_path / "i.bmp", progress=False)
     assert (index.arrays["list_count"][: index.num_terms] == 0).any()
     write_ciff(index, tmp_path / "o.ciff", progress=False)
@@ -176,14 +176,14 @@ def test_deleted_documents_and_their_terms_are_left_out(lucene_index: Any, tmp_p
 def test_command(cranfield: BmpIndex, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     target = tmp_path / "new" / "o.ciff"
     assert main(["export", str(cranfield.path), "--output", str(target), "--json"]) == 0
-    said = json.loads(capsys.readouterr().out)
-    assert (said["num_docs"], said["size_bytes"]) == (1400, target.stat().st_size)
+    output = json.loads(capsys.readouterr().out)
+    assert (output["num_docs"], output["size_bytes"]) == (1400, target.stat().st_size)
     assert main(["export", str(tmp_path / "none.bmp"), "--output", str(target)]) == 2
     assert main(["export", str(cranfield.path), "--output", str(tmp_path)]) == 2
-    assert "a folder stands" in capsys.readouterr().err
+    assert "a folder exists" in capsys.readouterr().err
 
 
-def test_nothing_half_written(cranfield: BmpIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_partial_output(cranfield: BmpIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target = tmp_path / "o.ciff"
     target.write_bytes(b"precious")
 

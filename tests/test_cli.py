@@ -1,4 +1,4 @@
-"""The command line, as a user's shell sees it: exit status, one line on standard error, no half-written output."""
+"""The command line, as a user's shell sees it: exit status, one line on standard error, no partial output."""
 from __future__ import annotations
 
 import gzip
@@ -28,7 +28,7 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def bmp(*arguments: object) -> subprocess.CompletedProcess[str]:
-    """The command in this process, which spares imports; what is said and returned is the same, see :func:`shell`."""
+    """Runs the command in this process, which saves imports; output and status are those of :func:`shell`."""
     command = [str(argument) for argument in arguments]
     out, error = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(error):
@@ -41,19 +41,19 @@ def bmp(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 def shell(*arguments: object) -> subprocess.CompletedProcess[str]:
-    """The same in a process of its own, as a user's shell starts it."""
+    """Runs the command in a separate process, as a user's shell does."""
     command = [sys.executable, "-m", "bmp_plugin", *map(str, arguments)]
     return _without_compiling(subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=300))
 
 
 def _without_compiling(done: subprocess.CompletedProcess[str]) -> subprocess.CompletedProcess[str]:
-    """The first search on a machine says that it compiles."""
+    """Removes the notice that the first search on a machine prints about compilation."""
     done.stderr = "".join(line for line in done.stderr.splitlines(keepends=True) if "compiling" not in line)
     return done
 
 
 def refused(*arguments: object, status: int = 2, run: Run = bmp) -> str:
-    """Run what must be refused; returns the one line it says."""
+    """Runs a command that must fail; returns its one line of output."""
     done = run(*arguments)
     assert done.returncode == status, done
     assert done.stdout == ""
@@ -79,7 +79,7 @@ def run(index: Path) -> Path:
     done = shell("search", "--index", index, "--topics", QUERIES, "--output", path)
     assert done.returncode == 0, done.stderr
     assert "225 queries" in done.stderr
-    assert "ms a query" in done.stderr
+    assert "ms per query" in done.stderr
     return path
 
 
@@ -191,9 +191,9 @@ def test_verify(index: Path, damaged: Path) -> None:
     done = shell("verify", index)
     assert (done.returncode, done.stderr) == (0, "")
     assert "sound" in done.stdout
-    said = refused("verify", damaged, status=1, run=shell)
-    assert "damaged" in said
-    assert str(damaged) in said
+    output = refused("verify", damaged, status=1, run=shell)
+    assert "damaged" in output
+    assert str(damaged) in output
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -208,12 +208,12 @@ def test_help_shows_defaults_and_an_example(command: str) -> None:
 
 
 def test_exit_statuses_are_in_the_help() -> None:
-    said = bmp("--help").stdout
+    output = bmp("--help").stdout
     for status in (0, 1, 2, 130):
-        assert f"\n  {status:<5}" in said
+        assert f"\n  {status:<5}" in output
 
 
-def test_shells_complete_it(tmp_path: Path) -> None:
+def test_shell_completion(tmp_path: Path) -> None:
     script = shell("completion", "bash")
     assert script.returncode == 0
     (tmp_path / "complete.sh").write_text(script.stdout)
@@ -250,7 +250,7 @@ def test_version_and_console_command() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ((), "COMMAND"),
         (("find",), "invalid choice: 'find'"),
@@ -277,7 +277,7 @@ def test_version_and_console_command() -> None:
         (("search", "--index", "{index}", "--topics", "{queries}", "--output", "{tmp}/o", "--alpha", "2"), "alpha"),
         (("search", "--index", "{index}", "--topics", "{queries}", "--output", "{tmp}/o", "--beta", "0"), "beta"),
         (("search", "--index", "{index}", "--topics", "{queries}", "--output", "{tmp}/o", "--tag", "a b"), "run tag"),
-        (("search", "--index", "{index}", "--topics", "{queries}", "--output", "{tmp}/folder"), "a folder stands"),
+        (("search", "--index", "{index}", "--topics", "{queries}", "--output", "{tmp}/folder"), "a folder exists"),
         (("search", "--index", "{index}", "--topics", "{queries}", "--output", "{tmp}/text/o"), "text"),
         (("search", "--index", "{index}", "--topics", "{queries}", "--output", "/dev/full"), "No space left on device"),
         (("compare", "{tmp}/text", "{tmp}/text"), "text, line 1"),
@@ -290,7 +290,7 @@ def test_version_and_console_command() -> None:
         (("demo", "--output", "{tmp}/text"), "text"),
     ],
 )
-def test_refused_in_one_line(index: Path, run: Path, tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
+def test_refused_in_one_line(index: Path, run: Path, tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
     (tmp_path / "text").write_text("neither this nor that\n")
     (tmp_path / "empty").write_text("")
     (tmp_path / "folder").mkdir()
@@ -299,12 +299,12 @@ def test_refused_in_one_line(index: Path, run: Path, tmp_path: Path, arguments: 
     (tmp_path / "cut.gz").write_bytes(gzip.compress(b'{"id": "1", "vector": {"a": 1}}\n' * 99)[:-30])
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     names = {"tmp": tmp_path, "index": index, "run": run, "docs": DOCS, "queries": QUERIES}
-    assert said in refused(*(argument.format(**names) for argument in arguments))
+    assert message in refused(*(argument.format(**names) for argument in arguments))
     after = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert after == before, "a refusal leaves nothing behind and changes nothing"
 
 
-def test_bad_input_keeps_the_good_output(index: Path, run: Path, tmp_path: Path) -> None:
+def test_bad_input_keeps_the_old_output(index: Path, run: Path, tmp_path: Path) -> None:
     (tmp_path / "run.txt").write_bytes(run.read_bytes())
     (tmp_path / "bad.tsv").write_text("1\ta\nno tab\n")
     refused("search", "--index", index, "--topics", tmp_path / "bad.tsv", "--output", tmp_path / "run.txt", run=shell)
@@ -320,14 +320,14 @@ def test_bad_input_keeps_the_good_output(index: Path, run: Path, tmp_path: Path)
 def test_no_permission(index: Path, tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     try:
-        said = refused("search", "--index", index, "--topics", QUERIES, "--output", tmp_path / "run.txt")
+        output = refused("search", "--index", index, "--topics", QUERIES, "--output", tmp_path / "run.txt")
     finally:
         tmp_path.chmod(0o700)
-    assert "Permission denied" in said
+    assert "Permission denied" in output
 
 
-def _heed_interrupts() -> None:
-    """Also where the tests run in the background of a shell, whose processes are told to ignore them."""
+def _default_interrupts() -> None:
+    """Restores the handling of SIGINT, which a shell sets to ignore for tests that run in the background."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
@@ -341,18 +341,19 @@ def test_interrupted(index: Path, tmp_path: Path, number: int, status: int) -> N
             file.write(json.dumps({"qid": str(qid), "vector": vectors[qid % len(vectors)]}) + "\n")
     command = [sys.executable, "-m", "bmp_plugin", "search", "--index", str(index), "--topics", str(topics),
                "--output", str(tmp_path / "run.txt")]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=_heed_interrupts)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                               preexec_fn=_default_interrupts)
     limit = time.monotonic() + 120
     while not list(tmp_path.glob(".run.txt.*")) and time.monotonic() < limit and process.poll() is None:
         time.sleep(0.05)
     process.send_signal(number)
-    _, said = process.communicate(timeout=120)
+    _, output = process.communicate(timeout=120)
     assert process.returncode == status
-    assert "Traceback" not in said
+    assert "Traceback" not in output
     assert os.listdir(tmp_path) == ["many.jsonl"]
 
 
-def test_reader_of_standard_output_leaves(index: Path) -> None:
+def test_closed_pipe_on_standard_output(index: Path) -> None:
     command = [sys.executable, "-m", "bmp_plugin", "info", str(index)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None
@@ -363,12 +364,12 @@ def test_reader_of_standard_output_leaves(index: Path) -> None:
     process.wait(60)
 
 
-# --- beside the host's own command line -------------------------------------------------------------------------------
+# --- compared with Pyserini's command line -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("hits", [10, 2000])
 def test_same_run_as_pyserinis_command_line(java: Path, tmp_path_factory: pytest.TempPathFactory, hits: int) -> None:
-    """The way of the README: a Lucene index, TSV topics, two commands, one run file."""
+    """The README's steps: a Lucene index, TSV topics, two commands, one run file."""
     from bmp_plugin.demo import _index_with_lucene
 
     folder = tmp_path_factory.getbasetemp() / "beside-pyserini"

@@ -1,4 +1,4 @@
-"""``--json``: standard output holds what a script reads and nothing else; progress and words are on standard error."""
+"""``--json``: standard output has JSON for scripts and nothing else; progress and messages go to standard error."""
 from __future__ import annotations
 
 import contextlib
@@ -23,14 +23,14 @@ DOCS, QUERIES = DATA / "cranfield_docs.jsonl.gz", DATA / "cranfield_queries.json
 
 @pytest.fixture
 def asked(capfd: pytest.CaptureFixture[str]) -> Any:
-    """Runs a command with ``--json``; returns its exit status, the one object on standard output, and standard error."""
+    """Runs a command with ``--json``; returns its exit status, the JSON object on standard output, and standard error."""
 
     def ask(*arguments: object) -> tuple[int, Any, str]:
         capfd.readouterr()
         status = main([*map(str, arguments), "--json"])
-        out, said = capfd.readouterr()
+        out, output = capfd.readouterr()
         return status, json.loads(out) if out else None, "".join(
-            line for line in said.splitlines(keepends=True) if "compiling" not in line)     # the first search on a machine
+            line for line in output.splitlines(keepends=True) if "compiling" not in line)     # the first search on a machine
 
     return ask
 
@@ -53,8 +53,8 @@ def test_every_command_that_has_a_result_offers_it() -> None:
 
 
 def test_index(asked: Any, tmp_path: Path) -> None:
-    status, made, said = asked("index", "--input", DOCS, "--output", tmp_path / "i.bmp", "--keep-document-share", 0.7)
-    assert (status, said) == (0, "")
+    status, made, output = asked("index", "--input", DOCS, "--output", tmp_path / "i.bmp", "--keep-document-share", 0.7)
+    assert (status, output) == (0, "")
     assert made.pop("seconds") > 0
     assert made == asked("info", tmp_path / "i.bmp")[1]
     assert made["num_docs"] == 1400
@@ -72,21 +72,21 @@ def test_quantized_index(asked: Any, tmp_path: Path) -> None:
 
 
 def test_shards(asked: Any, tmp_path: Path) -> None:
-    status, made, said = asked("index", "--input", DOCS, "--output", tmp_path / "i.bmps", "--shards", 2)
-    assert (status, said) == (0, "")
+    status, made, output = asked("index", "--input", DOCS, "--output", tmp_path / "i.bmps", "--shards", 2)
+    assert (status, output) == (0, "")
     assert [shard["num_docs"] for shard in made["shards"]] == [700, 700]
     for name in "ab":
         BmpIndex.build([(name, {"flow": 2})], tmp_path / f"{name}.bmp", progress=False)
-    status, made, said = asked("shards", "create", "--output", tmp_path / "j.bmps", tmp_path / "a.bmp", tmp_path / "b.bmp")
-    assert (status, said) == (0, "")
+    status, made, output = asked("shards", "create", "--output", tmp_path / "j.bmps", tmp_path / "a.bmp", tmp_path / "b.bmp")
+    assert (status, output) == (0, "")
     assert made.pop("seconds") > 0
     assert made == asked("info", tmp_path / "j.bmps")[1]
 
 
 def test_search(asked: Any, index: Path, topics: Path, tmp_path: Path) -> None:
     search = ("search", "--index", index, "--topics", topics, "--output", tmp_path / "run.txt", "--hits", 3)
-    status, found, said = asked(*search)
-    assert (status, said) == (0, "")
+    status, found, output = asked(*search)
+    assert (status, output) == (0, "")
     assert found.pop("seconds") > 0
     assert found == {"output": str(tmp_path / "run.txt"), "format": "trec", "tag": "Anserini", "queries": 3, "hits": 3,
                      "missing": []}
@@ -96,7 +96,7 @@ def test_search(asked: Any, index: Path, topics: Path, tmp_path: Path) -> None:
 
 
 def test_hits_as_lines(index: Path, topics: Path) -> None:
-    """Where the run would go to standard output; the words about it go elsewhere."""
+    """If the run would go to standard output, messages go to standard error."""
     command = [sys.executable, "-m", "bmp_plugin", "search", "--index", index, "--topics", topics, "--output", "/dev/stdout",
                "--hits", "2", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -110,7 +110,7 @@ def test_hits_as_lines(index: Path, topics: Path) -> None:
 
 
 def test_progress_goes_elsewhere(index: Path, topics: Path, tmp_path: Path) -> None:
-    """Somebody looks at standard error, where the bar is; a script reads standard output."""
+    """The progress bar goes to standard error, where a user sees it; a script reads standard output."""
     terminal, end = os.openpty()
     termios.tcsetwinsize(end, (24, 80))
     command = [sys.executable, "-m", "bmp_plugin", "search", "--index", index, "--topics", topics, "--output",
@@ -127,8 +127,8 @@ def test_progress_goes_elsewhere(index: Path, topics: Path, tmp_path: Path) -> N
 
 
 def test_verify(asked: Any, index: Path, tmp_path: Path) -> None:
-    status, found, said = asked("verify", index)
-    assert (status, said) == (0, "")
+    status, found, output = asked("verify", index)
+    assert (status, output) == (0, "")
     assert found == {"path": str(index), "sound": True, "num_docs": 1400, "num_postings": BmpIndex.open(index).num_postings,
                      "damage": None}
     shutil.copytree(index, tmp_path / "damaged.bmp")
@@ -136,19 +136,19 @@ def test_verify(asked: Any, index: Path, tmp_path: Path) -> None:
     data = bytearray(largest.read_bytes())
     data[len(data) // 2] ^= 1
     largest.write_bytes(data)
-    status, found, said = asked("verify", tmp_path / "damaged.bmp")
+    status, found, output = asked("verify", tmp_path / "damaged.bmp")
     assert status == 1
     assert found["sound"] is False
     assert largest.name in found["damage"]
-    assert said == f"bmp-plugin: damaged: {found['damage']}\n"
+    assert output == f"bmp-plugin: damaged: {found['damage']}\n"
 
 
 def test_fuse(asked: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("a.txt").write_text("1 Q0 x 1 5.0 a\n1 Q0 y 2 1.0 a\n")
     Path("b.txt").write_text("2 Q0 x 1 5.0 a\n")
-    status, found, said = asked("fuse", "a.txt", "b.txt", "--output", "fused.txt")
-    assert (status, said) == (0, "")
+    status, found, output = asked("fuse", "a.txt", "b.txt", "--output", "fused.txt")
+    assert (status, output) == (0, "")
     assert found.pop("seconds") > 0
     assert found == {"output": "fused.txt", "tag": "fused", "runs": ["a.txt", "b.txt"], "queries": 2, "hits": 1000}
     assert len(Path("fused.txt").read_text().splitlines()) == 3
@@ -163,12 +163,12 @@ def test_fuse(asked: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 def test_compare(asked: Any, tmp_path: Path) -> None:
     for name, score in (("a", 5), ("b", 4)):
         (tmp_path / name).write_text(f"1 Q0 x 1 {score}.0 {name}\n")
-    status, found, said = asked("compare", tmp_path / "a", tmp_path / "b")
-    assert (status, found["same"], found["kinds"], said) == (1, False, {"score": 1}, "")
+    status, found, output = asked("compare", tmp_path / "a", tmp_path / "b")
+    assert (status, found["same"], found["kinds"], output) == (1, False, {"score": 1}, "")
 
 
 def test_unusable_input_leaves_standard_output_empty(asked: Any, tmp_path: Path) -> None:
     for command in (["verify"], ["info"], ["export", "--output", tmp_path / "o"], ["compare", tmp_path / "a"]):
-        status, found, said = asked(command[0], tmp_path / "nowhere", *command[1:])
+        status, found, output = asked(command[0], tmp_path / "nowhere", *command[1:])
         assert (status, found) == (2, None)
-        assert said.count("\n") == 1
+        assert output.count("\n") == 1

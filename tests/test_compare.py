@@ -1,4 +1,4 @@
-"""Two runs compared: what counts as the same, and where they part first."""
+"""Comparison of two runs: what counts as the same, and their first difference."""
 from __future__ import annotations
 
 import gzip
@@ -103,7 +103,7 @@ def test_measures_are_those_of_ir_measures(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("qrels", "said"),
+    ("qrels", "message"),
     [
         ("1 0 b\n", "line 1: not TREC qrels"),
         ("1 0 b high\n", "line 1: not TREC qrels"),
@@ -111,9 +111,9 @@ def test_measures_are_those_of_ir_measures(tmp_path: Path) -> None:
         ("9 0 a 1\n", "judges no query of"),
     ],
 )
-def test_refused_qrels(tmp_path: Path, qrels: str, said: str) -> None:
+def test_refused_qrels(tmp_path: Path, qrels: str, message: str) -> None:
     (tmp_path / "qrels").write_text(qrels)
-    with pytest.raises(SourceError, match=said):
+    with pytest.raises(SourceError, match=message):
         compare_runs(trec(tmp_path / "a", BASE), tmp_path / "a", tmp_path / "qrels")
 
 
@@ -134,7 +134,7 @@ def test_large_runs_take_little_memory(tmp_path: Path) -> None:
     assert compare_runs(tmp_path / "a", tmp_path / "a").same
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 100 * 100_000, "a run shall not be held as objects: less than 100 bytes a line"
+    assert peak < 100 * 100_000, "a run must not be held as objects: less than 100 bytes per line"
 
 
 LONG = [(f"d{i}", f"{30 - i}.000000") for i in range(20)]
@@ -178,7 +178,7 @@ def test_tolerance(tmp_path: Path) -> None:
         compare_runs(ours, theirs, tolerance=-1.0)
 
 
-def test_the_real_difference_comes_first(tmp_path: Path) -> None:
+def test_real_differences_come_before_harmless_ones(tmp_path: Path) -> None:
     found = compare_runs(trec(tmp_path / "a", {"1": [("x", "5.0"), ("y", "5.0"), ("z", "2.0"), ("w", "1.0")]}),
                          trec(tmp_path / "b", {"1": [("y", "5.0"), ("x", "5.0"), ("w", "2.0"), ("z", "1.0")]}))
     assert (found.kinds, found.differences[0].rank) == ({"order": 1}, 3)
@@ -192,7 +192,7 @@ def test_similarity(tmp_path: Path) -> None:
 
 
 def naive_rbo(a: list[str], b: list[str], p: float, depth: int) -> float:
-    """The definition, to a depth where the rest is nothing: agreement at ever greater depths, weighted (1 - p) p^(d-1)."""
+    """The definition, to a depth where the rest is negligible: agreement at ever greater depths, weighted (1 - p) p^(d-1)."""
     return sum((1 - p) * p ** (d - 1) * len(set(a[:d]) & set(b[:d])) / d for d in range(1, depth + 1))
 
 
@@ -247,9 +247,9 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     a = trec(tmp_path / "a", BASE)
     b = trec(tmp_path / "b", {**BASE, "1": [("a", "3.0"), ("b", "2.0001"), ("d", "1.0")]})
     assert main(["compare", str(a), str(b)]) == 1
-    said = capsys.readouterr().out
-    assert "query 1: score at rank 2: A b 2.0 | B b 2.0001" in said
-    assert "rank-biased overlap" in said
+    output = capsys.readouterr().out
+    assert "query 1: score at rank 2: A b 2.0 | B b 2.0001" in output
+    assert "rank-biased overlap" in output
     assert main(["compare", str(a), str(b), "--tolerance", "0.001", "--output", str(tmp_path / "out")]) == 0
     assert "1 more differ harmlessly" in capsys.readouterr().out
     report = json.loads((tmp_path / "out" / "report.json").read_text())
@@ -261,13 +261,13 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_qrels_of_a_local_dataset(tmp_path: Path) -> None:
-    """``ir_datasets:ID`` of a dataset that is made with ir_datasets' own API."""
+    """Reads ``ir_datasets:ID`` of a dataset that was created with ir_datasets' API."""
     import ir_datasets
     from ir_datasets.datasets.base import Dataset
     from ir_datasets.formats import TrecQrels, TsvQueries
     from ir_datasets.util import LocalDownload
 
-    from bmp_plugin.adapters.named import open_qrels, open_topics
+    from bmp_plugin.adapters.topics_and_qrels import open_qrels, open_topics
 
     (tmp_path / "qrels").write_text("1 0 b 2\n2 0 x 1\n")
     (tmp_path / "queries.tsv").write_text("2\tsecond query\n1\tfirst query\n")
@@ -281,5 +281,5 @@ def test_qrels_of_a_local_dataset(tmp_path: Path) -> None:
     found = [compare(read_run(trec(tmp_path / "a", BASE)), read_run(tmp_path / "a"), judged).measures
              for judged in (open_qrels(f"ir_datasets:{name}"), open_qrels(str(tmp_path / "qrels")))]
     assert found[0] == found[1]
-    with pytest.raises(SourceError, match="knows no such id"):
+    with pytest.raises(SourceError, match="has no such id"):
         open_qrels("ir_datasets:no-such-thing")

@@ -124,7 +124,7 @@ class TestIdentical:
 
 @pytest.fixture(scope="module")
 def broken(proved: Path) -> Path:
-    """Ours with one planted error of every kind, each in a query of its own."""
+    """Our searcher with one planted error of every kind, each in a separate query."""
     from bmp_plugin.adapters.pyserini import BmpImpactSearcher
 
     original = BmpImpactSearcher.search
@@ -163,7 +163,7 @@ class TestDifferent:
         assert found["kinds"] == {"tie order": 1, "score": 1, "order": 1, "cut-off": 1, "missing document": 1}
         assert (found["identical"], found["equivalent"], found["queries"]) == (0, 2, 5)
 
-    def test_lists_side_by_side_and_explained_by_both(self, broken: Path) -> None:
+    def test_rankings_side_by_side_with_both_explanations(self, broken: Path) -> None:
         found = next(one for one in read(broken, "bad")["comparisons"] if one["k"] == 30)
         query = next(one for one in found["differing"] if one["qid"] == "4")
         first, second = query["rows"][:2]
@@ -174,7 +174,7 @@ class TestDifferent:
             assert {part["token"]: part["impact"] for part in explained["ours"]["contributions"]} == \
                 explained["lucene"]["impacts"]
 
-    def test_page_says_so_and_escapes_names(self, broken: Path) -> None:
+    def test_page_shows_the_verdict_and_escapes_names(self, broken: Path) -> None:
         html = (broken / "bad" / "report.html").read_text()
         assert "The answers differ" in html
         assert EVIL_DOCID not in html
@@ -187,13 +187,13 @@ class TestDifferent:
 
 
 class TestRefusals:
-    @pytest.mark.parametrize(("more", "said"), [
+    @pytest.mark.parametrize(("more", "message"), [
         (["--topics", "no-such-topics"], "neither a file, nor ir_datasets:ID, nor one of Pyserini's"),
         (["--qrels", "no-such-qrels"], "neither a file"),
         (["--qrels", "{tmp}/no-such-qrels"], "no such file"),
         (["--qrels", "dl19-passage"], "Pyserini would download"),
         (["--topics", "dl19-passage"], "Pyserini would download"),
-        (["--topics", "ir_datasets:no/such"], "knows no such id"),
+        (["--topics", "ir_datasets:no/such"], "has no such id"),
         (["--topics", "ir_datasets:cranfield"], "would be downloaded"),
         (["--index", "{tmp}"], "is not a Lucene index"),
         (["--index", "{tmp}/nope"], "no such directory"),
@@ -203,7 +203,7 @@ class TestRefusals:
         (["--engines", "nonsense"], "engine 'nonsense'"),
         (["--hits", "0"], "--hits"),
     ])
-    def test_one_line_and_nothing_written(self, more: list[str], said: str, given: Path, tmp_path: Path, capfd: Any,
+    def test_one_line_and_nothing_written(self, more: list[str], message: str, given: Path, tmp_path: Path, capfd: Any,
                                           monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("IR_DATASETS_HOME", str(tmp_path / "home"))
         arguments = ["conform", "--index", str(given / "index"), "--topics", str(given / "topics.jsonl"), "--output",
@@ -215,10 +215,10 @@ class TestRefusals:
         lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith("bmp-plugin: error")]
         assert status == 2
         assert len(lines) == 1
-        assert said in lines[0]
+        assert message in lines[0]
         assert not list((tmp_path / "out").glob("*")) if (tmp_path / "out").exists() else True
 
-    def test_topics_that_find_nothing(self, given: Path, tmp_path: Path, capfd: Any) -> None:
+    def test_topics_without_hits(self, given: Path, tmp_path: Path, capfd: Any) -> None:
         (tmp_path / "t.jsonl").write_text('{"qid": "1", "vector": {"nowhere": 1}}\n')
         assert main(["conform", "--index", str(given / "index"), "--topics", str(tmp_path / "t.jsonl"), "--output",
                      str(tmp_path / "out"), "--quiet"]) == 2
@@ -235,7 +235,7 @@ def test_texts_and_tokens_as_pyserini_reads_them(given: Path, host: Any, tmp_pat
 
 
 def test_ids_of_ir_datasets(given: Path, host: Any, tmp_path: Path) -> None:
-    """Of a dataset that is made with ir_datasets' own API, so that nothing is downloaded."""
+    """Uses a dataset that was created with ir_datasets' API, so that nothing is downloaded."""
     import ir_datasets
     from ir_datasets.datasets.base import Dataset
     from ir_datasets.formats import TrecQrels, TsvQueries
@@ -255,7 +255,7 @@ def test_ids_of_ir_datasets(given: Path, host: Any, tmp_path: Path) -> None:
 
 
 def test_pyserinis_names(given: Path, host: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What Pyserini would fetch is put in its place; that it is asked for by its name is what is looked at."""
+    """Files that Pyserini would download are put in place; the test is that the name finds them."""
     import pyserini.query_iterator
     import pyserini.search
 
@@ -280,13 +280,13 @@ def installed(package: str) -> bool:
 
 
 def test_other_engines(given: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from bmp_plugin.conformance import peers
+    from bmp_plugin.conformance import engines
     from bmp_plugin.errors import MissingDependencyError
 
     def missing() -> None:
         raise MissingDependencyError("bmp is not installed: pip install bmp==0.2.8")
 
-    monkeypatch.setattr(peers.PEERS["rust-16"], "require", missing)
+    monkeypatch.setattr(engines.ENGINES["rust-16"], "require", missing)
     packages = {"rust-8": "bmp", "pisa": "pyterrier_pisa", "seismic:query_cut=10,heap_factor=0.7": "seismic"}
     names = ["exhaustive", "rust-16", *(name for name, package in packages.items() if installed(package))]
     assert conform(given, "engines", "--engines", *names) == 0
@@ -306,7 +306,7 @@ def test_other_engines(given: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert row["why"] or found["same_ranking"] == len(QUERIES)
     if installed("pyterrier_pisa"):
         found = engine_row(report, "pisa")["k"]["30"]
-        assert set(found["kinds"]) <= {"tie order", "cut-off"}, "PISA scores exactly, and breaks ties otherwise"
+        assert set(found["kinds"]) <= {"tie order", "cut-off"}, "PISA scores exactly, and breaks ties differently"
         assert found["kinds"]
 
 
@@ -314,7 +314,7 @@ def test_encoder_by_name_is_not_downloaded(given: Path, tmp_path: Path, capfd: A
     (tmp_path / "topics.tsv").write_text("1\tsome text\n")
     assert main(["conform", "--index", str(given / "index"), "--topics", str(tmp_path / "topics.tsv"), "--encoder",
                  "naver/splade-cocondenser-ensembledistil", "--output", str(tmp_path / "out"), "--quiet"]) == 2
-    assert "allow that by --download" in capfd.readouterr().err
+    assert "allow that with --download" in capfd.readouterr().err
 
 
 def test_cached_queries(given: Path, host: Any, tmp_path: Path) -> None:
@@ -327,8 +327,8 @@ def test_cached_queries(given: Path, host: Any, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "out" / "report.json").read_text())["comparisons"][0]["queries"] == 3
 
 
-def test_refused_queries_are_told(java: Path, host: Any, tmp_path: Path) -> None:
-    """Lucene takes 1,024 tokens a query; ours answers, so the runs differ, and the page says why."""
+def test_refused_queries_are_reported(java: Path, host: Any, tmp_path: Path) -> None:
+    """Lucene accepts 1,024 tokens per query; ours accepts more, so the runs differ, and the page says why."""
     chain = [{"id": f"x{i}", "contents": "", "vector": {f"t{i}": 1, f"t{i + 1}": 2}} for i in range(1_100)]
     index = index_with_anserini(java, chain, tmp_path / "index")
     vector = {f"t{i}": 1 for i in range(1, 1_100)}

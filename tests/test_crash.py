@@ -1,6 +1,6 @@
-"""Killed processes, full disks, folders that cannot be written, races and interruptions: the old serves, or the new is whole.
+"""Killed processes, full disks, missing permissions, races and interruptions: the old output is in place, or the new one.
 
-``python -m bmp_plugin.conformance.crash`` does at length what the first test does for some calls of each stage.
+``python -m bmp_plugin.conformance.crash`` does in full what the first test does for some calls of each stage.
 """
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from typing import Any
 import large
 import pytest
 
-from bmp_plugin import BmpIndex, whole
+from bmp_plugin import BmpIndex, atomic_write
 from bmp_plugin.adapters.arrays import ArraySource
 from bmp_plugin.index import index as opening
 
@@ -36,13 +36,13 @@ def command(*arguments: object, **options: Any) -> subprocess.CompletedProcess[s
     return python("-m", "bmp_plugin", *arguments, **options)
 
 
-def refused(done: subprocess.CompletedProcess[str], *said: object) -> None:
-    """One line, naming what it is about, and exit status 2."""
+def refused(done: subprocess.CompletedProcess[str], *message: object) -> None:
+    """Checks for one line that names its subject, and exit status 2."""
     assert done.returncode == 2, done
     lines = [line for line in done.stderr.splitlines() if "compiling" not in line]
     assert len(lines) == 1, done.stderr
     assert lines[0].startswith("bmp-plugin: error: ")
-    for text in said:
+    for text in message:
         assert str(text) in lines[0]
 
 
@@ -53,17 +53,17 @@ def small(documents: int = 400) -> ArraySource:
 # --- every stage ------------------------------------------------------------------------------------------------------
 
 
-def test_all_that_writes_is_whole_or_not_there(tmp_path: Path) -> None:
+def test_every_write_is_atomic(tmp_path: Path) -> None:
     stages = ("two threads over an index", "bp over an index", "JSON over an index", "shards over shards", "fetch", "export",
               "run")
     done = python("-m", "bmp_plugin.conformance.crash", "--step", 67, "--seconds", 1, "--work", tmp_path, "--stage", *stages)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.endswith("all is as promised\n")
+    assert done.stdout.endswith("all writes are atomic\n")
     assert list(tmp_path.iterdir()) == []
 
 
 BROKEN = """
-from bmp_plugin import whole
+from bmp_plugin import atomic_write
 from bmp_plugin.conformance.crash.__main__ import main
 
 def nothing(*_):
@@ -71,31 +71,31 @@ def nothing(*_):
 
 for name, kind, step in (("_sync", "full", 1000), ("_sync_folder", "full", 1000), ("remove_abandoned", "kill", 2),
                          ("_remove", "full", 2)):
-    sound = getattr(whole, name)
-    setattr(whole, name, nothing)
+    sound = getattr(atomic_write, name)
+    setattr(atomic_write, name, nothing)
     print(name, main(["--seconds", "0", "--stage", "run", "--kinds", kind, "--step", str(step)]))
-    setattr(whole, name, sound)
+    setattr(atomic_write, name, sound)
 """
 
 
-def test_breaking_any_part_of_it_is_noticed() -> None:
+def test_broken_atomicity_is_detected() -> None:
     done = python("-c", BROKEN)
     assert done.returncode == 0, done.stderr
     found = done.stdout
-    for name, said in (("_sync", "not on the disk"), ("_sync_folder", "its name"), ("remove_abandoned", "the next run leaves"),
-                       ("_remove", "leaves")):
+    for name, message in (("_sync", "not on the disk"), ("_sync_folder", "its name"),
+                          ("remove_abandoned", "the next run leaves"), ("_remove", "leaves")):
         part, found = found.split(f"{name} 1\n", 1)
-        assert said in part
+        assert message in part
 
 
 NO_EXCHANGE = """
 import json, os, sys
 from pathlib import Path
-from bmp_plugin import whole
+from bmp_plugin import atomic_write
 from bmp_plugin.conformance.crash.faults import Child, Fault
 from bmp_plugin.conformance.crash.stages import left_in, stages, state_of
 
-whole._exchange = lambda one, other: False
+atomic_write._exchange = lambda one, other: False
 work = Path(sys.argv[1])
 stage = next(stage for stage in stages(work / "inputs") if stage.name == "join")
 stage = type(stage)(stage.name, stage.output, stage.act, work / "inputs" / "old.bmp")
@@ -122,7 +122,7 @@ assert state_of(folder / stage.output) == after and not left_in(folder, stage)
 """
 
 
-def test_where_names_cannot_be_exchanged_the_old_is_put_back(tmp_path: Path) -> None:
+def test_the_old_index_is_restored_if_names_cannot_be_exchanged(tmp_path: Path) -> None:
     done = python("-c", NO_EXCHANGE, tmp_path)
     assert done.returncode == 0, done.stderr
 
@@ -130,7 +130,7 @@ def test_where_names_cannot_be_exchanged_the_old_is_put_back(tmp_path: Path) -> 
 KILLED_WITH_SCRATCH = """
 import os, sys
 from pathlib import Path
-from bmp_plugin.whole import scratch_folder
+from bmp_plugin.atomic_write import scratch_folder
 with scratch_folder(Path(sys.argv[1])) as folder:
     (folder / "run.txt").write_text("half of")
     os.kill(os.getpid(), 9)
@@ -140,12 +140,12 @@ with scratch_folder(Path(sys.argv[1])) as folder:
 def test_a_scratch_folder_of_a_killed_process_is_removed(tmp_path: Path) -> None:
     assert python("-c", KILLED_WITH_SCRATCH, tmp_path).returncode == -signal.SIGKILL
     [left] = tmp_path.iterdir()
-    with whole.scratch_folder(tmp_path) as mine:
+    with atomic_write.scratch_folder(tmp_path) as mine:
         assert list(tmp_path.iterdir()) == [mine] != [left]
     assert not list(tmp_path.iterdir())
 
 
-def test_an_index_that_is_replaced_while_it_is_opened_is_opened_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_index_replaced_while_it_is_opened_is_consistent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one = BmpIndex.build(small(), tmp_path / "i.bmp", progress=False, block_size=8)
     read, times = opening.read_manifest, []
 
@@ -180,7 +180,7 @@ def mounted(folder: Path, size: str) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Some 3 MB of JSON vectors, their index of 1 MB, topics, and a run of 2 MB."""
+    """About 3 MB of JSON vectors, their index of 1 MB, topics, and a run of 2 MB."""
     folder = tmp_path_factory.mktemp("inputs")
     with open(folder / "docs.jsonl", "w") as file:
         for number in range(6000):
@@ -193,7 +193,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def writers(inputs: Path, folder: Path) -> dict[str, list[object]]:
-    """Command lines that write a name into ``folder``."""
+    """Returns command lines that write to a name in ``folder``."""
     index: list[object] = ["index", "--input", inputs / "docs.jsonl", "--quiet", "--output"]
     return {"i.bmp": [*index, folder / "i.bmp"], "s.bmps": [*index, folder / "s.bmps", "--shards", 2],
             "r.bmp": [*index, folder / "r.bmp", "--reorder", "bp", "--threads", 2],
@@ -203,7 +203,7 @@ def writers(inputs: Path, folder: Path) -> dict[str, list[object]]:
 
 
 @on_linux
-def test_a_full_disk_is_said_and_what_was_there_serves(inputs: Path, tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_the_old_output_remains(inputs: Path, tmp_path: Path) -> None:
     with mounted(tmp_path / "disk", "16m") as disk:
         old = BmpIndex.build(small(30), disk / "i.bmp", progress=False)
         digest = large.digest(old.path)
@@ -226,8 +226,8 @@ def test_a_full_disk_is_said_and_what_was_there_serves(inputs: Path, tmp_path: P
                 assert (disk / name).read_text() == "old"
 
 
-def obeying_permissions() -> None:
-    """In a child: what else root is spared. (Not setuid: others might not read the interpreter's own folder.)"""
+def without_root_capabilities() -> None:
+    """Runs in a child, which then obeys permissions as root does not. (Without setuid, so that the interpreter is readable.)"""
     drop, override, search = 24, 1, 2           # PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
     for capability in (override, search):
         ctypes.CDLL(None).prctl(drop, capability, 0, 0, 0)
@@ -245,7 +245,7 @@ def test_folders_that_cannot_be_written(inputs: Path, tmp_path: Path, why: str) 
             folder.mkdir()
             folder.chmod(0o500)
         for name, arguments in writers(inputs, folder).items():
-            refused(command(*arguments, preexec_fn=obeying_permissions), folder / name, why)
+            refused(command(*arguments, preexec_fn=without_root_capabilities), folder / name, why)
         assert list(folder.iterdir()) == []
 
 
@@ -255,17 +255,17 @@ def test_unreadable_input(inputs: Path, tmp_path: Path) -> None:
     shutil.copytree(inputs / "i.bmp", tmp_path / "i.bmp")
     for path in (tmp_path / "docs.jsonl", tmp_path / "i.bmp" / "list_max.bin"):
         path.chmod(0)
-    said = tmp_path / "docs.jsonl", "Permission denied"
+    message = tmp_path / "docs.jsonl", "Permission denied"
     refused(command("index", "--input", tmp_path / "docs.jsonl", "--output", tmp_path / "o.bmp",
-                    preexec_fn=obeying_permissions), *said)
+                    preexec_fn=without_root_capabilities), *message)
     refused(command("search", "--index", tmp_path / "i.bmp", "--topics", inputs / "topics.tsv", "--output",
-                    tmp_path / "run.txt", preexec_fn=obeying_permissions),
+                    tmp_path / "run.txt", preexec_fn=without_root_capabilities),
             tmp_path / "i.bmp" / "list_max.bin", "Permission denied")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["docs.jsonl", "i.bmp"]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
-def test_standard_output_that_takes_nothing(inputs: Path) -> None:
+def test_full_standard_output(inputs: Path) -> None:
     with open("/dev/full", "w") as full:
         done = subprocess.run([sys.executable, "-m", "bmp_plugin", "info", str(inputs / "i.bmp")], stdout=full,
                               stderr=subprocess.PIPE, text=True)
@@ -280,8 +280,8 @@ def test_standard_output_that_takes_nothing(inputs: Path) -> None:
 # --- interruptions ----------------------------------------------------------------------------------------------------
 
 
-def heeding_interrupts() -> None:
-    """Also where the tests run in the background of a shell, whose processes are told to ignore them."""
+def default_interrupts() -> None:
+    """Restores the handling of SIGINT, which a shell sets to ignore for tests that run in the background."""
     os.setsid()
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
@@ -289,7 +289,7 @@ def heeding_interrupts() -> None:
 @on_linux
 @pytest.mark.parametrize("options", [["--threads", "2"], ["--reorder", "bp"], ["--reorder", "leading", "--shards", "3"]])
 def test_an_interrupted_build_ends_with_a_line(inputs: Path, tmp_path: Path, options: list[str]) -> None:
-    """Ctrl-C reaches all processes of a terminal, so it is sent to the group."""
+    """Ctrl-C reaches all processes of a terminal, so it is sent to the process group."""
     documents = tmp_path / "in"
     documents.mkdir()
     for part in range(12):
@@ -297,13 +297,13 @@ def test_an_interrupted_build_ends_with_a_line(inputs: Path, tmp_path: Path, opt
     out = tmp_path / "out"
     out.mkdir()
     child = subprocess.Popen([sys.executable, "-m", "bmp_plugin", "index", "--input", str(documents), "--output",
-                              str(out / "i.bmp"), *options], stderr=subprocess.PIPE, text=True, preexec_fn=heeding_interrupts)
+                              str(out / "i.bmp"), *options], stderr=subprocess.PIPE, text=True, preexec_fn=default_interrupts)
     wait_for(lambda: bool(list(out.iterdir())))
     time.sleep(0.3)
     os.killpg(child.pid, signal.SIGINT)
-    _, said = child.communicate(timeout=PATIENCE)
-    assert child.returncode == 130, said
-    assert [line for line in said.splitlines() if "compiling" not in line] == ["bmp-plugin: interrupted"]
+    _, message = child.communicate(timeout=PATIENCE)
+    assert child.returncode == 130, message
+    assert [line for line in message.splitlines() if "compiling" not in line] == ["bmp-plugin: interrupted"]
     assert list(out.iterdir()) == []
     with pytest.raises(ProcessLookupError):
         os.killpg(child.pid, 0)
@@ -320,7 +320,7 @@ def wait_for(what: Callable[[], bool]) -> None:
 
 FIRST_USE = """
 import sys, time
-from bmp_plugin.adapters import beside, lucene
+from bmp_plugin.adapters import lucene, sidecar_index
 
 if sys.argv[2] == "slowly":
     documents = lucene.LuceneSource.documents
@@ -328,15 +328,15 @@ if sys.argv[2] == "slowly":
         print("building", flush=True)
         time.sleep(600)
     lucene.LuceneSource.documents = slow
-index = beside.index_of(sys.argv[1], progress=False)
+index = sidecar_index.index_of(sys.argv[1], progress=False)
 index.verify()
 print(index.num_docs, flush=True)
 """
 
 
 @on_linux
-def test_the_second_of_two_first_uses_goes_on_when_the_first_is_killed(lucene_index: Callable[[str], Path],
-                                                                       tmp_path: Path) -> None:
+def test_a_concurrent_first_use_continues_if_the_first_process_is_killed(lucene_index: Callable[[str], Path],
+                                                                         tmp_path: Path) -> None:
     lucene = Path(shutil.copytree(lucene_index("nasty"), tmp_path / "lucene"))
     first = subprocess.Popen([sys.executable, "-c", FIRST_USE, str(lucene), "slowly"], stdout=subprocess.PIPE, text=True)
     assert first.stdout is not None
@@ -349,8 +349,8 @@ def test_the_second_of_two_first_uses_goes_on_when_the_first_is_killed(lucene_in
     assert not (tmp_path / "lucene.bmp").exists()
     first.kill()
     first.communicate()
-    found, said = second.communicate(timeout=PATIENCE)
-    assert second.returncode == 0, said
+    found, message = second.communicate(timeout=PATIENCE)
+    assert second.returncode == 0, message
     assert found == "600\n"
     # the lock file is empty and stays: its lock was the first process's, and ended with it
     assert sorted(path.name for path in tmp_path.iterdir()) == [".lucene.bmp.lock", "lucene", "lucene.bmp"]

@@ -233,23 +233,25 @@ def test_entries_are_checked(plain, entries):
         BmpIndex.open(plain)
 
 
-def test_manifests_of_before_have_no_seal(plain, sharded):
-    for folder, before in ((plain, 3), (sharded, 1)):
+def test_manifests_of_other_versions_and_without_a_seal_are_refused(plain, sharded):
+    for folder, before in ((plain, 4), (sharded, 1)):
         path = folder / "manifest.json"
         manifest = json.loads(path.read_text())
+        path.write_text(json.dumps(manifest | {"version": before}))
+        with pytest.raises(BmpError, match=rf"manifest.json: has version {before} .*; build the index again"):
+            open_either(folder)
+        assert main(["verify", str(folder)]) == 2
         del manifest["sha256"]
         path.write_text(json.dumps(manifest))
         with pytest.raises(DamagedIndexError, match=r"manifest.json: is not what was written"):
             open_either(folder)
-        path.write_text(json.dumps(manifest | {"version": before}))
-        assert main(["verify", str(folder)]) == 0
 
 
 def test_gigantic_claims_are_refused(plain):
     manifest = json.loads((plain / "manifest.json").read_text())
     tracemalloc.start()
     try:
-        for count in ("num_docs", "num_lists", "num_terms", "num_rows", "num_impacts32"):
+        for count in ("num_docs", "num_lists", "num_terms", "num_rows", "num_posting_bytes"):
             counts = manifest["counts"] | {count: 2**31 - 1}
             edit(plain, counts=counts, num_docs=counts["num_docs"], num_terms=counts["num_terms"])
             for name, spec in ARRAYS.items():
@@ -403,7 +405,7 @@ def test_a_weight_beyond_floats_is_refused(specimens):
 
 
 def test_damage_beside_lucene_is_built_anew(lucene_index, tmp_path):
-    from bmp_plugin.adapters.beside import index_of
+    from bmp_plugin.adapters.sidecar_index import index_of
 
     lucene = shutil.copytree(lucene_index("cranfield"), tmp_path / "lucene")
     wanted = BmpSearcher(index_of(lucene, progress=False)).search({"flow": 3, "wing": 2})

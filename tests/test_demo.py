@@ -1,4 +1,4 @@
-"""``bmp-plugin demo``: with Lucene, and where there is none."""
+"""``bmp-plugin demo``, with and without Lucene."""
 from __future__ import annotations
 
 import os
@@ -26,7 +26,7 @@ def demo(*arguments: str, without: str | None = None, **environment: str) -> sub
 
 
 @pytest.mark.usefixtures("java")
-def test_beside_lucene(tmp_path: Path) -> None:
+def test_with_lucene(tmp_path: Path) -> None:
     done = demo("--output", str(tmp_path), "--hits", "100")
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
@@ -48,7 +48,7 @@ def test_without_pyserini(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == [], "the temporary folder is removed"
 
 
-def test_a_different_run_fails(tmp_path: Path) -> None:
+def test_a_differing_run_fails(tmp_path: Path) -> None:
     from bmp_plugin.demo import Measured, _print_identity
 
     measured = []

@@ -38,7 +38,7 @@ def pair(dropin: Any, host: Any, lucene_index: Callable[[str], Path], cranfield_
     theirs.close()
 
 
-class TestSameFace:
+class TestSameInterface:
     def test_signatures(self, dropin: Any, host: Any) -> None:
         original = host.LuceneImpactSearcher
         assert issubclass(dropin, original)
@@ -113,7 +113,7 @@ class TestDocuments:
         assert ours.doc_by_field("id", "7").raw() == theirs.doc_by_field("id", "7").raw()
         assert ours.doc_by_field("id", "x") is theirs.doc_by_field("id", "x") is None
 
-    def test_lucene_document_is_fetched_when_touched(self, dropin: Any, lucene_index: Any, cranfield_queries: Any) -> None:
+    def test_lucene_document_is_fetched_on_access(self, dropin: Any, lucene_index: Any, cranfield_queries: Any) -> None:
         ours = dropin(str(lucene_index("cranfield")), VectorEncoder(cranfield_queries))
         hits = ours.search(next(iter(cranfield_queries)), 5)
         assert "object" not in vars(ours)
@@ -225,7 +225,7 @@ class TestFeedback:
                 searcher.set_rm3()
             assert not searcher.is_using_rm3()
 
-    def test_asking_does_not_open_lucene(self, dropin: Any, lucene_index: Any) -> None:
+    def test_is_using_does_not_open_lucene(self, dropin: Any, lucene_index: Any) -> None:
         searcher = dropin(str(lucene_index("cranfield")), None)
         assert not searcher.is_using_rm3()
         assert not searcher.is_using_rocchio()
@@ -270,7 +270,7 @@ class TestRefusals:
             importer.import_pyserini()
         assert "\n" not in str(caught.value)
 
-    def test_openai_wants_a_key(self, host: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_openai_needs_a_key(self, host: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         import openai
 
         from bmp_plugin.adapters import host as importer
@@ -284,20 +284,20 @@ class TestRefusals:
         assert "\n" not in str(caught.value)
 
 
-class TestIndexBeside:
+class TestSidecarIndex:
     @pytest.fixture
     def copy(self, lucene_index: Any, tmp_path: Path) -> Path:
         return Path(shutil.copytree(lucene_index("cranfield"), tmp_path / "index"))
 
     def test_built_once_and_reused(self, copy: Path, dropin: Any) -> None:
         dropin(f"{copy}/", None, progress=False)
-        beside = copy.with_name("index.bmp")
-        made = (beside / "manifest.json").stat().st_mtime_ns
+        sidecar = copy.with_name("index.bmp")
+        made = (sidecar / "manifest.json").stat().st_mtime_ns
         dropin(str(copy), None)
-        assert (beside / "manifest.json").stat().st_mtime_ns == made
-        assert BmpIndex.open(beside).manifest["source"]["path"] == str(copy)
+        assert (sidecar / "manifest.json").stat().st_mtime_ns == made
+        assert BmpIndex.open(sidecar).manifest["source"]["path"] == str(copy)
 
-    def test_use_removes_what_a_killed_build_left(self, copy: Path, dropin: Any) -> None:
+    def test_use_removes_files_of_a_killed_build(self, copy: Path, dropin: Any) -> None:
         dropin(str(copy), None)
         left = copy.with_name(f".{copy.name}.bmp.building-0123456789ab")       # the old index, when the new one has its place
         left.mkdir()
@@ -306,8 +306,8 @@ class TestIndexBeside:
         assert not left.exists()
 
     def test_rebuilt_when_lucene_changed(self, copy: Path, dropin: Any, host: Any) -> None:
-        beside = copy.with_name("index.bmp")
-        BmpIndex.build(copy, beside, block_size=32, progress=False)
+        sidecar = copy.with_name("index.bmp")
+        BmpIndex.build(copy, sidecar, block_size=32, progress=False)
         before = dropin(str(copy), None)
         assert before.bmp_index.manifest["block_size"] == 32
         best = before.search("flow", 1)[0].docid
@@ -325,23 +325,23 @@ class TestIndexBeside:
         array.write_bytes(b"")
         assert ranking(dropin(str(copy), None, progress=False).search("flow")) == expected
 
-    def test_something_else_in_the_way(self, copy: Path, dropin: Any) -> None:
-        beside = copy.with_name("index.bmp")
-        beside.mkdir()
-        (beside / "precious.txt").write_text("mine")
+    def test_other_files_at_the_sidecar_path(self, copy: Path, dropin: Any) -> None:
+        sidecar = copy.with_name("index.bmp")
+        sidecar.mkdir()
+        (sidecar / "precious.txt").write_text("mine")
         with pytest.raises(BmpError, match="is not a block-max index"):
             dropin(str(copy), None)
-        assert (beside / "precious.txt").read_text() == "mine"
+        assert (sidecar / "precious.txt").read_text() == "mine"
 
-    def test_elsewhere(self, copy: Path, dropin: Any, tmp_path: Path) -> None:
+    def test_bmp_dir(self, copy: Path, dropin: Any, tmp_path: Path) -> None:
         searcher = dropin(str(copy), None, bmp_dir=str(tmp_path / "other" / "place.bmp"), progress=False)
         assert searcher.bmp_index.path == tmp_path / "other" / "place.bmp"
         assert not copy.with_name("index.bmp").exists()
 
     def test_read_only_folder(self, copy: Path, dropin: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        from bmp_plugin.adapters import beside
+        from bmp_plugin.adapters import sidecar_index
 
-        monkeypatch.setattr(beside, "_is_writable", lambda folder: False)       # root may write everywhere
+        monkeypatch.setattr(sidecar_index, "_is_writable", lambda folder: False)       # root may write everywhere
         monkeypatch.setattr("platformdirs.user_cache_dir", lambda name: str(tmp_path / "cache"))
         first = dropin(str(copy), None, progress=False)
         assert tmp_path / "cache" in first.bmp_index.path.parents
@@ -349,20 +349,20 @@ class TestIndexBeside:
         assert not copy.with_name("index.bmp").exists()
 
     def test_block_max_directory_as_index(self, copy: Path, dropin: Any) -> None:
-        beside = copy.with_name("index.bmp")
+        sidecar = copy.with_name("index.bmp")
         expected = ranking(dropin(str(copy), None, progress=False).search("flow"))
-        searcher = dropin(str(beside), None)
+        searcher = dropin(str(sidecar), None)
         assert ranking(searcher.search("flow")) == expected
         assert searcher.doc("1").docid() == "1"
         shutil.rmtree(copy)
-        alone = dropin(str(beside), None)
+        alone = dropin(str(sidecar), None)
         assert ranking(alone.search("flow")) == expected
         assert len(alone.idf) == alone.bmp_index.num_terms
         with pytest.raises(BmpError, match="gone"):
             alone.doc("1")
 
     def test_two_processes_at_once(self, copy: Path) -> None:
-        code = ("import sys; from bmp_plugin.adapters.beside import index_of; "
+        code = ("import sys; from bmp_plugin.adapters.sidecar_index import index_of; "
                 "print(index_of(sys.argv[1]).num_postings)")
         both = [subprocess.Popen([sys.executable, "-c", code, str(copy)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                  text=True) for _ in range(2)]

@@ -16,7 +16,7 @@ from bmp_plugin.search.lucene import main
 
 @pytest.fixture(scope="session")
 def topics(tmp_path_factory: Any, cranfield_queries: dict[str, dict[str, int]]) -> dict[str, str]:
-    """Topic files: cranfield (written out by weight), nasty (docids as query ids), cached (texts with vectors)."""
+    """Topic files: cranfield (weights written out), nasty (docids as query ids), cached (texts with vectors)."""
     folder = tmp_path_factory.mktemp("topics")
 
     def write(name: str, lines: Sequence[str]) -> str:
@@ -44,7 +44,7 @@ Files = dict[str, bytes]
 
 @pytest.fixture
 def both(host: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> Callable[..., tuple[Files, Files]]:
-    """Run both commands with the same arguments, each in a folder of its own; the files that they left."""
+    """Runs both commands with the same arguments, each in a separate folder; returns the files that they wrote."""
 
     def run(*arguments: str) -> tuple[Files, Files]:
         left = []
@@ -157,7 +157,7 @@ def test_slim_searcher_keeps_the_original(host: Any) -> None:
 
 
 class TestRefusals:
-    """Status 2 and one line; what stood at --output is still there."""
+    """Exit status 2 and one line; the previous file at --output is unchanged."""
 
     @pytest.fixture
     def refusal(self, host: Any, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:

@@ -1,4 +1,4 @@
-"""Queries as dictionaries, as written-out and cached topics, by models and without one: the same answers in every way."""
+"""Queries as dictionaries, written out, cached, encoded by models and without: the same answers in every way."""
 from __future__ import annotations
 
 import json
@@ -18,7 +18,7 @@ WEIGHTS = {token: 0.1 * number for number, token in enumerate(VOCABULARY)} | {"o
 
 
 def documents() -> list[tuple[str, dict[str, int]]]:
-    """Every document has the tokens of some texts, and one token that none of the queries has."""
+    """Every document has the tokens of some texts, and one token that is in no query."""
     return [(docid, {token: 1 + (7 * number + len(token)) % 11 for token in VOCABULARY[5:] if token.strip("#") in text}
              | {"else": 1 + number}) for number, (docid, text) in enumerate(TEXTS.items())]
 
@@ -36,7 +36,7 @@ def lucene(java: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An inference-free encoder in the files of a model."""
+    """The files of an inference-free encoder."""
     folder = tmp_path_factory.mktemp("free") / "model"
     write_tokenizer(folder)
     (folder / "idf.json").write_text(json.dumps(WEIGHTS))
@@ -44,7 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class TestInferenceFree:
-    def test_every_distinct_token_by_its_weight(self, folder: Path) -> None:
+    def test_distinct_tokens_and_their_weights(self, folder: Path) -> None:
         encoder = TokenWeightEncoder.load(folder)
         assert encoder.encode("Supersonic HEAT heat of wings") == {
             "super": 90, "##sonic": 100, "heat": 60, "wing": 70, "##s": 80}
@@ -105,16 +105,16 @@ class TestInferenceFree:
             theirs = {token: round(1000 * weight) for token, weight in model.decode(model.encode_query(text))}
             assert encoder.encode(text) == theirs
 
-    @pytest.mark.parametrize(("name", "content", "said"), [
+    @pytest.mark.parametrize(("name", "content", "message"), [
         ("idf.json", '{"a": -1}', "weight -1 of token 'a'"), ("idf.json", "[1]", "not a table"),
         ("idf.json", "{", "not a table"),
-        ("query_token_weights.txt", "a 1\n", "not a table"), ("model.safetensors", "junk", "not one weight a token"),
+        ("query_token_weights.txt", "a 1\n", "not a table"), ("model.safetensors", "junk", "not one weight per token"),
         ("other.json", "{}", "no inference-free encoder"),
     ])
-    def test_refused(self, name: str, content: str, said: str, tmp_path: Path) -> None:
+    def test_refused(self, name: str, content: str, message: str, tmp_path: Path) -> None:
         write_tokenizer(tmp_path / "model")
         (tmp_path / "model" / name).write_text(content)
-        with pytest.raises(BmpError, match=said) as caught:
+        with pytest.raises(BmpError, match=message) as caught:
             TokenWeightEncoder.load(tmp_path / "model")
         assert "\n" not in str(caught.value)
 
@@ -130,9 +130,9 @@ class TestInferenceFree:
 VECTORS = {text: {token: 3 + len(token) for token in text.split()} for text in QUERIES}
 
 
-class TestEncodedBefore:
+class TestCachedQueries:
     def test_dictionaries_topics_and_cached_queries(self, index: BmpIndex, lucene: str, host: Any, tmp_path: Path) -> None:
-        """The same queries in four ways, and as Pyserini answers them."""
+        """The same queries in four forms, compared with Pyserini's answers."""
         (tmp_path / "cached.jsonl").write_text("".join(
             json.dumps({"contents": f" {text}", "vector": vector}) + "\n" for text, vector in VECTORS.items()))
         (tmp_path / "texts.tsv").write_text("".join(f"{n}\t{text}\n" for n, text in enumerate(QUERIES)))
@@ -163,7 +163,7 @@ class TestEncodedBefore:
         (tmp_path / "topics.tsv").write_text("1\tb\n")
         assert main(["search", "--index", str(index.path), "--topics", str(tmp_path / "topics.tsv"), "--output",
                      str(tmp_path / "run"), "--encoder", str(tmp_path / "cached.jsonl")]) == 2
-        assert "query 'b' is not among the encoded ones" in capsys.readouterr().err
+        assert "query 'b' is not among the cached queries" in capsys.readouterr().err
         assert not (tmp_path / "run").exists()
 
 
@@ -171,7 +171,7 @@ class TestModels:
     @pytest.mark.parametrize(("name", "write"), [("tiny-splade", write_masked_language_model), ("tiny-unicoil", write_unicoil)])
     def test_pyserinis_encoders(self, name: str, write: Any, lucene: str, host: Any, tmp_path: Path,
                                  monkeypatch: pytest.MonkeyPatch) -> None:
-        """Real models of a few hundred weights, loaded by Pyserini as it loads those of the hub."""
+        """Real models of a few hundred weights, loaded by Pyserini like those of the hub."""
         from pyserini.encode import UniCoilEncoder
 
         from bmp_plugin.adapters.pyserini import BmpImpactSearcher

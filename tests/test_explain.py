@@ -17,7 +17,7 @@ HITS = 300
 
 @pytest.fixture(scope="module")
 def engines(host: Any, lucene_index: Callable[[str], Path], cranfield_queries: Mapping[str, Any]) -> Any:
-    """(ours, Pyserini's, Lucene's explanations) on an index by name."""
+    """Returns (ours, Pyserini's, Lucene's explanations) on an index by name."""
     from bmp_plugin.adapters.pyserini import BmpImpactSearcher
     from bmp_plugin.conformance.conform.lucene import LuceneExplainer
 
@@ -79,7 +79,7 @@ def test_documents_that_do_not_match(engines: Any) -> None:
     assert np.isnan(scores[1])
 
 
-def test_left_out_tokens(engines: Any) -> None:
+def test_dropped_tokens(engines: Any) -> None:
     ours, _, _ = engines("nasty")
     found = BmpSearcher(ours.bmp_index).explain({"all": 3, "tie": 2, "nowhere": 1}, "é")
     assert found.left_out == {"all": "in every document", "nowhere": "in no document"}
@@ -121,7 +121,7 @@ def test_refusals(engines: Any) -> None:
     ours.set_rm3()
     try:
         for call in (ours.score, ours.explain):
-            with pytest.raises(ValueError, match="not while RM3 or Rocchio is on"):
+            with pytest.raises(ValueError, match="not available while RM3 or Rocchio is on"):
                 call(query, ["1"])
     finally:
         ours.unset_rm3()

@@ -1,4 +1,4 @@
-"""Hybrid search: our runs fuse with dense ones, by Pyserini's methods and by a convex combination of normalized scores."""
+"""Hybrid search: our runs can be fused with dense ones, by Pyserini's methods and by a convex combination of scores."""
 from __future__ import annotations
 
 import os
@@ -22,7 +22,7 @@ Ranking = dict[str, dict[str, float]]
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """(sparse, dense) runs of Cranfield, 100 hits a query."""
+    """Two runs of Cranfield, (sparse, dense), with 100 hits per query."""
     folder = tmp_path_factory.mktemp("runs")
     corpus, topics = read_corpus(DATA / "cranfield_docs.jsonl.gz"), read_topics(DATA / "cranfield_queries.jsonl.gz")
     sparse_run(corpus, topics, folder / "i.bmp", folder / "sparse.txt", 100)
@@ -85,14 +85,14 @@ class TestRuns:
         fused = fuse_runs([tmp_path / "a", tmp_path / "b"])
         assert {qid: [hit.docid for hit in hits] for qid, hits in fused.items()} == {"1": ["x"], "2": ["x", "y"], "3": ["y"]}
 
-    @pytest.mark.parametrize(("arguments", "said"), [
+    @pytest.mark.parametrize(("arguments", "message"), [
         (["a"], "1 run: give two or more"), (["a", "b", "--weights", "1"], "weights: there are 1 for 2 runs"),
         (["a", "b", "--weights", "0", "0"], "not all 0"), (["a", "b", "--weights", "1", "-1"], "at least 0"),
         (["a", "b", "--minima", "0", "none"], "--minima none: give a number, or min"),
         (["a", "b", "--minima", "6", "min"], "query 1: score 5 is below 6"), (["a", "msmarco"], "no scores to combine"),
-        (["a", "twice"], "document x comes twice"), (["a", "nowhere"], "nowhere"),
+        (["a", "twice"], "document x occurs twice"), (["a", "nowhere"], "nowhere"),
     ])
-    def test_refused(self, arguments: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    def test_refused(self, arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
                      capsys: pytest.CaptureFixture[str]) -> None:
         monkeypatch.chdir(tmp_path)
         Path("a").write_text("1 Q0 x 1 5.0 a\n")
@@ -101,13 +101,13 @@ class TestRuns:
         Path("twice").write_text("1 Q0 x 1 5.0 a\n1 Q0 x 2 4.0 a\n")
         assert main(["fuse", *arguments, "--output", "fused"]) == 2
         error = capsys.readouterr().err
-        assert said in error
+        assert message in error
         assert error.count("\n") == 1
         assert not Path("fused").exists()
 
 
 class TestPyserini:
-    """``pyserini.fusion`` and ``pyserini.eval.trec_eval`` on our runs, and ours beside them."""
+    """``pyserini.fusion`` and ``pyserini.eval.trec_eval`` on our runs, compared with ours."""
 
     def trec_runs(self, host: Any, runs: tuple[Path, Path]) -> list[Any]:
         from pyserini.trectools import TrecRun

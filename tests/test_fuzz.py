@@ -1,4 +1,4 @@
-"""The fuzzer runs clean for a while, finds planted bugs, and makes them small and printable."""
+"""The fuzzer finds no difference for a while, finds planted bugs, and minimizes them to printable tests."""
 from __future__ import annotations
 
 import itertools
@@ -21,7 +21,7 @@ def test_a_seeded_slice_is_clean(capsys: Any) -> None:
     assert "no difference" in capsys.readouterr().out
 
 
-def test_draws_what_hurts() -> None:
+def test_draws_adversarial_cases() -> None:
     cases = [draw(np.random.default_rng([1, i])) for i in range(300)]
     assert cases == [draw(np.random.default_rng([1, i])) for i in range(300)]
     vectors = [[vector for segment in case.segments for _, vector in segment] for case in cases]
@@ -41,7 +41,7 @@ def test_draws_what_hurts() -> None:
 
 
 def planted(monkeypatch: pytest.MonkeyPatch, change: Any) -> None:
-    """Our searcher with its hits changed by ``change``, before they are handed out."""
+    """Our searcher with its hits modified by ``change`` before they are returned."""
     from bmp_plugin import searcher
 
     original = searcher.finish_hits
@@ -69,8 +69,8 @@ def round_large(hits: list[Any]) -> list[Any]:
 
 
 @pytest.mark.parametrize(("change", "most_documents", "most_tokens"), [(reverse_ties, 3, 1), (round_large, 2, 2)])
-def test_planted_bugs_are_found_and_made_small(change: Any, most_documents: int, most_tokens: int,
-                                               monkeypatch: pytest.MonkeyPatch) -> None:
+def test_planted_bugs_are_found_and_minimized(change: Any, most_documents: int, most_tokens: int,
+                                              monkeypatch: pytest.MonkeyPatch) -> None:
     planted(monkeypatch, change)
     outcome = fuzz(SEED, 120, failure)
     assert outcome.smallest is not None
@@ -103,7 +103,7 @@ def test_ddmin() -> None:
     assert fewest([1, 2, 3], lambda some: len(some) == 3) == [1, 2, 3]
 
 
-def test_shrinking_keeps_what_matters() -> None:
+def test_shrinking_keeps_the_failure() -> None:
     case = draw(np.random.default_rng([7, 3]))
     asked = {token for question in case.questions if question.k > 1 for token in question.query}
     token = min(asked & {token for _, vector in documents(case) for token in vector})
@@ -117,7 +117,7 @@ def test_shrinking_keeps_what_matters() -> None:
     assert len(documents(small)) == 1
 
 
-def test_found_by_hand() -> None:
-    """What earlier fuzzing looked at hardest, kept."""
+def test_regressions() -> None:
+    """The cases that earlier fuzzing examined most closely."""
     check(Case([[("b", {"x": 3, "y": 1}), ("a", {"x": 3}), ("é", {"y": 2})], [("Z", {"x": 3}), ("c", {})]],
                [Question({"x": 2**24 // 3, "y": 1}, 2), Question({"x": 0, "y": 0}, 9, -1.0), Question({}, 1)], ["a"], 1, "bp"))

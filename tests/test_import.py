@@ -1,9 +1,9 @@
-"""Importing the package is light: no Pyserini, no torch, no JVM, and not even numba before it is used."""
+"""Importing the package is fast: no Pyserini, no torch, no JVM, and not even numba before it is used."""
 import subprocess
 import sys
 
 
-def test_import_pulls_in_nothing_heavy():
+def test_import_is_light():
     code = ("import sys, bmp_plugin; heavy = {'pyserini', 'torch', 'transformers', 'openai', 'jnius', 'jnius_config', "
             "'numba', 'onnxruntime'} & set(sys.modules); print(sorted(heavy))")
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"

@@ -55,8 +55,8 @@ def test_damage_is_found(copy, name):
         BmpIndex.open(copy)
 
 
-@pytest.mark.parametrize("name", ["list_start", "list_row", "list_entry", "list_entries", "list_count", "list_shift", "term_end",
-                                  "term_overflow"])
+@pytest.mark.parametrize("name", ["list_start", "list_row", "list_entry", "list_entries", "list_count", "list_shift",
+                                  "term_end", "term_overflow"])
 def test_wild_pointers_are_refused_on_open(copy, name):
     path = copy / f"{name}.bin"
     values = np.fromfile(path, ARRAYS[name].dtype)
@@ -69,7 +69,8 @@ def test_wild_pointers_are_refused_on_open(copy, name):
 
 
 @pytest.mark.parametrize(("change", "message"), [
-    ({"version": 99}, "version 99"), ({"version": 4}, "version 4 of the layout .* reads version 5; build the index again"), ({"format": "else"}, "not describe"), ({"counts": {}}, "lacks a count"),
+    ({"version": 99}, "version 99"), ({"version": 4}, "version 4 of the layout .* version 5; build the index again"),
+    ({"format": "else"}, "not describe"), ({"counts": {}}, "lacks a count"),
     ({"block_size": 7}, "block size"), ({"arrays": []}, "arrays"), ({"source": None}, "built from"),
     ({"num_docs": 3}, "contradicts")])
 def test_manifests_are_checked(copy, change, message):

@@ -1,4 +1,4 @@
-"""Which Java is taken, and what is said when none fits."""
+"""Which Java is chosen, and the error if none is suitable."""
 from __future__ import annotations
 
 import os
@@ -26,7 +26,7 @@ def fake_java(home: Path, version: str | None, modules: str = MODULES, javac: bo
 
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A machine without Java; what is put into its folder ``jvm`` is in a usual place."""
+    """A machine without Java; the folder ``jvm`` is one of the usual places."""
     for name in ("JAVA_HOME", "JDK_HOME", "JRE_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PATH", str(tmp_path / "nothing"))

@@ -1,4 +1,4 @@
-"""JSON vectors against the Lucene index that Anserini makes of the same folder, and against what must be refused."""
+"""JSON vectors, compared with the Lucene index that Anserini builds from the same folder, and refused if invalid."""
 from __future__ import annotations
 
 import gzip
@@ -68,7 +68,7 @@ def write(path: Path, *documents: tuple[object, object]) -> Path:
 
 
 def lucene_index(java: Path, folder: Path, index: Path) -> None:
-    """Index a folder of JSON vectors as a user of Pyserini does."""
+    """Indexes a folder of JSON vectors as a user of Pyserini does."""
     environment = {**os.environ, "JAVA_HOME": str(java.parent.parent)}
     command = [sys.executable, "-m", "pyserini.index.lucene", "--collection", "JsonVectorCollection", "--input",
                str(folder), "--index", str(index), "--generator", "DefaultLuceneDocumentGenerator", "--threads", "1",
@@ -78,7 +78,7 @@ def lucene_index(java: Path, folder: Path, index: Path) -> None:
 
 @pytest.fixture(scope="module")
 def odd_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Everything odd that Anserini indexes in a defined way."""
+    """All unusual input that Anserini indexes in a defined way."""
     folder = tmp_path_factory.mktemp("odd")
     write(
         folder / "b.jsonl",
@@ -126,7 +126,7 @@ def test_same_documents_terms_and_postings_as_anserini(java: Path, odd_folder: P
     assert "empty" not in ours[0]
 
 
-def test_spilled_runs_give_the_same(odd_folder: Path, tmp_path: Path) -> None:
+def test_spilled_segments_give_the_same(odd_folder: Path, tmp_path: Path) -> None:
     whole = read(odd_folder)
     source = JsonVectorSource(odd_folder, budget=3, temp_dir=tmp_path)
     assert content(source) == whole
@@ -152,7 +152,7 @@ def test_cranfield(tmp_path: Path) -> None:
 
 def test_no_jvm_torch_or_pyserini(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl", ("d", {"x": 1}))
-    code = ("import sys; from bmp_plugin.adapters.sniff import open_source; list(open_source(sys.argv[1]).batches());"
+    code = ("import sys; from bmp_plugin.adapters.detect import open_source; list(open_source(sys.argv[1]).batches());"
             "print(sorted({'jnius', 'torch', 'pyserini', 'transformers'} & set(sys.modules)))")
     found = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
@@ -219,7 +219,7 @@ def test_inversion(chunks: list[list[tuple[int, int]]], budget: int, batch: int)
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ('{"id": "1", "vector": {"a": 1}\n', "broken JSON"),
         (line("1", {"a": 1}) + '{"id": "2", \n', "line 2: broken JSON"),
@@ -241,19 +241,19 @@ def test_inversion(chunks: list[list[tuple[int, int]]], budget: int, batch: int)
         (line("1", {"a": 2**31}), "above 2147483647"),
         (line("1", {"a": 1e300}), "above 2147483647"),
         (line("1", {"a": 2**31 - 1, " a": 1}), "add up to"),
-        (line("1", {"a": 1}) + line("2", {"a": 1}) + line("1", {"b": 1}), "line 3: document id '1' came before"),
+        (line("1", {"a": 1}) + line("2", {"a": 1}) + line("1", {"b": 1}), "line 3: document id '1' occurs before"),
         ("\ufeff" + line("1", {"a": 1}), "broken JSON"),
         ('{"id": "1", "vector": {"\\ud800": 1}}\n', "broken JSON"),
         ("[" * 100_000, "nested too deeply"),
     ],
 )
-def test_refused_by_file_and_line(tmp_path: Path, text: str, said: str) -> None:
+def test_refused_by_file_and_line(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "vectors.jsonl"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(SourceError) as refused:
         read(path)
     assert str(path) in str(refused.value)
-    assert said in str(refused.value)
+    assert message in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
@@ -264,7 +264,7 @@ def test_not_utf8(tmp_path: Path) -> None:
         read(path)
 
 
-def test_largest_weight_is_taken(tmp_path: Path) -> None:
+def test_largest_weight_is_accepted(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl", ("1", {"a": 2**31 - 1, "b": 2147483647.0}))
     assert read(path)[2] == {"a": (1, [("1", 2**31 - 1)]), "b": (1, [("1", 2**31 - 1)])}
 
@@ -284,10 +284,10 @@ def test_damaged_gzip(tmp_path: Path, damage: str) -> None:
         read(path)
 
 
-def test_duplicate_across_files_names_both(tmp_path: Path) -> None:
+def test_duplicate_docids_across_files_are_both_named(tmp_path: Path) -> None:
     write(tmp_path / "a.jsonl", ("1", {"a": 1}))
     write(tmp_path / "b.jsonl", ("0", {"a": 1}), ("1", {"a": 1}))
-    with pytest.raises(SourceError, match="came before") as refused:
+    with pytest.raises(SourceError, match="occurs before") as refused:
         read(tmp_path)
     assert "a.jsonl" in str(refused.value)
     assert "b.jsonl" in str(refused.value)
@@ -303,7 +303,7 @@ def test_missing_and_empty(tmp_path: Path) -> None:
     assert read(tmp_path) == ([], 0, {})
 
 
-def test_circle_of_links(tmp_path: Path) -> None:
+def test_cyclic_links(tmp_path: Path) -> None:
     write(tmp_path / "a.jsonl", ("1", {"a": 1}))
     (tmp_path / "round").symlink_to(tmp_path)
     with pytest.raises(SourceError, match="symbolic link"):
@@ -318,7 +318,7 @@ def test_fingerprint_changes_with_the_files(tmp_path: Path) -> None:
     assert JsonVectorSource(tmp_path).info.fingerprint != before
 
 
-def test_change_while_reading_is_noticed(tmp_path: Path) -> None:
+def test_change_while_reading_is_detected(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl", ("1", {"a": 1}))
     source = JsonVectorSource(tmp_path)
     write(path, ("1", {"a": 1}), ("2", {"a": 1}))

@@ -116,8 +116,9 @@ def test_the_folder_is_that_of_the_sources_and_of_what_compiles_them(monkeypatch
     monkeypatch.setattr(kernels.Path, "read_bytes", noted)
     name_folder = kernels.cache_folder.__wrapped__
     now = name_folder()
-    assert {"index/layout.py", "index/encode.py", "query/search.py", "adapters/inversion.py",
-            "bmp_plugin/intrinsics.py", "bmp_plugin/kernels.py"} <= {f"{Path(name).parent.name}/{Path(name).name}" for name in read}
+    names = {f"{Path(name).parent.name}/{Path(name).name}" for name in read}
+    assert {"index/layout.py", "index/encode.py", "query/search.py", "adapters/inversion.py", "bmp_plugin/intrinsics.py",
+            "bmp_plugin/kernels.py"} <= names
     assert now == kernels.cache_folder()
     for module, attribute, other in ((kernels.numba, "__version__", "0"), (kernels.llvmlite, "__version__", "0"),
                                      (np, "__version__", "0"),
@@ -191,7 +192,8 @@ assert all(refused(increase, *given) for given in ((wide, U(33), wide), (wide, U
                                                    (wide[:63], U(32), wide), (wide, U(32), wide[:63])))
 sound = [wide, narrow, U(48), narrow, U(48), U(48)]
 assert not refused(decode, *sound)
-for number, wrong in ((0, wide[:63]), (1, narrow[:63]), (2, U(49)), (2, last), (3, narrow[:63]), (4, U(49)), (4, last), (5, U(49))):
+for number, wrong in ((0, wide[:63]), (1, narrow[:63]), (2, U(49)), (2, last), (3, narrow[:63]), (4, U(49)), (4, last),
+                      (5, U(49))):
     assert refused(decode, *sound[:number], wrong, *sound[number + 1:]), (number, wrong)
 zeros = np.zeros(64, np.uint16)
 for function, values, lanes in ((look, zeros, 32), (find, zeros, 16), (find_narrow, narrow, 64)):
@@ -227,16 +229,16 @@ def test_where_numba_is_told_to_keep_its_own(monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def word(monkeypatch):
-    """A word that is said at once, in place of the one that may have been said already."""
-    mine = kernels._Word()
+def notice(monkeypatch):
+    """A notice that comes at once, in place of the one that may have come already."""
+    mine = kernels._CompileNotice()
     monkeypatch.setattr(kernels, "PATIENCE", 0.001)
     event.register("numba:compile", mine)
     yield mine
     event.unregister("numba:compile", mine)
 
 
-def test_slow_compiling_is_said_once(folder, word, capsys):
+def test_slow_compiling_is_said_once(folder, notice, capsys):
     for value in (1, 1.5, True):                            # three signatures
         kernels.kernel(successor)(value)
     said = capsys.readouterr().err
@@ -244,14 +246,14 @@ def test_slow_compiling_is_said_once(folder, word, capsys):
     assert "compiling" in said
 
 
-def test_compiling_of_others_is_not_said(folder, word, capsys):
+def test_compiling_of_others_is_not_said(folder, notice, capsys):
     kernels.numba.njit(successor)(1)
     assert capsys.readouterr().err == ""
 
 
 def test_nothing_is_said_of_compiled_code(folder, capsys):
     kernels.kernel(successor)(1)
-    mine = kernels._Word()
+    mine = kernels._CompileNotice()
     event.register("numba:compile", mine)
     try:
         kernels.kernel(successor)(1)

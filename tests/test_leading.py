@@ -1,4 +1,4 @@
-"""The order by leading terms: what it says it is, for any number of threads, and the same answers."""
+"""The order by leading terms: documents are sorted as documented, for any number of threads, and answers do not change."""
 import numpy as np
 import pytest
 from term_numbers import source_of

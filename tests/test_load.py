@@ -1,4 +1,4 @@
-"""One index under threads, processes, forks and asyncio: the answers given alone, and nothing that piles up."""
+"""One index under threads, processes, forks and asyncio: the answers given without load, and no leaks."""
 from __future__ import annotations
 
 import asyncio
@@ -34,18 +34,18 @@ def indexes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @on_linux
 @pytest.mark.parametrize("kind", ["one", "shards"])
 def test_the_same_answers_under_load(indexes: dict[str, Path], kind: str) -> None:
-    """A forked and a fresh process of four threads each, asyncio and forking ones among them."""
+    """A forked and a fresh process with four threads each, including asyncio and forking threads."""
     with resources.as_file(DATA / "cranfield_queries.jsonl.gz") as queries:
         done = subprocess.run([sys.executable, "-m", "bmp_plugin.conformance.load", str(indexes[kind]), "--queries",
                                str(queries), "--minutes", "0.07", "--threads", "4", "--sample", "40", "--fork-seconds", "0.2"],
                               capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
-    for kind_of_asking in ("thread search", "thread batch", "thread score", "asyncio search", "fork search"):
-        assert kind_of_asking in done.stdout, done.stdout
+    for kind in ("thread search", "thread batch", "thread score", "asyncio search", "fork search"):
+        assert kind in done.stdout, done.stdout
 
 
-def test_another_answer_is_noticed(indexes: dict[str, Path]) -> None:
-    """Threads that share what they should not."""
+def test_a_wrong_answer_is_detected(indexes: dict[str, Path]) -> None:
+    """Simulates threads that share state by mistake."""
     code = """
 import sys
 from bmp_plugin import BmpSearcher
@@ -61,10 +61,10 @@ sys.exit(load.main(sys.argv[1:]))
         done = subprocess.run([sys.executable, "-c", code, str(indexes["one"]), "--queries", str(queries), "--minutes", "0.05",
                                "--sample", "20", "--processes", "1"], capture_output=True, text=True, timeout=300)
     assert done.returncode == 1
-    assert "another answer to Question(kind='search'" in done.stdout
+    assert "another answer to Request(kind='search'" in done.stdout
 
 
-def test_growth_is_noticed() -> None:
+def test_growth_is_detected() -> None:
     from bmp_plugin.conformance.load import Report, growth
 
     def reports(grow: Callable[[int], dict[str, Any]]) -> list[Report]:
@@ -79,7 +79,7 @@ def test_growth_is_noticed() -> None:
 
 @on_linux
 @pytest.mark.parametrize("kind", ["one", "shards"])
-def test_searchers_that_are_closed_leave_no_handles(indexes: dict[str, Path], kind: str) -> None:
+def test_closed_searchers_leave_no_handles(indexes: dict[str, Path], kind: str) -> None:
     def used() -> tuple[int, int, int]:
         maps = Path("/proc/self/maps").read_text().count(".bin")
         return len(os.listdir("/proc/self/fd")), maps, threading.active_count()

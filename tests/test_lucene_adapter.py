@@ -1,4 +1,4 @@
-"""What LuceneSource reads is what Pyserini's own reader reads."""
+"""LuceneSource reads the same as Pyserini's own reader."""
 from __future__ import annotations
 
 import re
@@ -29,7 +29,7 @@ def postings_of(source: LuceneSource) -> dict[str, tuple[int, list[int], list[in
 
 
 def stored(reader: Any, number: int) -> Any:
-    """A stored document, of Lucene 9 or 10."""
+    """Returns a stored document, from Lucene 9 or 10."""
     return reader.storedFields().document(number)
 
 
@@ -69,7 +69,7 @@ def is_live(reader: Any, document: int) -> bool:
     return live is None or live.get(document)
 
 
-def test_large_impacts_arrive_whole(lucene_index: Any) -> None:
+def test_large_impacts(lucene_index: Any) -> None:
     with LuceneSource(lucene_index("nasty")) as source:
         found = postings_of(source)
     assert found["large"][2][:2] == [256, 267]
@@ -91,7 +91,7 @@ def test_may_be_read_again_and_in_between(lucene_index: Any) -> None:
     source.close()
 
 
-def test_terms_larger_than_a_batch_arrive_whole(lucene_index: Any, tmp_path: Path, java: Path) -> None:
+def test_terms_larger_than_a_batch(lucene_index: Any, tmp_path: Path, java: Path) -> None:
     small = tmp_path / "small"
     small.mkdir()
     text = (Path(posting_reader.__file__).parent / "java" / "PostingReader.java").read_text()
@@ -132,7 +132,7 @@ def test_fingerprint_follows_the_commit(lucene_index: Any, host: Any, tmp_path: 
 
 
 class TestRefusals:
-    """One line that names the directory and says what is wrong with it."""
+    """One line that names the directory and tells what is wrong with it."""
 
     @pytest.fixture
     def copy(self, lucene_index: Any, tmp_path: Path) -> Path:

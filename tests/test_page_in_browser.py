@@ -20,7 +20,7 @@ WIDE, PHONE = 1200, 390
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """A report like ``conform``'s, of two runs that differ, with names that would do harm if they were not escaped."""
+    """A report like ``conform``'s, of two runs that differ, with malicious names that must be escaped."""
     folder = tmp_path_factory.mktemp("page")
     a, b = ["".join(f"{qid} Q0 {docid} {rank} {9 - rank}.000000 t\n" for qid in ("1", EVIL_QID)
                     for rank, docid in enumerate(ranking, 1)) for ranking in (["d1", EVIL, "d3"], [EVIL, "d1", "d3"])]
@@ -71,34 +71,35 @@ Opened = tuple[Any, list[str]]
 
 @pytest.fixture
 def open_page(browser: Any, report: dict[str, Any], tmp_path: Path) -> Iterator[Callable[..., Opened]]:
-    """Opens the page without network; (page, what the console said and what was asked of the network)."""
+    """Opens the page without network; returns (page, console messages and network requests)."""
     (tmp_path / "report.html").write_text(page(report), encoding="utf-8")
     contexts = []
 
     def get(width: int = WIDE, scheme: str = "light") -> Opened:
         context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme, offline=True)
         contexts.append(context)
-        tab, said = context.new_page(), list[str]()
-        tab.on("console", lambda message: said.append(message.text))
-        tab.on("pageerror", lambda error: said.append(str(error)))
-        tab.on("request", lambda request: said.append(request.url) if not request.url.startswith(("file:", "data:")) else None)
+        tab, console = context.new_page(), list[str]()
+        tab.on("console", lambda message: console.append(message.text))
+        tab.on("pageerror", lambda error: console.append(str(error)))
+        tab.on("request", lambda request:
+               console.append(request.url) if not request.url.startswith(("file:", "data:")) else None)
         tab.goto((tmp_path / "report.html").as_uri())
-        return tab, said
+        return tab, console
 
     yield get
     for context in contexts:
         context.close()
 
 
-def test_opens_without_network_or_complaint(open_page: Any) -> None:
-    tab, said = open_page()
-    assert said == []
+def test_opens_without_network_or_errors(open_page: Any) -> None:
+    tab, console = open_page()
+    assert console == []
     assert "The answers differ" in tab.inner_text("body")
     assert tab.locator("details").count() >= 2
 
 
 def test_names_are_text(open_page: Any) -> None:
-    tab, said = open_page()
+    tab, console = open_page()
     tab.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
     assert tab.evaluate("window.hacked") is None
     assert tab.locator("img").count() == 0
@@ -108,11 +109,11 @@ def test_names_are_text(open_page: Any) -> None:
     for section, at_least in (("#engines", 1), ("#differences", 5), ("#circumstances", 3)):
         assert tab.inner_text(section).count(EVIL) >= at_least, section
     assert EVIL_QID in tab.inner_text("#differences")
-    assert said == []
+    assert console == []
 
 
 def test_injected_scripts_would_not_run(browser: Any, report: dict[str, Any], tmp_path: Path) -> None:
-    """Even if escaping failed: the policy lets run no script but the page's own."""
+    """Even if escaping failed, the policy would allow no script but the page's own."""
     (tmp_path / "r.html").write_text(page(report).replace("<main>", "<main><script>window.hacked=3</script>"
                                                                      "<img src=x onerror=window.hacked=4>"), encoding="utf-8")
     with browser.new_context(offline=True) as context:
@@ -127,7 +128,7 @@ def column(tab: Any, number: int) -> list[str]:
 
 
 def test_tables_sort(open_page: Any) -> None:
-    tab, said = open_page()
+    tab, console = open_page()
     tab.click("#engines th:nth-child(5) button")
     assert column(tab, 5) == ["2", "9", "10", ""], "by number, and what has none is last"
     assert tab.get_attribute("#engines th:nth-child(5)", "aria-sort") == "ascending"
@@ -139,7 +140,7 @@ def test_tables_sort(open_page: Any) -> None:
     tab.focus("#engines th:nth-child(1) button")
     tab.keyboard.press("Enter")
     assert [text[0] for text in column(tab, 1)] == ["d", "c", "b", "a"], "by keyboard too"
-    assert said == []
+    assert console == []
 
 
 def test_plots_show(open_page: Any) -> None:
@@ -150,7 +151,7 @@ def test_plots_show(open_page: Any) -> None:
         box = plots.nth(i).bounding_box()
         assert box["width"] > 200
         assert box["height"] > 150
-        assert "milliseconds a query" in plots.nth(i).inner_html()
+        assert "milliseconds per query" in plots.nth(i).inner_html()
         paths = plots.nth(i).evaluate("svg => [...svg.querySelectorAll('path')].map(path => path.getBBox().width)")
         assert sum(width > 50 for width in paths) >= 2, "a line for each engine"
 
@@ -158,7 +159,7 @@ def test_plots_show(open_page: Any) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [WIDE, PHONE])
 def test_readable(width: int, scheme: str, open_page: Any) -> None:
-    tab, said = open_page(width, scheme)
+    tab, console = open_page(width, scheme)
     tab.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
     assert tab.evaluate("document.documentElement.scrollWidth") <= width, "nothing but tables is wider than the screen"
     size = tab.evaluate("""() => Math.min(...[...document.querySelectorAll('p, td, th, li, dd')]
@@ -169,7 +170,7 @@ def test_readable(width: int, scheme: str, open_page: Any) -> None:
     assert min(ratios) >= 4.5, "WCAG AA"
     ground = tab.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (ground == "rgb(255, 255, 255)") == (scheme == "light")
-    assert said == []
+    assert console == []
 
 
 CONTRAST = """() => {
@@ -193,9 +194,9 @@ def test_page_of_two_runs(same: bool, browser: Any, tmp_path: Path) -> None:
     assert main(["compare", str(tmp_path / "a"), str(tmp_path / "b"), "--output", str(tmp_path / "out")]) == (0 if same else 1)
     with browser.new_context(offline=True) as context:
         tab = context.new_page()
-        said: list[str] = []
-        tab.on("console", lambda message: said.append(message.text))
+        console: list[str] = []
+        tab.on("console", lambda message: console.append(message.text))
         tab.goto((tmp_path / "out" / "report.html").as_uri())
         assert ("The same answers." if same else "Different answers.") in tab.inner_text("body")
         assert tab.locator("#differences").count() == (0 if same else 1)
-        assert said == []
+        assert console == []

@@ -1,4 +1,4 @@
-"""Hostile files: every seed of the fuzzers, and changed ones, are read rightly or refused in a line that names the file."""
+"""Malicious files: every seed of the fuzzers, and mutations of them, are parsed correctly or refused in one line."""
 from __future__ import annotations
 
 import os
@@ -27,14 +27,14 @@ with tempfile.TemporaryDirectory() as folder:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_seeds_are_read_rightly_or_refused(name: str, tmp_path: Path) -> None:
+def test_seeds_are_parsed_correctly_or_refused(name: str, tmp_path: Path) -> None:
     found = {file: harness(name).examine(data, tmp_path) for file, data in seeds(name).items()}
     assert any(content is not None for content in found.values())
     assert any(content is None for content in found.values())
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_changed_seeds_are_read_rightly_or_refused(name: str, tmp_path: Path) -> None:
+def test_mutated_seeds_are_parsed_correctly_or_refused(name: str, tmp_path: Path) -> None:
     files = list(seeds(name).values())
     for number, data in enumerate(mutations(files, CHANGED.get(name, USUALLY), zlib.crc32(name.encode()))):
         try:

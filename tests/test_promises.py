@@ -1,4 +1,4 @@
-"""What SECURITY.md and RELIABILITY.md promise is tested: the tests that they name are there."""
+"""The guarantees of SECURITY.md and RELIABILITY.md are tested: the tests that they name exist."""
 import re
 from pathlib import Path
 

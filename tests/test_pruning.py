@@ -1,4 +1,4 @@
-"""Static pruning leaves out what it says, says what it leaves out, and searching is Lucene's on what is left."""
+"""Static pruning keeps the specified postings and reports what it drops; answers are Lucene's on the kept postings."""
 from __future__ import annotations
 
 import gzip
@@ -29,7 +29,7 @@ def heaviest(weights: dict[str, int], share: float) -> dict[str, int]:
 
 
 def pruned(vectors: Vectors, pruning: Pruning) -> Vectors:
-    """The same, written as it is meant."""
+    """An independent implementation of the pruning rules."""
     left = {docid: vector for docid, vector in vectors.items() if docid not in (pruning.drop_documents or ())}
     if pruning.min_quality is not None:
         left = {docid: vector for docid, vector in left.items() if pruning.quality[docid] >= pruning.min_quality}
@@ -51,8 +51,10 @@ vectors_of = st.lists(st.dictionaries(st.sampled_from("uvwxyz"), st.integers(1, 
 
 @settings(max_examples=30, deadline=None)
 @given(vectors_of, shares, shares, st.data(), st.booleans())
-def test_leaves_what_is_meant(tmp_path_factory: pytest.TempPathFactory, vectors: list[dict[str, int]], document_share: float,
-                              term_share: float, data: st.DataObject, by_quality: bool) -> None:
+def test_keeps_the_specified_postings(
+    tmp_path_factory: pytest.TempPathFactory, vectors: list[dict[str, int]], document_share: float, term_share: float,
+    data: st.DataObject, by_quality: bool,
+) -> None:
     docs = {f"d{i:02}": vector for i, vector in enumerate(vectors)}
     options: dict[str, Any] = {"drop_documents": set(data.draw(st.lists(st.sampled_from(sorted(docs)), max_size=5)))}
     if by_quality:
@@ -64,21 +66,21 @@ def test_leaves_what_is_meant(tmp_path_factory: pytest.TempPathFactory, vectors:
     index = BmpIndex.build(docs.items(), tmp_path_factory.mktemp("pruned") / "i.bmp", prune=pruning,
                            reorder=data.draw(st.sampled_from(["none", "bp"])), progress=False)
     assert postings(index) == expected
-    said = index.manifest["source"]["details"].get("pruning")
+    report = index.manifest["source"]["details"].get("pruning")
     if pruning:
         before, after = sum(map(len, vectors)), sum(map(len, expected.values()))
-        assert said["postings"] == {"dropped": before - after, "share": pytest.approx((before - after) / before, abs=1e-6)}
-        assert said["documents"]["dropped"] == len(docs) - index.num_docs
+        assert report["postings"] == {"dropped": before - after, "share": pytest.approx((before - after) / before, abs=1e-6)}
+        assert report["documents"]["dropped"] == len(docs) - index.num_docs
         assert index.manifest["source"]["num_docs"] == index.num_docs
         assert {token: index.df(token) for token in index.terms()} == {term: len(found) for term, found in expected.items()}
         steps = ("postings_of_documents", "by_document", "by_term")
-        assert sum(said[step]["dropped"] for step in steps) == said["postings"]["dropped"]
+        assert sum(report[step]["dropped"] for step in steps) == report["postings"]["dropped"]
     else:
-        assert said is None
+        assert report is None
 
 
-def test_answers_of_lucene_on_what_is_left(lucene_index: Any, host: Any, java: Path, cranfield_documents: Any,
-                                           cranfield_queries: Any, tmp_path: Path) -> None:
+def test_lucenes_answers_on_kept_postings(lucene_index: Any, host: Any, java: Path, cranfield_documents: Any,
+                                          cranfield_queries: Any, tmp_path: Path) -> None:
     gone = {document["id"] for document in cranfield_documents[::7]}
     pruning = Pruning(document_share=0.6, drop_documents=gone)
     index = BmpIndex.build(lucene_index("cranfield"), tmp_path / "i.bmp", prune=pruning, progress=False)
@@ -93,16 +95,16 @@ def test_answers_of_lucene_on_what_is_left(lucene_index: Any, host: Any, java: P
 
 
 def test_drop_in_never_prunes(lucene_index: Any, tmp_path: Path) -> None:
-    from bmp_plugin.adapters.beside import index_of
+    from bmp_plugin.adapters.sidecar_index import index_of
 
     path = tmp_path / "pruned.bmp"
     BmpIndex.build(lucene_index("cranfield"), path, prune=Pruning(term_share=0.5), progress=False)
-    with pytest.raises(BmpError, match="something else than all of the field"):
+    with pytest.raises(BmpError, match="not built from all of the field"):
         index_of(lucene_index("cranfield"), bmp_dir=path, progress=False)
     assert BmpIndex.open(path).manifest["source"]["details"]["pruning"]["by_term"]["dropped"]
 
 
-def test_numbers_stay(tmp_path: Path) -> None:
+def test_source_document_ids_do_not_change(tmp_path: Path) -> None:
     index = BmpIndex.build([("a", {"x": 1}), ("b", {"x": 2}), ("c", {"y": 3})], tmp_path / "i.bmp", progress=False,
                            prune=Pruning(drop_documents=["a"]))
     assert index.lucene_docid_of("b") == 1
@@ -127,28 +129,28 @@ def test_command(cranfield_documents: Any, tmp_path: Path, capsys: pytest.Captur
                str(tmp_path / "gone.txt"), "--quality", str(tmp_path / "quality.tsv.gz"), "--keep-quality-share", "0.9",
                "--keep-document-share", "0.8", "--keep-term-share", "0.9"]
     assert main(command) == 0
-    said = capsys.readouterr().err
+    message = capsys.readouterr().err
     lengths = {document["id"]: float(len(document["vector"])) for document in cranfield_documents}
     pruning = Pruning(0.8, 0.9, drop_documents={"1", "17"}, quality=lengths, quality_share=0.9)
     index = BmpIndex.open(tmp_path / "i.bmp")
     assert postings(index) == pruned({document["id"]: document["vector"] for document in cranfield_documents}, pruning)
     details = index.manifest["source"]["details"]["pruning"]
     for name in ("documents", "postings_of_documents", "by_document", "by_term"):
-        assert f"pruned {details[name]['dropped']:,} " in said
+        assert f"pruned {details[name]['dropped']:,} " in message
     assert main(["info", str(index.path)]) == 0
     assert "pruning" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("options", "said"), [
+@pytest.mark.parametrize(("options", "message"), [
     ({"drop_documents": ["q"]}, "drop_documents: 1 of its 1 documents are not in the source, such as 'q'"),
     ({"quality": {"a": 1}, "min_quality": 0}, "no score of document 'b'"),
     ({"quality": {"a": 1, "b": float("nan")}, "min_quality": 0}, "not a finite number"),
     ({"quality": "nowhere.txt", "min_quality": 0}, "nowhere.txt"),
-    ({"quality": {"a": 1, "b": 1}}, "quality scores go with"), ({"min_quality": 3}, "quality scores go with"),
+    ({"quality": {"a": 1, "b": 1}}, "quality scores need"), ({"min_quality": 3}, "quality scores need"),
     ({"document_share": 0}, "document_share=0 is not above 0"), ({"term_share": 1.5}, "term_share=1.5"),
 ])
-def test_refused(options: dict[str, Any], said: str, tmp_path: Path) -> None:
-    with pytest.raises((BmpError, ValueError, FileNotFoundError), match=said):
+def test_refused(options: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises((BmpError, ValueError, FileNotFoundError), match=message):
         BmpIndex.build([("a", {"x": 1}), ("b", {"x": 2})], tmp_path / "i.bmp", prune=Pruning(**options), progress=False)
     assert not (tmp_path / "i.bmp").exists()
 

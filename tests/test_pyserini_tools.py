@@ -1,4 +1,4 @@
-"""What is built on Pyserini's searchers and run files works with ours unchanged: servers, and two-click reproductions."""
+"""Tools built on Pyserini's searchers and run files work with ours unchanged: servers, and two-click reproductions."""
 from __future__ import annotations
 
 import gzip
@@ -73,8 +73,10 @@ def test_servers(code: str, host: Any, lucene_index: Any, cranfield_queries: Any
 
 @pytest.fixture
 def prebuilt(host: Any, java: Path, lucene_index: Any, cranfield_queries: Any, tmp_path: Path) -> dict[str, str]:
-    """The environment of one for whom SciFact's prebuilt index, topics, qrels and encoder are downloaded: Cranfield's and a
-    tiny encoder stand where they are kept, so that every name in a command of a reproduction is found."""
+    """An environment in which SciFact's prebuilt index, topics, qrels and encoder seem downloaded.
+
+    Cranfield's files and a tiny encoder are put in their places, so that every name in a reproduction's command is found.
+    """
     from pyserini.prebuilt_index_info import IMPACT_INDEX_INFO
     from pyserini.search import _base as known
 
@@ -105,8 +107,7 @@ def prebuilt(host: Any, java: Path, lucene_index: Any, cranfield_queries: Any, t
 
 
 def test_two_click_reproduction(prebuilt: dict[str, str], tmp_path: Path) -> None:
-    """By the host, whole; then the command that it shows, with nothing but the module's name replaced, and its evaluation of
-    the run that this makes."""
+    """Pyserini runs the reproduction; then its printed command, with only the module replaced, and its evaluation."""
     def reproduce(directory: str, *more: str) -> str:
         return run(sys.executable, "-m", "pyserini.2cr.beir", "--condition", "splade-pp-ed", "--dataset", "scifact",
                    "--directory", directory, *more)

@@ -100,7 +100,7 @@ def test_edges(path: Path, topics: pd.DataFrame) -> None:
         retriever(pd.DataFrame([{"qid": "1", "other": 3}]))
 
 
-def test_artifact_is_loaded_by_what_it_is(path: Path, tmp_path: Path, topics: pd.DataFrame) -> None:
+def test_artifact_is_recognized(path: Path, tmp_path: Path, topics: pd.DataFrame) -> None:
     assert isinstance(pt.Artifact.load(str(path)), BmpPluginIndex)
     package = BmpPluginIndex(path).build_package(str(tmp_path / "i.tar.lz4"), verbose=False)
     with lz4.frame.open(package) as packed, tarfile.open(fileobj=packed) as members:        # as from_url and from_hf do

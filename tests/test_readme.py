@@ -1,4 +1,4 @@
-"""What the README shows works as it stands there: every block is run, in its order, in one folder, as a reader would."""
+"""The README's examples work: every block is run, in order, in one folder, as a reader would run them."""
 from __future__ import annotations
 
 import gzip
@@ -34,7 +34,7 @@ class Block(NamedTuple):
 
 
 def blocks() -> list[Block]:
-    """All of them."""
+    """Returns all fenced blocks."""
     found = []
     for section in README.read_text(encoding="utf-8").split("\n## ")[1:]:
         name = section.partition("\n")[0]
@@ -44,7 +44,7 @@ def blocks() -> list[Block]:
 
 @pytest.fixture(scope="module")
 def folder(lucene_index: Any, cranfield_documents: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What a reader has: an impact index, vectors, topics, qrels, runs, models."""
+    """The reader's files: an impact index, vectors, topics, qrels, runs, models."""
     folder = tmp_path_factory.mktemp("readme")
     shutil.copytree(lucene_index("cranfield"), folder / "indexes" / "my-splade-index")
     for name in ("vectors", "float-vectors"):

@@ -1,4 +1,4 @@
-"""Reordering: a permutation, the same for every number of threads, that brings like documents together and leaves nothing."""
+"""Reordering: a permutation, the same for every number of threads, that clusters similar documents and omits none."""
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from bmp_plugin.run_file import RunWriter
 
 
 def random_documents(num_docs, num_terms, seed=0):
-    """Some with no term, terms of very different frequency, many equal documents."""
+    """Some without terms, terms of very different document frequencies, many equal documents."""
     rng = np.random.default_rng(seed)
     kinds = [{int(t): int(rng.integers(1, 400)) for t in rng.zipf(1.3, rng.integers(0, 25)) if t < num_terms}
              for _ in range(max(1, num_docs // 3))]
@@ -54,7 +54,7 @@ def test_collections_without_a_better_order(documents, tmp_path):
     assert sorted(order_of(source_of(documents, 101), tmp_path).tolist()) == list(range(100))
 
 
-def test_like_documents_come_to_lie_in_the_same_blocks(tmp_path):
+def test_similar_documents_share_blocks(tmp_path):
     rng = np.random.default_rng(3)
     topics = rng.permutation(np.repeat(np.arange(128), 2 * BLOCK))
     documents = []
@@ -67,8 +67,8 @@ def test_like_documents_come_to_lie_in_the_same_blocks(tmp_path):
     assert np.mean(topics_of_block) < 1.1                # 7.7 in random order
 
 
-def test_runs_stay_byte_for_byte(tmp_path):
-    """Five distinct vectors only: at every k, hundreds of documents tie at the cut."""
+def test_runs_are_byte_identical(tmp_path):
+    """With only five distinct vectors, hundreds of documents tie at every cut-off."""
     kinds = [{0: 5}, {0: 5, 1: 2}, {1: 2}, {1: 2, 2: 300}, {}]
     rng = np.random.default_rng(1)
     documents = [kinds[i] for i in rng.integers(0, 5, 1500)]
@@ -86,7 +86,7 @@ def test_runs_stay_byte_for_byte(tmp_path):
     assert runs["none"] == runs["bp"]
 
 
-def test_deleted_documents_leave_gaps_in_the_numbers(tmp_path):
+def test_deleted_documents_leave_gaps_in_source_ids(tmp_path):
     documents = random_documents(700, 80)
     plain = source_of(documents, 80)
     with_gaps = source_of(documents, 80, gaps=True)
@@ -94,7 +94,7 @@ def test_deleted_documents_leave_gaps_in_the_numbers(tmp_path):
         assert np.array_equal(order_of(with_gaps, tmp_path, threads), order_of(plain, tmp_path, threads))
 
 
-def test_only_the_heaviest_postings_are_looked_at(tmp_path, monkeypatch):
+def test_only_the_largest_impacts_are_used(tmp_path, monkeypatch):
     monkeypatch.setattr(forward, "A_DOCUMENT", 2)
     rng = np.random.default_rng(5)
     documents = [{int(t): int(rng.integers(1, 1000)) for t in rng.permutation(50)[:20]} | {60: 1000} for _ in range(400)]
@@ -121,7 +121,7 @@ def test_only_the_heaviest_postings_are_looked_at(tmp_path, monkeypatch):
 
 @settings(max_examples=200, deadline=None)
 @given(st.data())
-def test_the_median_cut_exchanges_the_pairs_that_gain(data):
+def test_the_median_cut_swaps_the_pairs_that_gain(data):
     n = data.draw(st.integers(2, 2 * bisection.DAMPED))
     left = data.draw(st.integers(1, n - 1))
     gain = np.array(data.draw(st.lists(st.integers(-4, 4), min_size=n, max_size=n)), np.int64)
@@ -138,7 +138,7 @@ def test_the_median_cut_exchanges_the_pairs_that_gain(data):
     assert sorted(gain[(side == 1) & (moves == 1)].tolist()) == sorted(y for _, y in gaining)
 
 
-def test_a_gain_is_what_the_cost_falls_by():
+def test_a_gain_is_the_decrease_of_the_cost():
     left, right = 1000, 744
     pairs = [(1, 0), (1, 1), (0, 1), (5, 2), (2, 90), (1000, 744), (999, 1)]
     in_two_threads = np.array([[[x - x // 3, y - y // 2] for x, y in pairs], [[x // 3, y // 2] for x, y in pairs]], np.int32)
@@ -157,7 +157,7 @@ def test_a_gain_is_what_the_cost_falls_by():
 
 
 @given(st.integers(BLOCK + 1, 10**7))
-def test_parts_are_split_where_superblocks_or_blocks_begin(n):
+def test_parts_are_split_at_superblocks_or_blocks(n):
     left = bisection.left_half(n)
     assert 0 < left < n
     unit = SUPERBLOCK if n > SUPERBLOCK else BLOCK
@@ -165,7 +165,7 @@ def test_parts_are_split_where_superblocks_or_blocks_begin(n):
     assert abs(left - (n - left)) <= unit
 
 
-def test_nothing_is_left_when_reading_fails(tmp_path):
+def test_a_failed_read_leaves_nothing(tmp_path):
     class Failing(ArraySource):
         passes = 0
 
@@ -183,7 +183,7 @@ def test_nothing_is_left_when_reading_fails(tmp_path):
         assert list(tmp_path.iterdir()) == []
 
 
-def test_a_source_that_changes_meanwhile_is_refused(tmp_path, monkeypatch):
+def test_a_source_that_changes_during_the_build_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(forward, "A_DOCUMENT", 1)
 
     class Changing(ArraySource):

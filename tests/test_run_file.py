@@ -1,4 +1,4 @@
-"""Run files: byte for byte Pyserini's, whole or not there, and read back with care."""
+"""Run files: byte for byte Pyserini's, written atomically, and validated when read."""
 from __future__ import annotations
 
 import gzip
@@ -59,7 +59,7 @@ def test_tag_and_missing_folders(tmp_path: Path) -> None:
     assert os.listdir(tmp_path / "a" / "b") == ["run.txt"]
 
 
-def test_nothing_half_written(tmp_path: Path) -> None:
+def test_no_partial_output(tmp_path: Path) -> None:
     path = tmp_path / "run.txt"
     path.write_text("the good one\n")
 
@@ -74,7 +74,7 @@ def test_nothing_half_written(tmp_path: Path) -> None:
     assert path.read_text() == "the good one\n"
 
 
-def test_link_and_permissions_stay(tmp_path: Path) -> None:
+def test_links_and_permissions_are_kept(tmp_path: Path) -> None:
     target = tmp_path / "target.txt"
     target.write_text("old")
     link = tmp_path / "link.txt"
@@ -143,7 +143,7 @@ def test_formats_and_gzip(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "message"),
     [
         (b"1 Q0 a 1 1.0\n", "line 1: 5 columns"),
         (b"1 Q0 a 1 1.0 t\n1 Q0 a b 2 1.0 t\n", "line 2: 7 columns, expected 6"),
@@ -157,10 +157,10 @@ def test_formats_and_gzip(tmp_path: Path) -> None:
         (gzip.compress(b"1 Q0 a 1 1.0 t\n", mtime=0)[:-9], "damaged gzip"),
     ],
 )
-def test_refused_by_file_and_line(tmp_path: Path, data: bytes, said: str) -> None:
+def test_refused_by_file_and_line(tmp_path: Path, data: bytes, message: str) -> None:
     path = tmp_path / "run.txt"
     path.write_bytes(data)
     with pytest.raises(SourceError) as refused:
         read_run(path)
     assert str(path) in str(refused.value)
-    assert said in str(refused.value)
+    assert message in str(refused.value)

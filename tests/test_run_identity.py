@@ -24,7 +24,7 @@ BEYOND = 5_000          # more than there are documents
 
 @pytest.fixture(scope="session")
 def searchers(host: Any, lucene_index: Callable[[str], Path], cranfield_queries: Mapping[str, Any]) -> Any:
-    """(ours, Pyserini's) on an index by name, with an encoder that knows its queries; opened once."""
+    """Returns (ours, Pyserini's) on an index by name, with an encoder of its queries; opened once."""
     from bmp_plugin.adapters.pyserini import BmpImpactSearcher
 
     opened: dict[str, Searchers] = {}
@@ -160,8 +160,8 @@ def adjusted(scores: list[np.float32]) -> list[float]:
     return [float(score) for score in result]
 
 
-def test_more_tokens_than_lucene_takes(java: Path, host: Any, tmp_path: Path) -> None:
-    """Lucene refuses a query of 1,025 tokens; the answer is the one that the same rules give, all documents scored."""
+def test_more_tokens_than_lucene_accepts(java: Path, host: Any, tmp_path: Path) -> None:
+    """Lucene refuses a query of 1,025 tokens; the answer follows the same rules, with all documents scored."""
     from bmp_plugin.adapters.pyserini import BmpImpactSearcher
 
     rng = np.random.default_rng(3)
@@ -189,7 +189,7 @@ def test_more_tokens_than_lucene_takes(java: Path, host: Any, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(("weight", "expected"), [(2.9, 2), (0.4, 0), (np.float32(7.5), 7), (np.int64(3), 3)])
-def test_weights_are_cut_towards_zero(weight: float, expected: int, searchers: Any) -> None:
+def test_weights_are_truncated_towards_zero(weight: float, expected: int, searchers: Any) -> None:
     ours, theirs = searchers("nasty")
     ours.query_encoder.vectors = {"cut": {"half": weight, "mod2": 2}}
     theirs.query_encoder.vectors = {"cut": {"half": expected, "mod2": 2}}
@@ -200,7 +200,7 @@ def test_weights_are_cut_towards_zero(weight: float, expected: int, searchers: A
 
 
 @pytest.mark.parametrize("k", [0, -1])
-def test_fewer_than_one_hit(k: int, searchers: Any) -> None:
+def test_k_below_one(k: int, searchers: Any) -> None:
     ours, theirs = searchers("nasty")
     with pytest.raises(ValueError, match="k="):
         ours.search("ties", k)
@@ -221,7 +221,7 @@ def test_negative_weight(searchers: Any) -> None:
 
 
 def test_scifact(java: Path, host: Any, tmp_path: Path) -> None:
-    """Every query of a second real collection, whose weights and lengths differ."""
+    """Every query of a second real collection, with other weights and lengths."""
     from bmp_plugin.adapters.pyserini import BmpImpactSearcher
 
     data = Path(__file__).parent / "data"

@@ -53,7 +53,7 @@ def test_chosen_blocks(impacts, searcher, whole_window):
         upper_bounds(query, index, make_bounds(index))
         superblock = [0, 255, 256, LAST][number] if number < 4 else int(rng.integers(0, LAST + 1))
         wanted = np.sort(rng.permutation(per_superblock)[:1 + number % min(40, per_superblock)])
-        bounds = np.zeros(index.num_windows * WINDOW >> index.block_shift, np.uint16)        # which leave the choice to this test
+        bounds = np.zeros(index.num_windows * WINDOW >> index.block_shift, np.uint16)      # they leave the choice to this test
         bounds[superblock * per_superblock + wanted] = rng.integers(8, 65_536, len(wanted))
         acc = np.full(WINDOW if whole_window else 256, 12_345, np.int32)
         if whole_window:
@@ -62,7 +62,7 @@ def test_chosen_blocks(impacts, searcher, whole_window):
 
         blocks = blocks.astype(np.int64)
         docs = (blocks[:, None] + np.arange(found_size)).ravel()
-        assert np.isin((wanted[:, None] * size + np.arange(size)).ravel(), docs).all()       # nothing that was wanted is left out
+        assert np.isin((wanted[:, None] * size + np.arange(size)).ravel(), docs).all()      # nothing wanted is left out
         least = max(size, 4)
         assert len(blocks) <= FEW_BLOCKS
         assert np.all(blocks % found_size == 0)

@@ -1,4 +1,4 @@
-"""What BmpSearcher accepts and refuses, and what its hits are."""
+"""The input that BmpSearcher accepts and refuses, and its hits."""
 import numpy as np
 import pytest
 
@@ -26,7 +26,7 @@ def test_counts(searcher):
     assert (index.num_docs, index.num_terms, index.num_postings) == (4, 3, 4)
 
 
-def test_floats_are_cut_towards_zero_and_numpy_numbers_taken(searcher):
+def test_floats_are_truncated_and_numpy_numbers_accepted(searcher):
     assert found(searcher.search({"x": 2.9})) == found(searcher.search({"x": 2}))
     for kind in (np.int64, np.int32, np.float32, np.float64, np.uint8):
         assert found(searcher.search({"x": kind(2)})) == found(searcher.search({"x": 2}))
@@ -38,7 +38,7 @@ def test_weight_zero_matches_with_score_zero(searcher):
     assert found(searcher.search({"x": 0, "z": 1}, k=2)) == [("ö", 300.0, 2), ("d10", 0.0, 1)]
 
 
-def test_nothing_to_find(searcher):
+def test_queries_without_hits(searcher):
     assert searcher.search({}) == []
     assert searcher.search({"unknown": 3, "\ud800": 1}) == []
     assert searcher.batch_search([], []) == {}
@@ -67,19 +67,19 @@ def test_bad_batches(searcher):
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_a_batch_is_its_queries_one_by_one(searcher, threads):
-    """Of any kind: with nothing to find, with tokens of weight 0, too large for the fast kernels, with numpy's numbers."""
+    """Queries of every kind: without hits, with weights of 0, too large for the fast kernels, with numpy numbers."""
     kinds = [{"x": 2, "z": 1}, {}, {"unknown": 1}, {"x": 0, "y": 3}, {"x": 2**31 - 1, "z": 2**31 - 1}, {"x": 0},
              {"z": np.float32(1.5)}, {"y": 2**31 - 1, "unknown": 0}]
     queries = [kinds[i % len(kinds)] for i in range(150)]
     for n in (1, 2, 9, 150):
-        for k in (1, 3, 40_000):                           # more hits than a turn has, so one query a turn
+        for k in (1, 3, 40_000):                           # more hits than a batch takes, so one query a batch
             answers = searcher.batch_search(queries[:n], [str(i) for i in range(n)], k, threads=threads)
             assert list(answers) == [str(i) for i in range(n)]
             for i in range(n):
                 assert found(answers[str(i)]) == found(searcher.search(queries[i], k)), (n, k, i)
 
 
-def test_a_bad_weight_among_a_batch_is_named(searcher):
+def test_a_bad_weight_in_a_batch_is_named(searcher):
     for weight in (-1, 2**31, 2**63, 2**70, float("nan"), "3"):
         with pytest.raises(ValueError, match="token 'y'"):
             searcher.batch_search([{"x": 1}, {"z": 2, "y": weight}, {}], ["1", "2", "3"], threads=2)

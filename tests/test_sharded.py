@@ -1,4 +1,4 @@
-"""A sharded index gives, whatever the number of shards, the answers of one index, which are Lucene's."""
+"""A sharded index gives the answers of one index, which are Lucene's, whatever the number of shards."""
 from __future__ import annotations
 
 import json
@@ -13,7 +13,7 @@ from conftest import NASTY_QUERIES, VectorEncoder, nasty_documents, ranking
 
 from bmp_plugin import BmpError, BmpIndex, BmpSearcher, ShardedSearcher
 from bmp_plugin.adapters.arrays import ArraySource
-from bmp_plugin.adapters.sniff import open_source
+from bmp_plugin.adapters.detect import open_source
 from bmp_plugin.errors import BuildError, DamagedIndexError, ShardLostError, SourceError
 from bmp_plugin.sharded.build import build_shards
 from bmp_plugin.sharded.index import ShardedIndex
@@ -27,7 +27,7 @@ QIDS = list(NASTY_QUERIES)
 
 
 def documents_once() -> list[dict[str, Any]]:
-    """The JSON reader refuses docids that come twice; Lucene's tests have them."""
+    """Removes duplicate docids, which Lucene's tests have and the JSON reader refuses."""
     return [document for document in nasty_documents() if document["id"] != "twice#1"]
 
 
@@ -41,7 +41,7 @@ def write_vectors(documents: list[dict[str, Any]], path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """nasty.bmp, the one index, and nasty-N.bmps, the same documents in N shards."""
+    """nasty.bmp, one index, and nasty-N.bmps, the same documents in N shards."""
     folder = tmp_path_factory.mktemp("sharded")
     source = open_source(write_vectors(documents_once(), folder / "nasty.jsonl"))
     BmpIndex.build(source, folder / "nasty.bmp", progress=False)
@@ -84,7 +84,7 @@ def test_random_queries(folder: Path, one: BmpSearcher) -> None:
             assert ranking(searcher.search(query, k)) == ranking(one.search(query, k)), (query, k)
 
 
-def test_floors_leave_out_what_scores_less_and_keep_ties(one: BmpSearcher) -> None:
+def test_floors_drop_lower_scores_and_keep_ties(one: BmpSearcher) -> None:
     queries = [{"half": 3, "mod1": 0}, *filter(None, NASTY_QUERIES.values())]
     whole, _ = one.rank(queries, 600)
     for at in (0, 5, 40):
@@ -101,7 +101,7 @@ def test_floors_leave_out_what_scores_less_and_keep_ties(one: BmpSearcher) -> No
 
 @pytest.mark.parametrize("min_idf", [0, 0.5, 3.0, -1])
 def test_min_idf_is_that_of_the_whole_collection(min_idf: float, folder: Path) -> None:
-    """A token may be everywhere in a shard and rare elsewhere."""
+    """A token may be in every document of a shard and rare elsewhere."""
     documents = [{"id": f"d{i}", "vector": {"first": 3, f"t{i % 9}": 2} if i < 20 else {f"t{i % 9}": 2, "rest": 1}}
                  for i in range(80)]
     source = open_source(write_vectors(documents, folder / "idf.jsonl"))
@@ -115,8 +115,8 @@ def test_min_idf_is_that_of_the_whole_collection(min_idf: float, folder: Path) -
         assert searcher.index.df("none") is None
 
 
-def test_later_shards_know_what_earlier_ones_found(tmp_path: Path) -> None:
-    """Eight shards score far fewer superblocks than eight that know nothing of each other."""
+def test_later_shards_use_the_threshold_of_earlier_ones(tmp_path: Path) -> None:
+    """Eight shards score far fewer superblocks than eight independent ones."""
     rng = np.random.default_rng(1)
     num_docs, num_terms = 160_000, 300
     cells = np.unique(rng.integers(0, num_docs, (num_terms, 1_500)) * num_terms + np.arange(num_terms)[:, None])
@@ -135,7 +135,7 @@ def test_later_shards_know_what_earlier_ones_found(tmp_path: Path) -> None:
 
 
 def test_a_first_shard_with_all_the_best_documents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the others have to reach is guessed too high; that shows, and all are asked again."""
+    """The estimated threshold is too high; that is detected, and all shards are asked again."""
     num_docs = 4_000
     scores = np.arange(num_docs, 0, -1) // 3 + 1
     source = ArraySource(np.arange(num_docs + 1), np.zeros(num_docs, np.int64), scores,
@@ -153,7 +153,7 @@ def test_a_first_shard_with_all_the_best_documents(tmp_path: Path, monkeypatch: 
 
 
 def test_a_first_shard_with_all_the_first_docids(tmp_path: Path) -> None:
-    """All documents tie, so that the guess is right and yet what the first shard left out may come in."""
+    """All documents tie, so the estimate is right, and yet documents that the first shard dropped may be among the best."""
     source = ArraySource(np.arange(801), np.zeros(800, np.int64), np.full(800, 7), [f"{i:03}" for i in range(800)], ["t"])
     with ShardedSearcher(build_shards(source, tmp_path / "i.bmps", 8, progress=False), min_idf=-1) as searcher:
         for k in (1, 50, 150):
@@ -161,7 +161,7 @@ def test_a_first_shard_with_all_the_first_docids(tmp_path: Path) -> None:
             assert sample_size(k, 8) < k or k == 1
 
 
-def test_every_shard_is_asked_once() -> None:
+def test_every_shard_gets_one_request() -> None:
     for n in (1, 2, 5, 100):
         for first in (0, n - 1):
             for at_once in (False, True):
@@ -185,9 +185,9 @@ def test_approximate_search_keeps_scores(folder: Path, one: BmpSearcher) -> None
 
 
 @pytest.mark.parametrize("name", ["nasty", "deletions", "lucene8"])
-def test_lucene_s_answers(name: str, host: Any, lucene_index: Callable[[str], Path], cranfield_queries: Any,
-                          tmp_path: Path) -> None:
-    """Through the drop-in, with deleted documents, docids that come twice and the order of Lucene 8."""
+def test_lucenes_answers(name: str, host: Any, lucene_index: Callable[[str], Path], cranfield_queries: Any,
+                         tmp_path: Path) -> None:
+    """Through the drop-in, with deleted documents, duplicate docids and the order of Lucene 8."""
     from bmp_plugin.adapters.pyserini import BmpImpactSearcher
 
     source = open_source(lucene_index(name))
@@ -211,7 +211,7 @@ def test_lucene_s_answers(name: str, host: Any, lucene_index: Callable[[str], Pa
 
 @pytest.fixture(scope="module")
 def parts(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Three indexes that were built apart."""
+    """Three indexes that were built separately."""
     folder = tmp_path_factory.mktemp("parts")
     documents = documents_once()
     return [BmpIndex.build(write_vectors(documents[lo:hi], folder / f"{lo}.jsonl"), folder / f"{lo}.bmp", progress=False).path
@@ -230,7 +230,7 @@ def test_joined_indexes_are_one(parts: list[Path], tmp_path: Path) -> None:
             assert runs(searcher, k) == runs(whole, k)
 
 
-def test_joining_refuses_what_is_not_one_collection(parts: list[Path], tmp_path: Path) -> None:
+def test_joining_refuses_parts_that_do_not_fit(parts: list[Path], tmp_path: Path) -> None:
     with pytest.raises(BmpError, match="is the same index as"):
         join([*parts, parts[0]], tmp_path / "x", progress=False)
     again = BmpIndex.build(write_vectors(nasty_documents()[:3], tmp_path / "v.jsonl"), tmp_path / "v.bmp", progress=False)
@@ -256,7 +256,7 @@ def copy(folder: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(folder / "nasty-3.bmps", tmp_path / "i.bmps"))
 
 
-def test_a_shard_that_is_not_there_is_named(copy: Path, one: BmpSearcher) -> None:
+def test_a_missing_shard_is_named(copy: Path, one: BmpSearcher) -> None:
     shutil.rmtree(copy / "shard-001.bmp")
     with pytest.raises(ShardLostError, match=r"^shard-001: .*shard-001\.bmp: there is no such index$"):
         ShardedSearcher(copy)
@@ -270,7 +270,7 @@ def test_a_shard_that_is_not_there_is_named(copy: Path, one: BmpSearcher) -> Non
         ShardedSearcher(copy, allow_partial=True)
 
 
-def test_another_index_in_a_shard_s_place_is_refused(copy: Path) -> None:
+def test_another_index_in_place_of_a_shard_is_refused(copy: Path) -> None:
     shutil.rmtree(copy / "shard-001.bmp")
     shutil.copytree(copy / "shard-000.bmp", copy / "shard-001.bmp")
     with pytest.raises(ShardLostError, match=r"shard-001: .*is not the index that shard-001 was"):
@@ -304,7 +304,7 @@ def test_a_wrong_manifest_is_refused(change: dict[str, Any], message: str, copy:
     assert "manifest.json" in str(caught.value)
 
 
-def test_what_is_no_sharded_index(folder: Path, tmp_path: Path) -> None:
+def test_paths_that_are_not_sharded_indexes(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="no such index"):
         ShardedSearcher(tmp_path / "none")
     with pytest.raises(BmpError, match="not a sharded index"):
@@ -332,7 +332,7 @@ def test_bad_queries_are_refused_as_by_one_index(weight: Any, folder: Path, one:
         assert searcher.batch_search([], []) == {}
 
 
-def test_manifest_says_what_the_whole_is(folder: Path) -> None:
+def test_manifest_describes_the_collection(folder: Path) -> None:
     manifest = read_manifest(folder / "nasty-7.bmps")
     assert manifest.source.num_docs == manifest.num_docs == 596
     assert (manifest.order.ties, manifest.order.adjust_ties) == ("docid", True)
@@ -345,7 +345,7 @@ def test_manifest_says_what_the_whole_is(folder: Path) -> None:
 
 
 def test_shards_in_an_object_store(folder: Path, one: BmpSearcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What an object store holds is copied here, once; what came across damaged is not used."""
+    """Shards in an object store are copied once; a damaged copy is not used."""
     import fsspec
 
     from bmp_plugin.sharded import fetch
@@ -375,15 +375,15 @@ def test_shards_in_an_object_store(folder: Path, one: BmpSearcher, tmp_path: Pat
 
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    """The command line in this process: status, standard output, standard error."""
+    """Runs the command line in this process; returns status, standard output, standard error."""
     from bmp_plugin.cli import interrupts, main
 
     monkeypatch.setattr(interrupts, "install", lambda: None)             # pytest's own stay
 
     def run(*arguments: object) -> tuple[int, str, str]:
         status = main([str(argument) for argument in arguments])
-        said = capsys.readouterr()
-        return status, said.out, said.err
+        output = capsys.readouterr()
+        return status, output.out, output.err
 
     return run
 
@@ -397,59 +397,59 @@ def topics(folder: Path) -> Path:
 
 def test_commands(command: Any, folder: Path, topics: Path, tmp_path: Path) -> None:
     many, one_run, many_run = tmp_path / "i.bmps", tmp_path / "one.txt", tmp_path / "many.txt"
-    status, _, said = command("index", "--input", folder / "nasty.jsonl", "--output", many, "--shards", 4)
+    status, _, output = command("index", "--input", folder / "nasty.jsonl", "--output", many, "--shards", 4)
     assert status == 0
-    assert said.startswith(f"{many}: 4 shards, 596 documents, ")
+    assert output.startswith(f"{many}: 4 shards, 596 documents, ")
     assert command("index", "--input", folder / "nasty.jsonl", "--output", many, "--shards", 3, "--quiet") == (0, "", "")
     assert sorted(path.name for path in many.iterdir() if path.is_dir()) == [f"shard-00{i}.bmp" for i in range(3)]
     for index, run in ((folder / "nasty.bmp", one_run), (many, many_run)):
         assert command("search", "--index", index, "--topics", topics, "--output", run, "--threads", 2)[0] == 0
     assert many_run.read_bytes() == one_run.read_bytes()
     assert command("verify", many)[:2] == (0, f"{many}: sound (596 documents, {NUM_POSTINGS:,} postings)\n")
-    status, said, _ = command("info", many)
+    status, output, _ = command("info", many)
     assert status == 0
-    assert "\nshard-002         shard-002.bmp: 199 documents from 397 on, " in said
+    assert "\nshard-002         shard-002.bmp: 199 documents from 397 on, " in output
     assert [shard["num_docs"] for shard in json.loads(command("info", many, "--json")[1])["shards"]] == [198, 199, 199]
     impacts = many / "shard-001.bmp" / "postings.bin"
     impacts.write_bytes(bytes(byte ^ 1 for byte in impacts.read_bytes()))
-    status, _, said = command("verify", many)
+    status, _, output = command("verify", many)
     assert status == 1
-    assert said.startswith(f"bmp-plugin: damaged: {impacts}: ")
+    assert output.startswith(f"bmp-plugin: damaged: {impacts}: ")
 
 
 def test_shards_create(command: Any, parts: list[Path], topics: Path, tmp_path: Path) -> None:
-    status, _, said = command("shards", "create", "--output", tmp_path / "i.bmps", *parts)
+    status, _, output = command("shards", "create", "--output", tmp_path / "i.bmps", *parts)
     assert status == 0
-    assert said.startswith(f"{tmp_path / 'i.bmps'}: 3 shards, 596 documents, ")
+    assert output.startswith(f"{tmp_path / 'i.bmps'}: 3 shards, 596 documents, ")
     assert command("verify", tmp_path / "i.bmps")[0] == 0
-    status, _, said = command("shards", "create", "--output", tmp_path / "x.bmps", parts[0], parts[0])
+    status, _, output = command("shards", "create", "--output", tmp_path / "x.bmps", parts[0], parts[0])
     assert status == 2
-    assert said.startswith("bmp-plugin: error: ")
-    assert said.count("\n") == 1
+    assert output.startswith("bmp-plugin: error: ")
+    assert output.count("\n") == 1
 
 
-def test_a_partial_run_says_so(command: Any, copy: Path, topics: Path, tmp_path: Path) -> None:
+def test_a_partial_run_is_marked(command: Any, copy: Path, topics: Path, tmp_path: Path) -> None:
     shutil.rmtree(copy / "shard-001.bmp")
     search = ("search", "--index", copy, "--topics", topics, "--output")
-    status, _, said = command(*search, tmp_path / "run.txt")
+    status, _, output = command(*search, tmp_path / "run.txt")
     assert status == 2
-    assert said.startswith("bmp-plugin: error: shard-001: ")
+    assert output.startswith("bmp-plugin: error: shard-001: ")
     assert not (tmp_path / "run.txt").exists()
-    status, _, said = command(*search, tmp_path / "run.txt", "--allow-partial")
+    status, _, output = command(*search, tmp_path / "run.txt", "--allow-partial")
     assert status == 0
-    assert said.startswith("bmp-plugin: partial: the run lacks shard-001: ")
+    assert output.startswith("bmp-plugin: partial: the run lacks shard-001: ")
     assert {line.split()[-1] for line in (tmp_path / "run.txt").read_text().splitlines()} == {"Anserini-partial"}
-    status, _, said = command(*search, "/dev/stdout", "--allow-partial")
-    assert (status, said.count("\n")) == (2, 1)
-    assert "--allow-partial: /dev/stdout is no file" in said
+    status, _, output = command(*search, "/dev/stdout", "--allow-partial")
+    assert (status, output.count("\n")) == (2, 1)
+    assert "--allow-partial: /dev/stdout is not a file" in output
 
 
-def test_options_that_one_index_has_not(command: Any, folder: Path, topics: Path, tmp_path: Path) -> None:
+def test_options_of_sharded_indexes_only(command: Any, folder: Path, topics: Path, tmp_path: Path) -> None:
     search = ("search", "--index", folder / "nasty.bmp", "--topics", topics, "--output", tmp_path / "run.txt")
     for option in (("--ray-address", "auto"), ("--allow-partial",), ("--patience", 3), ("--shards-at", "x")):
-        status, _, said = command(*search, *option)
+        status, _, output = command(*search, *option)
         assert status == 2
-        assert said.startswith(f"bmp-plugin: error: {option[0]}: ")
+        assert output.startswith(f"bmp-plugin: error: {option[0]}: ")
 
 
 def test_scaling_measures(folder: Path, topics: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -457,7 +457,7 @@ def test_scaling_measures(folder: Path, topics: Path, capsys: pytest.CaptureFixt
 
     assert main(["--parts", str(folder / "nasty.bmp"), "--whole", str(folder / "nasty.bmp"), "--sharded",
                  str(folder / "nasty-2.bmps"), "--queries", str(topics), "--k", "10", "--rounds", "1"]) == 0
-    said = capsys.readouterr().out
-    assert f"| 596 | {NUM_POSTINGS:,} |" in said
-    assert f"| {len(NASTY_QUERIES)} of {len(NASTY_QUERIES)} |" in said
+    output = capsys.readouterr().out
+    assert f"| 596 | {NUM_POSTINGS:,} |" in output
+    assert f"| {len(NASTY_QUERIES)} of {len(NASTY_QUERIES)} |" in output
     assert main(["--sharded", str(folder / "nasty-2.bmps"), "--queries", str(topics)]) == 2

@@ -1,4 +1,4 @@
-"""Scores of given documents, and explanations, from a sharded index: those of one index, and so Lucene's."""
+"""Scores and explanations of given documents from a sharded index are those of one index, and so Lucene's."""
 from __future__ import annotations
 
 import json
@@ -12,7 +12,7 @@ import pytest
 from conftest import NASTY_QUERIES, VectorEncoder, nasty_documents
 
 from bmp_plugin import BmpIndex, BmpSearcher, ShardedSearcher
-from bmp_plugin.adapters.sniff import open_source
+from bmp_plugin.adapters.detect import open_source
 from bmp_plugin.sharded.build import build_shards
 
 SHARDS = (1, 3)
@@ -59,7 +59,7 @@ def test_like_one_index(n: int, min_idf: float, folder: Path) -> None:
 
 
 def test_every_rank_is_that_of_the_search(folder: Path) -> None:
-    """A hundred documents with few scores: ties within and across shards."""
+    """A hundred documents with few distinct scores: ties within and across shards."""
     with ShardedSearcher(folder / "3.bmps") as searcher:
         for rank, hit in enumerate(searcher.search({"half": 1, "tie": 0, "mod1": 40}, 600)):
             if rank % 6 == 0:
@@ -98,7 +98,7 @@ def test_documents_of_a_missing_shard(folder: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["nasty", "deletions", "lucene8"])
 def test_through_the_drop_in(name: str, host: Any, lucene_index: Callable[[str], Path], cranfield_queries: Any,
                              tmp_path: Path) -> None:
-    """With deleted documents, docids that come twice and the order of Lucene 8."""
+    """With deleted documents, duplicate docids and the order of Lucene 8."""
     from bmp_plugin.adapters.pyserini import BmpImpactSearcher
 
     source = open_source(lucene_index(name))

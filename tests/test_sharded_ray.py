@@ -1,4 +1,4 @@
-"""Shards on a real Ray cluster of several nodes on this machine; an actor and nodes are killed while a batch is answered."""
+"""Shards on a real Ray cluster of several nodes on this machine; an actor and nodes are killed during a batch."""
 from __future__ import annotations
 
 import ctypes
@@ -20,13 +20,13 @@ import pytest
 from conftest import ranking, read_jsonl
 
 from bmp_plugin import BmpIndex, BmpSearcher, ShardedSearcher
-from bmp_plugin.adapters.sniff import open_source
+from bmp_plugin.adapters.detect import open_source
 from bmp_plugin.cli import interrupts, main
 from bmp_plugin.errors import BmpError, ShardLostError
 from bmp_plugin.kernels import cache_folder
 from bmp_plugin.sharded.build import build_shards
 from bmp_plugin.sharded.ray_actors import RayShard, connect
-from bmp_plugin.sharded.server import Answers, Question
+from bmp_plugin.sharded.server import SearchRequest, SearchResponse
 
 if importlib.util.find_spec("ray") is None and not os.environ.get("CI"):
     pytest.skip("Ray is not installed", allow_module_level=True)
@@ -53,7 +53,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def batch() -> tuple[list[dict[str, Any]], list[str]]:
-    """Some queries many times over, so that there is time for something to happen on the way."""
+    """Some queries, repeated so that there is time for a fault during the batch."""
     queries = [query["vector"] for query in read_jsonl(QUERIES)][:100] * 8
     return queries, [f"q{i}" for i in range(len(queries))]
 
@@ -65,7 +65,7 @@ def expected(folder: Path, batch: Any) -> dict[str, Any]:
 
 
 def fault_handlers() -> list[int]:
-    """Addresses of the handlers of SIGILL, SIGBUS, SIGFPE and SIGSEGV: the first field of a sigaction."""
+    """Returns the addresses of the handlers of SIGILL, SIGBUS, SIGFPE and SIGSEGV: the first field of a sigaction."""
     actions = [ctypes.create_string_buffer(1024) for _ in range(4)]
     for name, action in zip(("SIGILL", "SIGBUS", "SIGFPE", "SIGSEGV"), actions, strict=True):
         assert ctypes.CDLL(None).sigaction(int(getattr(signal, name)), None, action) == 0
@@ -73,7 +73,7 @@ def fault_handlers() -> list[int]:
 
 
 class LocalCluster:
-    """A head without processors, and two nodes with one each, which are put back when they are gone."""
+    """A head without processors, and two nodes with one each, which are restarted when they are gone."""
 
     def __init__(self, caches: Path) -> None:
         from ray.cluster_utils import Cluster
@@ -93,7 +93,7 @@ class LocalCluster:
             self.nodes[name] = self.cluster.add_node(num_cpus=1, env_vars=environment, **self.small)
 
     def kill_node_of(self, shard: RayShard) -> None:
-        """Kill the node that serves a shard, and wait until the cluster knows."""
+        """Kills the node that serves a shard, and waits until the cluster has noticed."""
         number = self.ray.get(shard.actor.node.remote())
         name = next(name for name, node in self.nodes.items() if node.node_id == number)
         self.cluster.remove_node(self.nodes.pop(name), allow_graceful=False)
@@ -124,18 +124,18 @@ def cluster(running: LocalCluster) -> LocalCluster:
 
 @pytest.fixture
 def after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Callable[[RayShard], None]], None]:
-    """Do something, once, when so many questions are answered and others are on their way; no more are asked meanwhile."""
+    """Does something once, when that many requests are answered and others are in flight; no more are sent meanwhile."""
 
     def do(count: int, action: Callable[[RayShard], None], patience: float | None = None) -> None:
         answer, lock, answered = RayShard.answer, threading.Lock(), []
         done = threading.Event()
         done.set()
 
-        def counting(shard: RayShard, question: Question) -> Answers:
+        def counting(shard: RayShard, request: SearchRequest) -> SearchResponse:
             done.wait()
             if patience is not None and len(answered) >= count:
                 shard.patience = patience
-            answers = answer(shard, question)
+            answers = answer(shard, request)
             with lock:
                 answered.append(shard)
                 due = len(answered) == count
@@ -161,7 +161,7 @@ def restarts(searcher: ShardedSearcher) -> int:
 
 
 def test_answers_are_those_of_one_index(cluster: LocalCluster, folder: Path, batch: Any, expected: Any, after: Any) -> None:
-    """Also when an actor is killed in the middle of the batch."""
+    """Also if an actor is killed in the middle of the batch."""
     with ShardedSearcher(folder / "many.bmps", ray_address="auto", actor_options=HALF) as searcher:
         found = searcher.batch_search(*batch, k=50)
         assert list(found) == batch[1]
@@ -186,7 +186,7 @@ def test_answers_are_those_of_one_index(cluster: LocalCluster, folder: Path, bat
 
 
 def test_command_line(cluster: LocalCluster, folder: Path) -> None:
-    """In a process of its own, which connects to the cluster and leaves it."""
+    """Runs in a separate process, which connects to the cluster and disconnects."""
     done = subprocess.run(
         [sys.executable, "-m", "bmp_plugin", "search", "--index", folder / "many.bmps", "--topics", QUERIES, "--output",
          folder / "many.txt", "--hits", "100", "--ray-address", cluster.cluster.address], capture_output=True, text=True)
@@ -196,8 +196,8 @@ def test_command_line(cluster: LocalCluster, folder: Path) -> None:
     assert (folder / "many.txt").read_bytes() == (folder / "one.txt").read_bytes()
 
 
-def test_a_shard_is_found_on_the_node_that_has_it(cluster: LocalCluster, folder: Path, batch: Any, expected: Any) -> None:
-    """One node's cache has the shards; a memory:// address leads nowhere in any process."""
+def test_a_shard_is_placed_on_the_node_that_has_it(cluster: LocalCluster, folder: Path, batch: Any, expected: Any) -> None:
+    """One node's cache has the shards; a memory:// address is valid in no process."""
     many = folder / "many.bmps"
     cache = cluster.caches / "a" / "bmp-plugin" / "shards"
     with ShardedSearcher(many) as local:
@@ -213,7 +213,7 @@ def test_a_shard_is_found_on_the_node_that_has_it(cluster: LocalCluster, folder:
         ShardedSearcher(many, ray_address="auto", shards_at="memory://nowhere", actor_options=HALF)
 
 
-def test_nothing_to_connect_to(folder: Path) -> None:
+def test_no_cluster(folder: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "bmp_plugin", "search", "--index", folder / "many.bmps", "--topics", QUERIES, "--output",
          folder / "none.txt", "--ray-address", "127.0.0.1:1"], capture_output=True, text=True)
@@ -222,8 +222,8 @@ def test_nothing_to_connect_to(folder: Path) -> None:
     assert done.stderr.count("\n") == 1
 
 
-def test_fault_handlers_stay(running: LocalCluster) -> None:
-    """Those of pytest, or of the JVM if other tests have started it, which would die without; see also the fixture."""
+def test_fault_handlers_are_kept(running: LocalCluster) -> None:
+    """Those of pytest, or of the JVM if other tests have started it, which would die without them; see the fixture."""
     assert running.handlers == fault_handlers()
     assert all(running.handlers)
 
@@ -234,7 +234,7 @@ def test_ray_is_not_imported_unless_asked_for(folder: Path) -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
 
 
-def test_one_index_is_no_cluster_s(folder: Path) -> None:
+def test_one_index_is_not_served_by_a_cluster(folder: Path) -> None:
     with pytest.raises(BmpError, match="not a sharded index"):
         ShardedSearcher(folder / "one.bmp", ray_address="auto")
     assert main(["search", "--index", str(folder / "one.bmp"), "--topics", str(QUERIES), "--output", str(folder / "x.txt"),
@@ -244,8 +244,8 @@ def test_one_index_is_no_cluster_s(folder: Path) -> None:
 # --- nodes die from here on, and starting others takes seconds: tests that need both come before ---------------------
 
 
-def test_shards_of_a_node_that_dies_in_a_batch_go_to_another(cluster: LocalCluster, folder: Path, batch: Any, expected: Any,
-                                                             after: Any) -> None:
+def test_shards_of_a_dead_node_move_to_another(cluster: LocalCluster, folder: Path, batch: Any, expected: Any,
+                                               after: Any) -> None:
     after(5, cluster.kill_node_of)
     with ShardedSearcher(folder / "many.bmps", ray_address="auto", actor_options=HALF) as searcher:
         assert {qid: ranking(hits) for qid, hits in searcher.batch_search(*batch, k=50).items()} == expected
@@ -253,8 +253,8 @@ def test_shards_of_a_node_that_dies_in_a_batch_go_to_another(cluster: LocalClust
         assert searcher.missing == []
 
 
-def test_a_shard_that_cannot_come_back(cluster: LocalCluster, folder: Path, after: Any, tmp_path: Path,
-                                       monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_shard_that_cannot_be_restarted(cluster: LocalCluster, folder: Path, after: Any, tmp_path: Path,
+                                          monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     """One processor is left for two shards: the command fails, or answers all queries from the same shard."""
     monkeypatch.setattr(interrupts, "install", lambda: None)              # pytest's own stay
     output = tmp_path / "run.txt"
@@ -263,20 +263,20 @@ def test_a_shard_that_cannot_come_back(cluster: LocalCluster, folder: Path, afte
     with monkeypatch.context() as patch:
         after(5, cluster.kill_node_of, patience=1)
         assert main(command) == 2
-        said = [line for line in capfd.readouterr().err.splitlines() if line.startswith("bmp-plugin: ")]
-        assert len(said) == 1
-        assert said[0].startswith("bmp-plugin: error: shard-00")
-        assert "the cluster had no room for it within 1 s" in said[0]
+        errors = [line for line in capfd.readouterr().err.splitlines() if line.startswith("bmp-plugin: ")]
+        assert len(errors) == 1
+        assert errors[0].startswith("bmp-plugin: error: shard-00")
+        assert "the cluster had no room for it within 1 s" in errors[0]
         assert not output.exists()
         patch.undo()
     cluster.restore()
     after(5, cluster.kill_node_of, patience=1)
     assert main([*command, "--allow-partial", "--tag", "me"]) == 0
-    said = [line for line in capfd.readouterr().err.splitlines() if line.startswith("bmp-plugin: ")]
-    assert len(said) == 1
-    assert said[0].startswith("bmp-plugin: partial: the run lacks shard-00")
+    errors = [line for line in capfd.readouterr().err.splitlines() if line.startswith("bmp-plugin: ")]
+    assert len(errors) == 1
+    assert errors[0].startswith("bmp-plugin: partial: the run lacks shard-00")
     remaining = shutil.copytree(folder / "many.bmps", tmp_path / "remaining.bmps")
-    shutil.rmtree(remaining / f"{re.findall('shard-00[0-9]', said[0])[0]}.bmp")
+    shutil.rmtree(remaining / f"{re.findall('shard-00[0-9]', errors[0])[0]}.bmp")
     assert main(["search", "--index", str(remaining), "--topics", str(QUERIES), "--output", str(tmp_path / "local.txt"),
                  "--hits", "100", "--allow-partial", "--tag", "me"]) == 0
     assert output.read_bytes() == (tmp_path / "local.txt").read_bytes()

@@ -49,7 +49,7 @@ def pairs(documents: Any) -> Any:
 def test_pairs(budget: int, cranfield_documents: Any, by_json: BmpIndex, tmp_path: Path) -> None:
     source = VectorSource(pairs(cranfield_documents), budget=budget, temp_dir=tmp_path)
     index = BmpIndex.build(source, tmp_path / "i.bmp", progress=False)
-    assert (source._inverter.num_runs > 1) == (budget == 20_000)
+    assert (source._inverter.num_segments > 1) == (budget == 20_000)
     source.close()
     source.close()
     assert arrays(index) == arrays(by_json)
@@ -62,7 +62,7 @@ def test_toks_of_pyterrier_given_to_build(cranfield_documents: Any, by_json: Bmp
     assert postings(index) == postings(by_json)
 
 
-def test_numbers_are_places(tmp_path: Path) -> None:
+def test_source_document_ids_are_indices(tmp_path: Path) -> None:
     documents = [("a", {"x": 2}), ("none", {}), ("zero", {"x": 0}), ("b", {"x": 1, "y": 7.0})]
     index = BmpIndex.build(documents, tmp_path / "i.bmp", progress=False)
     assert (index.num_docs, index.manifest["source"]["num_docs"]) == (2, 2)
@@ -70,8 +70,8 @@ def test_numbers_are_places(tmp_path: Path) -> None:
     assert [(hit.docid, hit.lucene_docid, hit.score) for hit in hits] == [("a", 0, 6.0), ("b", 3, 3.0)]
 
 
-@pytest.mark.parametrize(("documents", "said"), [
-    ([("a", {"x": 1}), ("a", {"x": 2})], "document id 'a' comes twice"),
+@pytest.mark.parametrize(("documents", "message"), [
+    ([("a", {"x": 1}), ("a", {"x": 2})], "document id 'a' occurs twice"),
     ([("a", {"x": 1, "y": 0.5})], r"document 'a' has the weight 0.5, which is not a whole number .*quantize=8"),
     ([("z", {"x": 1}), ("a", {"x": 1, "y": -2})], "document 'a' has the weight -2"),
     ([("a", {"x": float("nan")})], "document 'a' has the weight nan"),
@@ -85,8 +85,8 @@ def test_numbers_are_places(tmp_path: Path) -> None:
     (["ab", "c"], "document"),
     ([3], "document 0: int is neither"),
 ])
-def test_refused(documents: Any, said: str, tmp_path: Path) -> None:
-    with pytest.raises(BmpError, match=said) as caught:
+def test_refused(documents: Any, message: str, tmp_path: Path) -> None:
+    with pytest.raises(BmpError, match=message) as caught:
         BmpIndex.build(documents, tmp_path / "i.bmp", progress=False)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "i.bmp").exists()
@@ -119,14 +119,14 @@ class TestMatrix:
         assert index.arrays["source_docid"].tolist() == [0, 3]
         assert matrix.data.tolist() == before.tolist()
 
-    @pytest.mark.parametrize(("weights", "options", "said"), [
+    @pytest.mark.parametrize(("weights", "options", "message"), [
         ([0.5], {}, "quantize=8"), ([-1.0], {}, "not numbers from 0"), ([np.nan], {"quantize": 8}, "not numbers from 0"),
         ([1], {"docids": ["a", "b"]}, "docids: there are 2 for 1 rows"), ([1], {"vocabulary": []}, "0 terms for 1 columns"),
         ([1], {"vocabulary": {"x": 1}}, "columns 0 to 0"), ([1], {"quantize": 17}, "17 bits"),
     ])
-    def test_refused(self, weights: Any, options: dict[str, Any], said: str) -> None:
+    def test_refused(self, weights: Any, options: dict[str, Any], message: str) -> None:
         matrix = self.sparse.csr_matrix((weights, ([0], [0])), shape=(1, 1))
-        with pytest.raises((BmpError, ValueError), match=said):
+        with pytest.raises((BmpError, ValueError), match=message):
             MatrixSource(matrix, **{"docids": ["a"], "vocabulary": ["x"]} | options)
 
     def test_quantized_like_the_iterable(self, tmp_path: Path) -> None:
@@ -172,13 +172,13 @@ class TestQuantized:
                             {token: round(weight * scale) for token, weight in query.items() if round(weight * scale)}, 20)
             assert [(hit.docid, hit.score) for hit in searcher.search(query, 20)] == [(d, float(s)) for d, s in expected]
 
-    def test_queries_are_refused_by_their_own_weight(self, tmp_path: Path) -> None:
+    def test_errors_name_the_original_query_weight(self, tmp_path: Path) -> None:
         searcher = BmpSearcher(BmpIndex.build(floats()[0], tmp_path / "i.bmp", quantize=8, progress=False))
         for weight in (-0.5, float("nan"), float("inf"), "3"):
             with pytest.raises(ValueError, match=f"{weight!r}"):
                 searcher.search({"t1": weight})
 
-    def test_scores_and_explanations_are_the_search_s(self, tmp_path: Path) -> None:
+    def test_scores_and_explanations_agree_with_search(self, tmp_path: Path) -> None:
         documents, queries = floats()
         searcher = BmpSearcher(BmpIndex.build(documents, tmp_path / "i.bmp", quantize=8, progress=False))
         for query in queries:
@@ -192,7 +192,7 @@ class TestQuantized:
     def test_query(self) -> None:
         assert quantize_query({"a": 0.5, "b": 0.001, "c": 2, "d": 0, "e": "x"}, 10) == {"a": 5, "c": 20, "e": "x"}
 
-    def test_documents_that_round_to_nothing(self, tmp_path: Path) -> None:
+    def test_documents_whose_weights_round_to_zero(self, tmp_path: Path) -> None:
         documents = [("a", {"x": 1.0}), ("b", {"x": 0.0001}), ("c", {"x": 0.5, "y": 0.902})]
         index = BmpIndex.build(documents, tmp_path / "i.bmp", quantize=8, progress=False)
         assert postings(index) == {"x": {"a": 255, "c": 128}, "y": {"c": 230}}
@@ -222,5 +222,5 @@ class TestQuantized:
         arguments[2] = str(by_json.path)
         assert main([*arguments, "--quantize", "8"]) == 2
         assert "Traceback" not in capsys.readouterr().err
-        with pytest.raises(ValueError, match="quantize: name it when you make the source"):
+        with pytest.raises(ValueError, match="quantize: set it when you create the source"):
             BmpIndex.build(VectorSource([("a", {"x": 1})]), tmp_path / "i.bmp", quantize=8, progress=False)

@@ -1,4 +1,4 @@
-"""Topics: read as Pyserini's own command line reads them."""
+"""Topics are read as Pyserini's own command line reads them."""
 from __future__ import annotations
 
 import gzip
@@ -58,7 +58,7 @@ def test_tokens_are_those_of_split(runs: list[tuple[str, int, str]]) -> None:
     assert list(count_tokens(text).items()) == list(expected.items())
 
 
-def test_every_blank_of_split_divides_tokens() -> None:
+def test_all_white_space_of_split_separates_tokens() -> None:
     for character in map(chr, range(0x10000)):
         text = f"a a{character}a a a"
         assert sum(count_tokens(text).values()) == len(text.split()), ascii(character)
@@ -75,13 +75,13 @@ def test_jsonl_and_tsv_are_the_same_topics(tmp_path: Path) -> None:
     assert read_topics(jsonl) == read_topics(tsv) == [("3", {"é": 2}), ("12", {"a": 3, "##b": 1})]
 
 
-def test_jsonl_ids_stay_as_they_are(tmp_path: Path) -> None:
+def test_jsonl_ids_are_kept(tmp_path: Path) -> None:
     path = tmp_path / "q.jsonl"
     path.write_text("".join(json.dumps({"qid": qid, "vector": {"a": 1}}) + "\n" for qid in ("10", "007", "9")))
     assert [qid for qid, _ in read_topics(path)] == ["007", "9", "10"]
 
 
-def test_what_jsonl_may_hold(tmp_path: Path) -> None:
+def test_valid_jsonl(tmp_path: Path) -> None:
     path = tmp_path / "no suffix that says so"
     path.write_text(
         '{"id": 7, "vector": {"a": 2.9, "zero": 0}, "text": "left out"}\n\n  {"qid": "none", "vector": {}}\n'
@@ -111,13 +111,13 @@ def test_long_queries(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("1\ta\n2\t\n", "line 2: not qid<TAB>tokens"),
         ("1\ta\njust words\n", "line 2: not qid<TAB>tokens"),
         ("1 a b\n", "line 1: not qid<TAB>tokens"),
         ("1\ta\n\t\tb\n", "line 2"),
-        ('{"qid": "1", "vector": {"a": 1}}\n{"qid": "1", "vector": {"a": 1}}\n', "line 2: query id 1 came before"),
+        ('{"qid": "1", "vector": {"a": 1}}\n{"qid": "1", "vector": {"a": 1}}\n', "line 2: query id 1 occurs twice"),
         ("\ufeff1\ta\n", "byte order mark"),
         ("", "no topics"),
         ("\n \n", "no topics"),
@@ -135,13 +135,13 @@ def test_long_queries(tmp_path: Path) -> None:
         ('{"qid": "1", "vector": {"a": Infinity}}\n', "not between 0 and"),
     ],
 )
-def test_refused_by_file_and_line(tmp_path: Path, text: str, said: str) -> None:
+def test_refused_by_file_and_line(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "topics.txt"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(SourceError) as refused:
         read_topics(path)
     assert str(path) in str(refused.value)
-    assert said in str(refused.value)
+    assert message in str(refused.value)
     assert "\n" not in str(refused.value)
 
 

@@ -38,7 +38,7 @@ def ask(python: str, *arguments: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("builder", ["this", "other"])
 def test_block_max_index(builder: str, cranfield_documents: Any, cranfield_queries: Any, tmp_path: Path) -> None:
-    """A Lucene 9 index, which both Lucenes open; the block-max index beside it is built by one and found by the other."""
+    """A Lucene 9 index, which both Lucenes open; one builds its sidecar index, and the other finds it."""
     pythons = {"this": sys.executable, "other": str(OTHER)}
     older = min(pythons, key=lambda name: _pyserini(pythons[name]))
     index = tmp_path / "index"
@@ -60,7 +60,7 @@ def test_block_max_index(builder: str, cranfield_documents: Any, cranfield_queri
 
 
 def test_index_of_lucene_8(cranfield_documents: Any, cranfield_queries: Any, tmp_path: Path) -> None:
-    """Whose ties Anserini leaves alone: what was built under the older Lucene answers under the newer."""
+    """Anserini does not adjust its ties: an index built under the older Lucene gives the same answers under the newer one."""
     older, newer = sorted((sys.executable, str(OTHER)), key=_pyserini)
     index, cached = tmp_path / "index", tmp_path / "queries.jsonl"
     subprocess.run([older, "-c", BUILD + "\nconftest.claim_lucene_8(Path(sys.argv[1]))", str(index)], text=True, check=True,

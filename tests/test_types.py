@@ -1,4 +1,4 @@
-"""What mypy is not told is known: kernels, whose types numba finds, and nothing else."""
+"""Functions that mypy is not told about are kernels, whose types numba infers, and nothing else."""
 from __future__ import annotations
 
 import ast
@@ -7,8 +7,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 
 
-def test_only_kernels_are_without_types() -> None:
-    """pyproject.toml lets mypy pass functions without types in the modules of kernels; this sees that they are kernels."""
+def test_only_kernels_are_untyped() -> None:
+    """pyproject.toml exempts the modules of kernels from mypy's check for types; only kernels may make use of that."""
     kernels = 0
     for folder in ("bmp_plugin", "adapters"):
         for path in (ROOT / folder).rglob("*.py"):

@@ -1,4 +1,4 @@
-"""The wheel: built from a checkout without git and with tags, installed and run in an empty environment, typed."""
+"""The wheel: built from a checkout without git and with tags, installed and run in an empty environment, with types."""
 from __future__ import annotations
 
 import os
@@ -57,7 +57,7 @@ def test_version_is_the_tag(checkout: Path, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of an environment with what the wheel asks for and nothing else."""
+    """The Python of an environment with the wheel's dependencies and nothing else."""
     folder = tmp_path_factory.mktemp("empty")
     venv.create(folder / "empty", with_pip=True)
     python = folder / "empty" / "bin" / "python"
@@ -70,7 +70,7 @@ def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_runs_in_an_empty_environment(python: Path, tmp_path: Path) -> None:
-    """Outside the checkout."""
+    """Runs outside the checkout."""
     (tmp_path / "docs.jsonl").write_text('{"id": "a", "vector": {"x": 3}}\n{"id": "b", "vector": {"x": 1, "y": 2}}\n')
     (tmp_path / "topics.tsv").write_text("1\ty y\n")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
@@ -144,15 +144,15 @@ WRONG = {"from bmp_plugin import BmpIndexes": "attr-defined", "BmpSearcher('i.bm
          "BmpIndex.open('i.bmp').num_docs + 'x'": "operator", "BmpSearcher('i.bmp').search({'x': 1}).docid": "attr-defined"}
 
 
-def test_types_are_a_user_s_own(python: Path, tmp_path: Path) -> None:
-    """mypy --strict sees the types of the installed package: what is right passes, and what is wrong does not."""
+def test_types_of_the_installed_package(python: Path, tmp_path: Path) -> None:
+    """mypy --strict uses the types of the installed package: correct code passes, and wrong code does not."""
     (tmp_path / "user.py").write_text(USER)
     wrong = "from bmp_plugin import BmpIndex, BmpSearcher\n" + "\n".join(WRONG)
     (tmp_path / "wrong.py").write_text(wrong)
     done = subprocess.run([sys.executable, "-m", "mypy", "--strict", "--python-executable", python, "user.py", "wrong.py"],
                           cwd=tmp_path, capture_output=True, text=True)
-    said = [line for line in done.stdout.splitlines() if ": error: " in line]
-    assert [line.partition(":")[0] for line in said] == ["wrong.py"] * len(WRONG), done.stdout + done.stderr
-    for number, (line, kind) in enumerate(zip(said, WRONG.values(), strict=True), 2):
+    output = [line for line in done.stdout.splitlines() if ": error: " in line]
+    assert [line.partition(":")[0] for line in output] == ["wrong.py"] * len(WRONG), done.stdout + done.stderr
+    for number, (line, kind) in enumerate(zip(output, WRONG.values(), strict=True), 2):
         assert line.startswith(f"wrong.py:{number}: ")
         assert line.endswith(f"[{kind}]"), line

@@ -1,4 +1,4 @@
-"""A tokenizer of a dozen tokens and a BERT of a few hundred weights, made on the spot: what encoders are tested with."""
+"""A tokenizer of a dozen tokens and a BERT of a few hundred weights, created on the fly, for tests of encoders."""
 from __future__ import annotations
 
 from pathlib import Path
@@ -11,7 +11,7 @@ QUERIES = ["supersonic heat", "the wings of heat heat", "speed", "unknown words 
 
 
 def write_tokenizer(folder: Path) -> None:
-    """``tokenizer.json`` and ``vocab.txt``, as a BERT model's folder has them."""
+    """Writes ``tokenizer.json`` and ``vocab.txt``, as in the folder of a BERT model."""
     from tokenizers import BertWordPieceTokenizer
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -20,7 +20,7 @@ def write_tokenizer(folder: Path) -> None:
 
 
 def write_masked_language_model(folder: Path) -> None:
-    """A BERT that predicts masked tokens, which is what SPLADE is made of; with random weights, always the same."""
+    """Writes a BERT that predicts masked tokens, as SPLADE is based on; its random weights are reproducible."""
     import torch
     from transformers import BertForMaskedLM, BertTokenizer
 
@@ -43,7 +43,7 @@ def _config() -> object:
 
 
 def write_unicoil(folder: Path) -> None:
-    """A uniCOIL encoder, which is Pyserini's own class: BERT and a weight a token."""
+    """Writes a uniCOIL encoder, which is Pyserini's own class: BERT and one weight per token."""
     import torch
     from pyserini.encode import UniCoilEncoder
     from transformers import BertTokenizer

@@ -1,6 +1,6 @@
-"""A model of a few bytes where Anserini looks for SPLADE++: every token of the query, weighted by its number.
+"""A model of a few bytes in place of Anserini's SPLADE++: every token of the query, weighted by its id.
 
-Written as protobuf by hand, because the ``onnx`` package is large and needed for nothing else.
+It is written as protobuf by hand, because the ``onnx`` package is large and needed for nothing else.
 """
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _node(operator: str, inputs: Sequence[str], output: str, **attributes: int) 
 
 
 def splade_model() -> bytes:
-    """Inputs as BERT's; output_idx int64[n] are the token ids, output_weights float32[n] are 0.5 + id mod 5."""
+    """Inputs are BERT's; output_idx int64[n] are the token ids, output_weights float32[n] are 0.5 + id mod 5."""
     nodes = [
         _node("Reshape", ["input_ids", "flat"], "output_idx"),
         _node("Mod", ["output_idx", "five"], "rest"),
@@ -61,7 +61,7 @@ def splade_model() -> bytes:
 
 
 def write_splade_model(folder: Path, vocabulary: Sequence[str]) -> None:
-    """Put model and vocabulary into Anserini's cache of encoders."""
+    """Writes model and vocabulary to Anserini's cache of encoders."""
     folder.mkdir(parents=True)
     (folder / "splade-pp-sd-optimized.onnx").write_bytes(splade_model())
     (folder / "splade-pp-sd-vocab.txt").write_text("\n".join(vocabulary) + "\n", encoding="utf-8")

@@ -40,17 +40,17 @@ import org.apache.lucene.util.BytesRef;
 import org.apache.lucene.util.Version;
 
 /**
- * Streams a Lucene index to standard output for adapters/lucene.py, which documents neither more nor less than this.
+ * Streams a Lucene index to standard output for adapters/lucene.py.
  *
  * <p>Started with the index directory and the field, it writes one HEADER frame, then obeys one-byte commands from
- * standard input: D (all live documents, docids from docvalues where there are some), S (the same from stored fields),
- * P (all postings), end of input (exit). They answer with frames and an END. What goes wrong comes as one ERROR frame,
+ * standard input: D (all live documents, with docids from docvalues if there are any), S (the same from stored fields),
+ * P (all postings), end of input (exit). It answers with frames and an END. An error is reported as one ERROR frame,
  * after which the process ends.
  *
  * <p>A frame is five little-endian int32 (kind, a, b, c, d) and a payload:
  * <pre>
  * HEADER     a bytes of JSON
- * DOCUMENTS  int32 numbers[a], int32 docid lengths[a], b bytes of docids
+ * DOCUMENTS  int32 Lucene docids[a], int32 lengths of collection docids[a], b bytes of collection docids
  * POSTINGS   int32 term lengths[a], int32 document frequencies[a], int32 live postings[a],
  *            int32 documents[c], int32 frequencies[c], b bytes of terms;
  *            d = 1: the only term of this frame is continued in the next one
@@ -91,7 +91,7 @@ public final class PostingReader {
         writer.bytes(text, 0, text.length);
         writer.flush();
       } catch (IOException nobodyReads) {
-        // The reader has gone away: there is no one left to tell.
+        // The reader has gone: nobody is left to report to.
       }
     }
     System.exit(status);
@@ -147,9 +147,9 @@ public final class PostingReader {
   }
 
   /**
-   * Whether Anserini's impact searcher orders ties by docid on this index. It does unless it takes it for one of Lucene 8:
-   * unless the reader's description, in which segments name the version that wrote them, contains a text such as
-   * "lucene.version=9". That text differs between Anserini's releases, so it is taken from the class itself.
+   * Tells whether Anserini's impact searcher orders ties by docid on this index. It does if the reader's description, in
+   * which segments name the version that wrote them, contains a text such as "lucene.version=9"; else it takes the index
+   * for one of Lucene 8. That text differs between Anserini's releases, so it is read from the class itself.
    */
   private static boolean sortsTiesByDocid(DirectoryReader reader) throws IOException {
     String compiled;
@@ -270,7 +270,7 @@ public final class PostingReader {
       Terms terms = leaf.reader().terms(field);
       if (terms != null) {
         if (leaf.reader() instanceof CodecReader) {
-          // Lucene opens files without reading them through, and damaged postings would pass for impacts.
+          // Lucene opens files without verifying checksums, and damaged postings would be taken for impacts.
           ((CodecReader) leaf.reader()).getPostingsReader().checkIntegrity();
         }
         Segment segment = new Segment(leaf.docBase, leaf.reader().getLiveDocs(), terms.iterator());
@@ -309,7 +309,7 @@ public final class PostingReader {
     }
   }
 
-  /** Fills one batch while another thread writes the one before. A term larger than a batch is sent in pieces. */
+  /** Fills one batch while another thread writes the previous one. A term larger than a batch is sent in pieces. */
   private final class Sender {
     private final ExecutorService writer = Executors.newSingleThreadExecutor(PostingReader::daemon);
     private Batch filling = new Batch();
@@ -452,7 +452,7 @@ public final class PostingReader {
     }
   }
 
-  /** Strings one after the other. */
+  /** Concatenated strings. */
   private static final class Bytes {
     byte[] array = new byte[BATCH_BYTES + MAX_TERM_BYTES];
     int length;

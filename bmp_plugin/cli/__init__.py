@@ -1,4 +1,4 @@
-"""The command line ``bmp-plugin``: one module a command; what they need is imported when they run."""
+"""The command line ``bmp-plugin``, one module per command; a command's imports happen when it runs."""
 from __future__ import annotations
 
 import argparse
@@ -8,8 +8,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from bmp_plugin.atomic_write import errors_name
 from bmp_plugin.errors import BmpError
-from bmp_plugin.whole import naming
 
 from . import compare, completion, conform, demo, export, fuse, index, info, interrupts, search, shards, verify, warmup
 
@@ -26,12 +26,12 @@ Run `bmp-plugin COMMAND --help` for a command's arguments.
 exit status:
   0    done; compare: the same answers; verify: sound
   1    compare: different answers; verify: damaged
-  2    unusable input or arguments, said in one line on standard error
+  2    unusable input or arguments, explained in one line on standard error
   130  interrupted (Ctrl-C); 143 terminated"""
 
 
 class _Parser(argparse.ArgumentParser):
-    """Refuses in one line, as everything here does."""
+    """Reports errors in one line, as all commands do."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(UNUSABLE, f"bmp-plugin: error: {_one_line(message)} (see {self.prog} --help)\n")
@@ -49,7 +49,7 @@ class _Version(argparse.Action):
 
 
 def parser() -> argparse.ArgumentParser:
-    """The whole command line as an argparse parser; ``run`` of the parsed arguments is the command's function."""
+    """Returns the argparse parser of the whole command line; ``run`` of the parsed arguments is the command's function."""
     whole = _Parser(
         prog="bmp-plugin",
         description="Search impact indexes (uniCOIL, SPLADE, DeepImpact) by Block-Max Pruning,"
@@ -65,9 +65,9 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit status: 0 done, 1 a negative answer, 2 unusable input, 130 interrupted.
+    """Runs the command line and returns its exit status: 0 done, 1 a negative answer, 2 unusable input, 130 interrupted.
 
-    Every refusal is one line on standard error.
+    Every error is one line on standard error.
     """
     args = parser().parse_args(argv)
     args.given = list(sys.argv[1:] if argv is None else argv)
@@ -77,10 +77,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         _flush_output()
         return status
     except BrokenPipeError:
-        _abandon_output()                       # its reader left
+        _abandon_output()                       # its reader has gone
         return UNUSABLE
     except OSError as error:
-        # what is written to a file names it; Python has no name for standard output
+        # errors of files name them; those of standard output have no name
         printed = _abandon_output() or error.errno == errno.ENOSPC
         filename = error.filename or ("standard output" if printed else None)
         return _refuse(f"{filename}: {error.strerror}" if filename and error.strerror else str(error))
@@ -94,13 +94,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _flush_output() -> None:
-    if sys.stdout is not None:                  # as it is where a shell has closed it
-        with naming("standard output"):
+    if sys.stdout is not None:                  # None if the shell has closed it
+        with errors_name("standard output"):
             sys.stdout.flush()
 
 
 def _abandon_output() -> bool:
-    """Give up what standard output does not take: Python would complain once more when it flushes at exit."""
+    """Discards what standard output does not accept, else Python would complain again when it flushes at exit."""
     try:
         _flush_output()
         return False

@@ -1,4 +1,4 @@
-"""What the commands' arguments have in common."""
+"""Arguments and output that the commands share."""
 from __future__ import annotations
 
 import argparse
@@ -10,7 +10,7 @@ from typing import Any
 def add_command(
     commands: Any, name: str, summary: str, example: str, details: str = ""
 ) -> argparse.ArgumentParser:
-    """Add a command whose help shows defaults and ends with an example."""
+    """Adds a command whose help shows defaults and ends with an example."""
     parser: argparse.ArgumentParser = commands.add_parser(
         name,
         help=summary,
@@ -22,7 +22,7 @@ def add_command(
 
 
 def positive(text: str) -> int:
-    """An integer of at least 1."""
+    """Converts to an integer of at least 1."""
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{value} is not 1 or more")
@@ -30,38 +30,38 @@ def positive(text: str) -> int:
 
 
 def add_quiet(parser: argparse.ArgumentParser) -> None:
-    """``--quiet``."""
+    """Adds ``--quiet``."""
     parser.add_argument("--quiet", action="store_true", default=argparse.SUPPRESS, help="no progress bar, no summary")
 
 
 def is_quiet(args: argparse.Namespace) -> bool:
-    """Whether ``--quiet`` was given."""
+    """Tells whether ``--quiet`` was given."""
     return getattr(args, "quiet", False)
 
 
 def shows_progress(args: argparse.Namespace) -> bool:
-    """Whether a progress bar is wanted and somebody is there to see it."""
+    """Tells whether to show a progress bar: not with ``--quiet``, and only on a terminal."""
     return not is_quiet(args) and sys.stderr.isatty()
 
 
 def say(args: argparse.Namespace, message: str) -> None:
-    """A line of summary on standard error, unless ``--quiet``."""
+    """Prints a line of summary on standard error, unless ``--quiet``."""
     if not is_quiet(args):
         print(message, file=sys.stderr)
 
 
 def add_json(
-    parser: argparse.ArgumentParser, help_text: str = "print one JSON object on standard output in place of words"
+    parser: argparse.ArgumentParser, help_text: str = "print one JSON object on standard output in place of text"
 ) -> None:
-    """``--json``."""
+    """Adds ``--json``."""
     parser.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=help_text)
 
 
 def wants_json(args: argparse.Namespace) -> bool:
-    """Whether ``--json`` was given."""
+    """Tells whether ``--json`` was given."""
     return getattr(args, "json", False)
 
 
 def print_json(value: Any) -> None:
-    """What a script reads: one JSON value on standard output. Progress and words go to standard error."""
+    """Prints a JSON value on standard output, for scripts; progress and summaries go to standard error."""
     print(json.dumps(value, indent=1, ensure_ascii=False))

@@ -1,4 +1,4 @@
-"""``bmp-plugin compare``: do two runs give the same answers?"""
+"""``bmp-plugin compare``: whether two runs give the same answers."""
 from __future__ import annotations
 
 import argparse
@@ -14,34 +14,34 @@ SHOWN = 5
 
 
 def add_parser(commands: Any) -> None:
-    """Add the command."""
+    """Adds the command."""
     parser = add_command(
         commands,
         "compare",
         "compare two run files",
         "bmp-plugin compare lucene.txt bmp.txt --qrels qrels.txt --output report/",
         "Exit status: 0 the same answers (docids, order and scores as written), 1 different, 2 unusable input."
-        " With --tolerance, differences that do no harm are the same: scores that are as close as that, documents of such"
-        " scores in another order, and another choice among those that tie at the end of the list.",
+        " With --tolerance, harmless differences count as the same: scores within the tolerance, another order of documents"
+        " with such scores, and another choice among those that tie at the end of the list.",
     )
     parser.add_argument("run_a", metavar="RUN_A", help="TREC or MS MARCO run, plain or gzipped")
     parser.add_argument("run_b", metavar="RUN_B", help="the other run")
     parser.add_argument("--qrels", metavar="QRELS", default=argparse.SUPPRESS,
-                        help="evaluate both runs: a file of TREC qrels, ir_datasets:ID, or a name of Pyserini's")
+                        help="evaluate both runs by these qrels: a TREC file, ir_datasets:ID, or one of Pyserini's names")
     parser.add_argument("--download", action="store_true", default=argparse.SUPPRESS,
-                        help="let ir_datasets or Pyserini fetch qrels that are not here yet")
+                        help="allow ir_datasets and Pyserini to download qrels")
     parser.add_argument("--tolerance", type=float, metavar="T", default=argparse.SUPPRESS,
-                        help="for runs of different engines: how far scores may be apart")
+                        help="largest difference of scores that count as equal, for runs of different engines")
     parser.add_argument("--depths", nargs="+", type=positive, metavar="K", default=[10, 100, 1000],
-                        help="ranks for overlap")
+                        help="cut-offs of the overlap")
     parser.add_argument("--output", metavar="DIR", type=Path, default=argparse.SUPPRESS,
-                        help="write report.json and a page, report.html, too")
+                        help="also write report.json and a page, report.html, to this folder")
     add_json(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Compare; returns the exit status."""
+    """Compares two runs; returns the exit status."""
     from bmp_plugin.compare import compare
     from bmp_plugin.run_file import read_run
 
@@ -50,10 +50,10 @@ def run(args: argparse.Namespace) -> int:
     if output is not None:
         from bmp_plugin.conformance.conform.page import require
 
-        require()                                    # before the work, not after it
+        require()                                    # fail before the work, not after it
     judged = None
     if qrels is not None:
-        from bmp_plugin.adapters.named import open_qrels
+        from bmp_plugin.adapters.topics_and_qrels import open_qrels
 
         judged = open_qrels(qrels, getattr(args, "download", False))
     runs = read_run(args.run_a), read_run(args.run_b)
@@ -77,8 +77,8 @@ def _lines(comparison: Comparison) -> list[str]:
     if comparison.kinds:
         kinds = ", ".join(f"{kind} {count:,}" for kind, count in comparison.kinds.items())
         lines += [f"first difference by kind: {kinds}",
-                  f"{comparison.equivalent - comparison.identical:,} more differ harmlessly alone: in how numbers are written,"
-                  " how ties are broken, or which of a tie at the end came in",
+                  f"{comparison.equivalent - comparison.identical:,} more differ harmlessly: in number format, order of ties,"
+                  " or choice among documents tied at the end",
                   "overlap " + ", ".join(f"@{k} {share:.4f}" for k, share in comparison.overlap.items())
                   + f"; rank-biased overlap (p 0.9) {comparison.rank_biased_overlap:.4f}"]
     for found in comparison.differences[:SHOWN]:

@@ -1,4 +1,4 @@
-"""``bmp-plugin completion``: what a shell needs to complete the command line."""
+"""``bmp-plugin completion``: a shell's completion script for the command line."""
 from __future__ import annotations
 
 import argparse
@@ -10,11 +10,11 @@ SHELLS = ("bash", "zsh", "tcsh")
 
 
 def add_parser(commands: Any) -> None:
-    """Add the command."""
+    """Adds the command."""
     parser = add_command(
         commands,
         "completion",
-        "print a shell's completion of this command line",
+        "print a shell's completion script for this command line",
         "bmp-plugin completion bash > ~/.local/share/bash-completion/completions/bmp-plugin",
     )
     parser.add_argument("shell", choices=SHELLS, help="the shell")
@@ -22,7 +22,7 @@ def add_parser(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print; returns the exit status."""
+    """Prints the script; returns the exit status."""
     from bmp_plugin.errors import MissingDependencyError
 
     from . import parser
@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _complete_files(parser: argparse.ArgumentParser) -> None:
-    """Let shells complete paths for what takes one."""
+    """Makes shells complete paths for arguments that take one."""
     import shtab
 
     for action in parser._actions:

@@ -11,47 +11,47 @@ from .arguments import add_command, add_json, add_quiet, positive, print_json, s
 DIFFERENT = 1
 MODULE = "bmp_plugin"
 VERDICT = ("b_label", "k", "settings", "safe", "byte_identical", "queries", "identical", "equivalent", "kinds", "overlap")
-"""What `--json` says of a comparison; names as in report.json."""
+"""Fields of a comparison in the output of `--json`, named as in report.json."""
 
 
 def add_parser(commands: Any) -> None:
-    """Add the command."""
+    """Adds the command."""
     parser = add_command(
         commands,
         "conform",
-        "search your topics by LuceneImpactSearcher and by BmpImpactSearcher, and report every difference",
+        "search your topics with LuceneImpactSearcher and with BmpImpactSearcher, and report every difference",
         "bmp-plugin conform --index lucene-index/ --topics topics.tsv --qrels qrels.txt --output report/",
         "Writes both runs, report.json and a page, report.html, that needs no network. Exit status: 0 if all safe runs are"
-        " byte for byte the host's, 1 if not, 2 unusable input. Nothing is downloaded without --download.",
+        " byte-identical to Pyserini's, 1 if not, 2 unusable input. Nothing is downloaded without --download.",
     )
     hide = argparse.SUPPRESS
     parser.add_argument("--index", required=True, type=Path, metavar="LUCENE_DIR", default=hide, help="Lucene impact index")
     parser.add_argument("--topics", required=True, metavar="TOPICS", default=hide,
-                        help="a file (TSV of texts or tokens, JSONL of texts or vectors, or what else Pyserini reads),"
-                        " ir_datasets:ID, or a name of Pyserini's")
+                        help="a file (TSV of texts or tokens, JSONL of texts or vectors, or any other format of Pyserini's),"
+                        " ir_datasets:ID, or one of Pyserini's names")
     parser.add_argument("--output", required=True, type=Path, metavar="DIR", default=hide, help="folder for the report")
     parser.add_argument("--qrels", metavar="QRELS", default=hide,
-                        help="judgements: a TREC file, ir_datasets:ID, or a name of Pyserini's")
-    parser.add_argument("--hits", type=_depths, default="10,100,1000", metavar="K,K", help="hits a query")
-    parser.add_argument("--encoder", metavar="NAME", default=hide, help="query encoder, as of pyserini.search.lucene")
-    parser.add_argument("--onnx-encoder", metavar="NAME", default=hide, help="the same, by Anserini")
-    parser.add_argument("--min-idf", type=float, default=0, metavar="IDF", help="tokens are kept only if ln(N/df) is greater")
+                        help="qrels: a TREC file, ir_datasets:ID, or one of Pyserini's names")
+    parser.add_argument("--hits", type=_depths, default="10,100,1000", metavar="K,K", help="numbers of hits per query")
+    parser.add_argument("--encoder", metavar="NAME", default=hide, help="query encoder, as in pyserini.search.lucene")
+    parser.add_argument("--onnx-encoder", metavar="NAME", default=hide, help="query encoder that Anserini runs")
+    parser.add_argument("--min-idf", type=float, default=0, metavar="IDF", help="keep only tokens with ln(N/df) above this")
     parser.add_argument("--approximate", nargs="+", metavar="SETTINGS", default=hide,
-                        help="approximate settings to look at too, such as alpha=0.9,beta=0.8")
+                        help="approximate settings to measure as well, such as alpha=0.9,beta=0.8")
     parser.add_argument("--engines", nargs="*", metavar="NAME", default=hide,
-                        help="other engines for the second table, as `python -m bmp_plugin.conformance.bench --help` names"
-                        " them (default: exhaustive rust-8 pisa seismic if the index is small, else none)")
+                        help="other engines for the second table, see `python -m bmp_plugin.conformance.bench --help`"
+                        " (default: exhaustive rust-8 pisa seismic if the index is small, else none)")
     parser.add_argument("--measures", nargs="+", metavar="NAME", default=["nDCG@10", "RR@10", "R@1000", "AP"],
-                        help="of ir-measures")
+                        help="names of ir-measures")
     parser.add_argument("--download", action="store_true", default=hide,
-                        help="let Pyserini, ir_datasets and the Hugging Face hub fetch what was named and is not here")
-    add_json(parser, "print one JSON object on standard output in place of words: the verdicts; all else is in report.json")
+                        help="allow Pyserini, ir_datasets and the Hugging Face hub to download what is missing")
+    add_json(parser, "print one JSON object on standard output in place of text: the verdicts; all else is in report.json")
     add_quiet(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prove; returns the exit status."""
+    """Searches with both engines and reports; returns the exit status."""
     from bmp_plugin.conformance import machine
     from bmp_plugin.conformance.conform.page import require
     from bmp_plugin.conformance.conform.proof import Options, prove
@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
         state = "byte-identical" if one["byte_identical"] else f"{one['identical']:,} of {one['queries']:,} queries identical"
         kinds = ", ".join(f"{kind} {count:,}" for kind, count in one["kinds"].items())
         print(f"{one['b_label']}, k = {one['k']}: {state}" + (f" ({kinds})" if kinds else ""))
-    say(args, f"{args.output / 'report.html'}: the whole")
+    say(args, f"{args.output / 'report.html'}: the full report")
     return 0 if report["same"] else DIFFERENT
 
 
@@ -80,7 +80,7 @@ def _depths(text: str) -> list[int]:
 
 
 def _settings(text: str) -> Mapping[str, float]:
-    """``alpha=0.9,beta=0.8`` as a mapping. Errors: ``ValueError`` for what is not of that form."""
-    from bmp_plugin.conformance.peers import contestants
+    """Parses ``alpha=0.9,beta=0.8``; raises ``ValueError`` if it is malformed."""
+    from bmp_plugin.conformance.engines import configurations
 
-    return dict(contestants([f"ours:{text}"])[0].settings)
+    return dict(configurations([f"ours:{text}"])[0].settings)

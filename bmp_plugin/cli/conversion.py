@@ -1,4 +1,4 @@
-"""Options of ``bmp-plugin index`` that change what is converted: quantization and static pruning, and what they left out."""
+"""Options of ``bmp-plugin index`` that convert postings, quantization and static pruning, and the report of their effect."""
 from __future__ import annotations
 
 import argparse
@@ -14,28 +14,28 @@ _PRUNING = {"document_share": 1.0, "term_share": 1.0, "drop_documents": None, "q
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add both groups of options."""
+    """Adds both groups of options."""
     quantized = parser.add_argument_group("float weights (JSON vectors)")
     quantized.add_argument("--quantize", type=int, metavar="BITS", default=argparse.SUPPRESS,
-                           help="turn float weights into impacts of so many bits, 1 to 16; searches treat queries alike")
+                           help="quantize float weights to impacts of BITS bits, 1 to 16; query weights are scaled likewise")
     quantized.add_argument("--quantize-scale", type=float, metavar="S", default=argparse.SUPPRESS,
-                           help="impact of a weight of 1 (default: what makes the largest weight the largest impact)")
-    pruned = parser.add_argument_group("static pruning", "What is left out is reported; searching is exact on what is left.")
+                           help="impact of a weight of 1 (default: the largest weight becomes the largest impact)")
+    pruned = parser.add_argument_group("static pruning", "What is dropped is reported; search is exact on what is kept.")
     for name, whose in (("--keep-document-share", "each document's"), ("--keep-term-share", "each term's")):
         pruned.add_argument(name, type=float, metavar="S", default=1.0,
-                            help=f"keep this share of {whose} postings, the heaviest")
+                            help=f"keep this share of {whose} postings, those of the largest impacts")
     pruned.add_argument("--drop-documents", metavar="FILE", default=argparse.SUPPRESS,
-                        help="leave out documents: a docid a line")
+                        help="drop the documents in this file, one docid per line")
     pruned.add_argument("--quality", metavar="FILE", default=argparse.SUPPRESS,
-                        help="scores of the documents: `docid score` a line")
+                        help="quality scores of the documents, one `docid score` per line")
     pruned.add_argument("--min-quality", type=float, metavar="X", default=argparse.SUPPRESS,
-                        help="leave out documents of a lower score")
+                        help="drop documents with a lower quality score")
     pruned.add_argument("--keep-quality-share", type=float, metavar="S", default=argparse.SUPPRESS,
-                        help="keep this share of the documents, those of the best scores")
+                        help="keep this share of the documents, those of the best quality scores")
 
 
 def quantization_of(args: argparse.Namespace) -> Quantization | None:
-    """What the options ask for."""
+    """Returns the quantization that the options request."""
     scale = getattr(args, "quantize_scale", None)
     if not hasattr(args, "quantize"):
         if scale is not None:
@@ -47,7 +47,7 @@ def quantization_of(args: argparse.Namespace) -> Quantization | None:
 
 
 def pruning_of(args: argparse.Namespace) -> Pruning | None:
-    """What the options ask for."""
+    """Returns the pruning that the options request."""
     from bmp_plugin.adapters.pruning import Pruning
 
     options = {"document_share": "keep_document_share", "term_share": "keep_term_share",
@@ -57,14 +57,14 @@ def pruning_of(args: argparse.Namespace) -> Pruning | None:
 
 
 def report(details: Mapping[str, Any]) -> Iterator[str]:
-    """A line about each thing that was left out."""
+    """Yields a line about each kind of posting that was dropped."""
     if quantized := details.get("quantize"):
         yield (f"quantized to {quantized['bits']} bits, scale {quantized['scale']:.6g}: {quantized['dropped']:,} weights"
-               f" rounded to 0 and left out, {quantized['clipped']:,} cut to the largest")
+               f" rounded to 0 and dropped, {quantized['clipped']:,} clipped to the largest impact")
     pruned = details.get("pruning")
     if not pruned:
         return
     for name, what in (("documents", "documents"), ("postings_of_documents", "postings, with their documents"),
-                       ("by_document", "postings, light in their document"), ("by_term", "postings, light for their term")):
+                       ("by_document", "postings, by document"), ("by_term", "postings, by term")):
         if pruned[name]["dropped"]:
             yield f"pruned {pruned[name]['dropped']:,} {what} ({100 * pruned[name]['share']:.2f} %)"

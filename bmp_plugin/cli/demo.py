@@ -1,4 +1,4 @@
-"""``bmp-plugin demo``: the whole way on a small real collection."""
+"""``bmp-plugin demo``: index, search and evaluate a small real collection."""
 from __future__ import annotations
 
 import argparse
@@ -8,11 +8,11 @@ from .arguments import add_command, positive
 
 
 def add_parser(commands: Any) -> None:
-    """Add the command."""
+    """Adds the command."""
     parser = add_command(
         commands,
         "demo",
-        "index, search and evaluate Cranfield, beside Lucene where it is installed",
+        "index, search and evaluate Cranfield, and compare with Lucene where it is installed",
         "bmp-plugin demo --output demo/",
         "Needs no network. Exit status: 0, or 1 if the run differs from Lucene's.",
     )
@@ -20,14 +20,14 @@ def add_parser(commands: Any) -> None:
         "--output",
         metavar="DIR",
         default=argparse.SUPPRESS,
-        help="keep indexes and runs in this folder; without it, a temporary one is used and removed",
+        help="keep indexes and runs in this folder (default: a temporary one)",
     )
-    parser.add_argument("--hits", type=positive, default=1000, metavar="K", help="hits a query")
+    parser.add_argument("--hits", type=positive, default=1000, metavar="K", help="hits per query")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the demo; returns the exit status."""
+    """Runs the demo; returns the exit status."""
     from bmp_plugin.demo import run_demo
 
     return run_demo(getattr(args, "output", None), hits=args.hits)

@@ -1,4 +1,4 @@
-"""``bmp-plugin export``: a block-max index becomes a file that other engines read."""
+"""``bmp-plugin export``: converts a block-max index to a file that other engines read."""
 from __future__ import annotations
 
 import argparse
@@ -11,30 +11,30 @@ FORMATS = ("ciff",)
 
 
 def add_parser(commands: Any) -> None:
-    """Add the command."""
+    """Adds the command."""
     parser = add_command(
         commands,
         "export",
         "write a block-max index in a format that other engines read",
         "bmp-plugin export passages.bmp --to ciff --output passages.ciff.gz",
         "Documents are numbered in the order of the index, which --reorder may have changed. Impacts become term"
-        " frequencies. The file appears only when it is whole.",
+        " frequencies. The file is written atomically.",
     )
     parser.add_argument("index", metavar="INDEX", help="block-max index")
     parser.add_argument(
-        "--to", choices=FORMATS, default="ciff", help="format: the Common Index File Format, of PISA, JASS, Anserini, bmp"
+        "--to", choices=FORMATS, default="ciff", help="format: the Common Index File Format, for PISA, JASS, Anserini and bmp"
     )
     parser.add_argument(
         "--output", required=True, metavar="FILE", default=argparse.SUPPRESS, help="file to write; gzipped if named .gz"
     )
-    parser.add_argument("--description", metavar="TEXT", default=argparse.SUPPRESS, help="what the file's header says of it")
+    parser.add_argument("--description", metavar="TEXT", default=argparse.SUPPRESS, help="description in the file's header")
     add_json(parser)
     add_quiet(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Export; returns the exit status."""
+    """Exports the index; returns the exit status."""
     from bmp_plugin import BmpIndex
     from bmp_plugin.adapters.ciff_writing import write_ciff
 

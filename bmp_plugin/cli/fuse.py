@@ -1,4 +1,4 @@
-"""``bmp-plugin fuse``: runs of several retrievers become one."""
+"""``bmp-plugin fuse``: fuses the runs of several retrievers."""
 from __future__ import annotations
 
 import argparse
@@ -10,23 +10,23 @@ from .ranking_output import add_ranking_json, open_output, writes_hit_lines
 
 
 def add_parser(commands: Any) -> None:
-    """Add the command."""
+    """Adds the command."""
     parser = add_command(
         commands,
         "fuse",
         "fuse runs by a convex combination of normalized scores",
         "bmp-plugin fuse sparse.txt dense.txt --weights 0.4 0.6 --minima 0 -1 --output hybrid.txt",
-        "Each query's scores are normalized to end at 1: from the least score in the run (min-max), or from the least"
-        " that there can be, where --minima says it (0 for impacts, -1 for cosines). For reciprocal rank fusion use"
+        "The scores of each query are normalized to at most 1, from the least score in the run (min-max) or from the"
+        " theoretical minimum that --minima gives (0 for impacts, -1 for cosines). For reciprocal rank fusion, use"
         " `python -m pyserini.fusion`.",
     )
     parser.add_argument("runs", metavar="RUN", nargs="+", help="TREC runs, plain or gzipped")
     parser.add_argument("--output", required=True, metavar="RUN", default=argparse.SUPPRESS, help="run file to write")
     parser.add_argument("--weights", type=float, nargs="+", metavar="W", default=argparse.SUPPRESS,
-                        help="weight of each run, divided by their sum (default: all the same)")
+                        help="weight of each run, divided by their sum (default: equal weights)")
     parser.add_argument("--minima", nargs="+", metavar="MIN", default=argparse.SUPPRESS,
-                        help="least score that there can be in each run, or `min` for the least that there is (default: min)")
-    parser.add_argument("--hits", type=positive, default=1000, metavar="K", help="hits a query")
+                        help="theoretical minimum of each run's scores, or `min` for the least in the run (default: min)")
+    parser.add_argument("--hits", type=positive, default=1000, metavar="K", help="hits per query")
     parser.add_argument("--tag", default="fused", help="last column of the run")
     add_ranking_json(parser)
     add_quiet(parser)
@@ -34,7 +34,7 @@ def add_parser(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Fuse; returns the exit status."""
+    """Fuses runs; returns the exit status."""
     from bmp_plugin.fusion import fuse_runs
 
     started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""``bmp-plugin index``: a source of postings becomes a block-max index."""
+"""``bmp-plugin index``: builds a block-max index of a source of postings."""
 from __future__ import annotations
 
 import argparse
@@ -12,7 +12,7 @@ from .info import described
 
 
 class _DefaultBlockSize:
-    """The build's own default, looked up when it is shown or used: that imports numpy, which the other help need not."""
+    """The default of the build, looked up when it is shown or used: the lookup imports numpy, which other help does without."""
 
     def __int__(self) -> int:
         from bmp_plugin.index.layout import DEFAULT_BLOCK_SIZE
@@ -24,13 +24,13 @@ class _DefaultBlockSize:
 
 
 def add_parser(commands: Any) -> None:
-    """Add the command."""
+    """Adds the command."""
     parser = add_command(
         commands,
         "index",
         "build a block-max index",
         "bmp-plugin index --input lucene-index/ --output passages.bmp",
-        "The index appears only when it is whole; an index that was there serves until then, and is replaced.",
+        "The index is written atomically: an existing index is usable until it is replaced.",
     )
     parser.add_argument(
         "--input",
@@ -47,35 +47,35 @@ def add_parser(commands: Any) -> None:
         "--reorder",
         choices=("none", "bp", "leading"),
         default="none",
-        help="put similar documents together: by recursive graph bisection, slower to build, faster to search; or by their"
-        " leading terms, between the two",
+        help="cluster similar documents: bp, by recursive graph bisection, is slower to build and faster to search; leading,"
+        " by the documents' leading terms, lies between bp and none",
     )
     parser.add_argument(
         "--block-size",
         type=positive,
         default=_DefaultBlockSize(),
         metavar="N",
-        help="documents a block, a power of two from 1 to 256; smaller is larger on disk, with tighter bounds",
+        help="documents per block, a power of two from 1 to 256; smaller blocks take more space and have tighter bounds",
     )
     parser.add_argument(
         "--shards",
         type=positive,
         metavar="N",
         default=argparse.SUPPRESS,
-        help="divide the documents into N indexes of contiguous documents and write a folder with all of them and their"
-        " manifest, which is searched like one index (default: one index)",
+        help="split the documents into N contiguous ranges, each a shard, and write a folder with all shards and their"
+        " manifest, which is searched like one index (default: no shards)",
     )
-    parser.add_argument("--threads", type=positive, default=1, metavar="N", help="threads to build with")
+    parser.add_argument("--threads", type=positive, default=1, metavar="N", help="threads for building")
     conversion.add_arguments(parser)
-    add_json(parser, "print one JSON object on standard output in place of words: what `info --json` says, and seconds")
+    add_json(parser, "print one JSON object on standard output in place of text: that of `info --json`, and seconds")
     add_quiet(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Build the index; returns the exit status."""
+    """Builds the index; returns the exit status."""
     from bmp_plugin import BmpIndex
-    from bmp_plugin.adapters.sniff import given_source
+    from bmp_plugin.adapters.detect import given_source
     from bmp_plugin.sharded.build import build_shards
 
     quantize, prune = conversion.quantization_of(args), conversion.pruning_of(args)
@@ -104,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
         args,
         f"{args.output}: {_shards(args)}{index.num_docs:,} documents, {index.num_terms:,} terms,"
         f" {index.num_postings:,} postings, {index.size_bytes / 1e6:,.1f} MB"
-        f" ({per_posting:.1f} bytes a posting), built in {seconds:.1f} s",
+        f" ({per_posting:.1f} bytes per posting), built in {seconds:.1f} s",
     )
     for line in conversion.report(index.manifest["source"]["details"]):
         say(args, line)

@@ -1,4 +1,4 @@
-"""``bmp-plugin info``: what an index holds and where it came from."""
+"""``bmp-plugin info``: shows the contents and the origin of an index."""
 from __future__ import annotations
 
 import argparse
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 def add_parser(commands: Any) -> None:
-    """Add the command."""
+    """Adds the command."""
     parser = add_command(
-        commands, "info", "show what a block-max index holds and where it came from", "bmp-plugin info passages.bmp"
+        commands, "info", "show the contents and the origin of a block-max index", "bmp-plugin info passages.bmp"
     )
     parser.add_argument("index", metavar="INDEX", help="block-max index, or sharded index")
     add_json(parser)
@@ -22,7 +22,7 @@ def add_parser(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print; returns the exit status."""
+    """Prints the description; returns the exit status."""
     from bmp_plugin.sharded.index import open_either
 
     known = described(open_either(args.index))
@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def described(index: BmpIndex | ShardedIndex) -> dict[str, Any]:
-    """What ``--json`` says of an index, here and where one is made."""
+    """Describes an index, for ``--json`` here and where an index is built."""
     from bmp_plugin import BmpIndex
 
     manifest = index.manifest
@@ -51,7 +51,7 @@ def described(index: BmpIndex | ShardedIndex) -> dict[str, Any]:
     if isinstance(index, BmpIndex):
         known |= {"block_size": manifest["block_size"], "reorder": manifest["reorder"]}
     else:
-        _ = index.arrays          # proved, which is quick: sizes alone do not tell one manifest from another's
+        _ = index.arrays          # validates them, quickly: sizes alone would not reveal files of another manifest
         known |= {"order": manifest["order"], "shards": manifest["shards"]}
     return known
 
@@ -64,7 +64,7 @@ def _rows(known: dict[str, Any]) -> dict[str, Any]:
         "documents": f"{known['num_docs']:,}",
         "terms": f"{known['num_terms']:,}",
         "postings": f"{postings:,}",
-        "size": f"{size / 1e6:,.1f} MB ({size / max(postings, 1):.2f} bytes a posting)",
+        "size": f"{size / 1e6:,.1f} MB ({size / max(postings, 1):.2f} bytes per posting)",
     }
     if "shards" in known:
         rows["ties"] = f"by {known['order']['ties']}{', adjusted' if known['order']['adjust_ties'] else ''}"

@@ -1,7 +1,7 @@
-"""Ctrl-C and SIGTERM: an exception, so that what is half written is removed, and a note in case it gets lost.
+"""Ctrl-C and SIGTERM as exceptions, so that partial output is removed, and a record of the signal in case one gets lost.
 
-It does get lost when the signal arrives while numba's compiler calls back into Python; long loops ask again, and what
-Python would say of the lost exception is not said.
+An exception gets lost when the signal arrives while numba's compiler calls back into Python. Long loops therefore check
+the record, and Python's message about the lost exception is suppressed.
 """
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _received: list[int] = []
 
 
 def install() -> None:
-    """Handle both signals from now on; only a main thread can."""
+    """Handles both signals from now on; only the main thread can install handlers."""
     _received.clear()
     if threading.current_thread() is not threading.main_thread():
         return
     signal.signal(signal.SIGINT, _receive)
     if hasattr(signal, "SIGTERM"):
         signal.signal(signal.SIGTERM, _receive)
-    sys.unraisablehook = _say_unless_lost
+    sys.unraisablehook = _report_unless_lost
 
 
 def _receive(number: int, _: object) -> NoReturn:
@@ -31,12 +31,12 @@ def _receive(number: int, _: object) -> NoReturn:
     raise AssertionError
 
 
-def _say_unless_lost(lost: Any) -> None:
+def _report_unless_lost(lost: Any) -> None:
     if not (_received and isinstance(lost.exc_value, KeyboardInterrupt | SystemExit)):
         sys.__unraisablehook__(lost)
 
 
 def check() -> None:
-    """Raise what a signal raised, if one has come: KeyboardInterrupt, or SystemExit for SIGTERM."""
+    """Raises the exception of a signal that has arrived: KeyboardInterrupt, or SystemExit for SIGTERM."""
     if _received:
         raise KeyboardInterrupt if _received[0] == signal.SIGINT else SystemExit(TERMINATED)

@@ -1,4 +1,4 @@
-"""Where the ranking that a command makes goes: a run file, or, with ``--json`` and standard output, JSON lines."""
+"""The output of commands that produce a ranking: a run file, or, with ``--json`` and standard output, JSON lines."""
 from __future__ import annotations
 
 import argparse
@@ -9,25 +9,25 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Any
 
-from bmp_plugin.run_file import RunFormat, RunWriter, becomes_whole
+from bmp_plugin.run_file import RunFormat, RunWriter, is_written_atomically
 
 from .arguments import add_json, wants_json
 
 
 def add_ranking_json(parser: argparse.ArgumentParser) -> None:
-    """``--json`` of a command that writes a run to ``--output``."""
-    add_json(parser, "print one JSON object on standard output in place of words; if --output is standard output itself"
-                     " (/dev/stdout), write the hits there as JSON lines, one object a query")
+    """Adds ``--json`` to a command that writes a run to ``--output``."""
+    add_json(parser, "print one JSON object on standard output in place of text; if --output is standard output itself"
+                     " (/dev/stdout), write the hits there as JSON lines, one object per query")
 
 
 def open_output(args: argparse.Namespace, run_format: RunFormat, tag: str) -> RunWriter | HitLines:
-    """What writes the hits to ``args.output``. Errors: those of :class:`~bmp_plugin.run_file.RunWriter`."""
+    """Opens the writer of the hits to ``args.output``; raises what :class:`~bmp_plugin.run_file.RunWriter` raises."""
     return HitLines() if writes_hit_lines(args) else RunWriter(args.output, run_format, tag)
 
 
 def writes_hit_lines(args: argparse.Namespace) -> bool:
-    """Whether the hits go to standard output, as JSON lines, so that no summary may follow them there."""
-    if not wants_json(args) or becomes_whole(args.output):
+    """Tells whether the hits go to standard output, as JSON lines, so that no summary may follow them there."""
+    if not wants_json(args) or is_written_atomically(args.output):
         return False
     try:
         return os.path.samestat(os.stat(args.output), os.fstat(sys.stdout.fileno()))
@@ -36,13 +36,13 @@ def writes_hit_lines(args: argparse.Namespace) -> bool:
 
 
 class HitLines:
-    """Writes ``{"qid": ..., "hits": [{"docid": ..., "score": ...}, ...]}`` a query, hits in their order, best first."""
+    """Writes ``{"qid": ..., "hits": [{"docid": ..., "score": ...}, ...]}`` per query, hits in their order, best first."""
 
     def __enter__(self) -> HitLines:
         return self
 
     def write(self, qid: str, hits: Iterable[Any]) -> None:
-        """One query's line; hits of an index have their ``lucene_docid`` too."""
+        """Writes a query's line; hits of an index have their ``lucene_docid`` too."""
         print(json.dumps({"qid": qid, "hits": [_plain(hit) for hit in hits]}, ensure_ascii=False))
 
     def __exit__(

@@ -1,4 +1,4 @@
-"""``bmp-plugin search``: topics in, run file out."""
+"""``bmp-plugin search``: searches topics and writes a run file."""
 from __future__ import annotations
 
 import argparse
@@ -17,20 +17,20 @@ PARTIAL = "-partial"
 _SHARDED = ("ray_address", "shards_at", "allow_partial", "patience")
 
 _SLICE = 128
-"""Queries a thread and shard between two steps of the progress bar: bounds the hits held in memory."""
+"""Queries per thread and shard between two steps of the progress bar: bounds the hits held in memory."""
 
 
 def add_parser(commands: Any) -> None:
-    """Add the command."""
+    """Adds the command."""
     parser = add_command(
         commands,
         "search",
         "search a block-max index and write a run file",
         "bmp-plugin search --index passages.bmp --topics queries.tsv --output run.txt --hits 1000 --threads 2;"
-        " faster, and not safe: bmp-plugin search --index passages.bmp --topics queries.tsv --output top.txt --hits 10"
+        " faster, but approximate: bmp-plugin search --index passages.bmp --topics queries.tsv --output top.txt --hits 10"
         " --alpha 0.9 --beta 0.8",
         "The run is, byte for byte, the one that `python -m pyserini.search.lucene --impact` writes, unless alpha or"
-        " beta is below 1 or a budget is set: then documents may be missing, but every score is the document's own.",
+        " beta is below 1 or a budget is set: then documents may be missing, but every score is still exact.",
     )
     parser.add_argument(
         "--index", required=True, metavar="INDEX", default=argparse.SUPPRESS, help="block-max index, or sharded index"
@@ -46,33 +46,35 @@ def add_parser(commands: Any) -> None:
         "--encoder",
         metavar="PATH",
         default=argparse.SUPPRESS,
-        help="topics are TSV of qid<TAB>text, and this encodes them: a folder with tokenizer.json and a table of token"
+        help="encoder of topics that are TSV of qid<TAB>text: a folder with tokenizer.json and a table of token"
         " weights (idf.json), or JSONL of encoded queries with contents and vector",
     )
     parser.add_argument(
-        "--encoder-scale", type=float, default=100.0, metavar="S", help="integer weight of a token with 1 in the table"
+        "--encoder-scale", type=float, default=100.0, metavar="S", help="integer weight of a token of weight 1 in the table"
     )
     parser.add_argument("--output", required=True, metavar="RUN", default=argparse.SUPPRESS, help="run file to write")
-    parser.add_argument("--hits", type=positive, default=1000, metavar="K", help="hits a query")
+    parser.add_argument("--hits", type=positive, default=1000, metavar="K", help="hits per query")
     parser.add_argument("--threads", type=positive, default=1, metavar="N", help="queries searched at the same time")
     parser.add_argument(
-        "--alpha", type=float, default=1.0, help="approximate below 1: factor on the upper bounds, so more is skipped"
+        "--alpha", type=float, default=1.0, help="approximate below 1: factor of the upper bounds, so that more is skipped"
     )
     parser.add_argument(
         "--beta",
         type=float,
         default=1.0,
-        help="approximate below 1: only tokens that can add most choose candidates, which all tokens score; lower: fewer",
+        help="approximate below 1: only tokens with the largest upper bounds select candidates, which all tokens score;"
+        " lower values use fewer tokens",
     )
     parser.add_argument(
         "--budget",
         type=positive,
         metavar="N",
         default=argparse.SUPPRESS,
-        help="approximate: score at most N superblocks of 256 documents a query, the most promising (default: all)",
+        help="approximate: score at most N superblocks of 256 documents per query, those of the largest upper bounds"
+        " (default: no limit)",
     )
     parser.add_argument(
-        "--min-idf", type=float, default=0, metavar="IDF", help="tokens are kept only if ln(N/df) is greater"
+        "--min-idf", type=float, default=0, metavar="IDF", help="keep only tokens with ln(N/df) above this"
     )
     parser.add_argument("--tag", default=DEFAULT_TAG, help="last column of a TREC run")
     parser.add_argument("--format", choices=RUN_FORMATS, default="trec", help="format of the run")
@@ -83,39 +85,39 @@ def add_parser(commands: Any) -> None:
         "--ray-address",
         metavar="ADDRESS",
         default=argparse.SUPPRESS,
-        help="serve every shard on a Ray cluster: auto, host:port, ray://host:port, or local to start one here; --threads"
-        " are then each shard's (default: serve them in this process)",
+        help="serve the shards on a Ray cluster: auto, host:port, ray://host:port, or local to start one on this machine;"
+        " --threads then apply to each shard (default: serve them in this process)",
     )
     sharded.add_argument(
         "--shards-at",
-        metavar="PLACE",
+        metavar="LOCATION",
         default=argparse.SUPPRESS,
-        help="folder or URL that holds the shards' folders, as the nodes see it (default: where the manifest says)",
+        help="folder or URL that contains the shards' folders, as the nodes see it (default: their paths in the manifest)",
     )
     sharded.add_argument(
         "--allow-partial",
         action="store_true",
         default=argparse.SUPPRESS,
-        help=f"go on without shards that are lost for good; the run's tag then ends in {PARTIAL}",
+        help=f"continue without shards that are lost for good; the run tag then ends in {PARTIAL}",
     )
     sharded.add_argument(
         "--patience",
         type=float,
         metavar="SECONDS",
         default=argparse.SUPPRESS,
-        help="how long a cluster may take to find room for a shard, also after its node died (default: 60)",
+        help="time to wait until a cluster has room for a shard, also after its node died (default: 60)",
     )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Search all topics; returns the exit status."""
+    """Searches all topics; returns the exit status."""
     from bmp_plugin.topics import read_topics
 
     with _searcher(args) as searcher:
         topics = read_topics(args.topics, _encode(args))
         missing = None
-        while missing != _missing(searcher):           # a shard was lost on the way: all queries get the same shards
+        while missing != _missing(searcher):           # start anew when a shard is lost: all queries need the same shards
             missing = _missing(searcher)
             tag = args.tag
             if missing:
@@ -126,14 +128,14 @@ def run(args: argparse.Namespace) -> int:
         print_json({"output": args.output, "format": args.format, "tag": tag, "queries": len(topics), "hits": args.hits,
                     "seconds": round(seconds, 6), "missing": missing or []})
         return 0
-    say(args, f"{args.output}: {len(topics):,} queries, {1000 * seconds / len(topics):.2f} ms a query")
+    say(args, f"{args.output}: {len(topics):,} queries, {1000 * seconds / len(topics):.2f} ms per query")
     return 0
 
 
 def _write_run(
     args: argparse.Namespace, searcher: Any, topics: list[tuple[str, Any]], tag: str, missing: list[str]
 ) -> float:
-    """Write the run, or as much of it as the shards but for ``missing`` answer; returns the seconds searched."""
+    """Writes the run of all shards except ``missing``, until another is lost; returns the seconds spent searching."""
     from bmp_plugin.progress import tqdm
 
     seconds = 0.0
@@ -167,29 +169,29 @@ def _write_run(
 
 
 class _Abandoned(Exception):
-    """The run is not to be kept."""
+    """Raised to discard the run."""
 
 
 def _missing(searcher: Any) -> list[str]:
-    """The shards that answers lack."""
+    """Returns the shards that answers lack."""
     missing: list[str] = getattr(searcher, "missing", [])
     return missing
 
 
 def _searcher(args: argparse.Namespace) -> Any:
-    """The searcher of one index or of a sharded one."""
+    """Opens a searcher on an index, sharded or not."""
     from bmp_plugin import BmpIndex, BmpSearcher, ShardedSearcher
-    from bmp_plugin.run_file import becomes_whole
+    from bmp_plugin.run_file import is_written_atomically
     from bmp_plugin.sharded.index import open_either
 
     index = open_either(args.index)
     options = {name: getattr(args, name) for name in _SHARDED if hasattr(args, name)}
     if isinstance(index, BmpIndex):
         for name in options:
-            raise ValueError(f"--{name.replace('_', '-')}: {args.index} is one index: give a sharded one, or leave it out")
+            raise ValueError(f"--{name.replace('_', '-')}: {args.index} is one index: give a sharded one, or omit it")
         return BmpSearcher(index, min_idf=args.min_idf)
-    if "allow_partial" in options and not becomes_whole(args.output):
-        raise ValueError(f"--allow-partial: {args.output} is no file, and the run starts anew when a shard is lost")
+    if "allow_partial" in options and not is_written_atomically(args.output):
+        raise ValueError(f"--allow-partial: {args.output} is not a file, and the run is restarted when a shard is lost")
     return ShardedSearcher(index, min_idf=args.min_idf, threads=args.threads, **options)
 
 

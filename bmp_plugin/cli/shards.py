@@ -1,4 +1,4 @@
-"""``bmp-plugin shards``: indexes built elsewhere become one sharded index."""
+"""``bmp-plugin shards``: joins indexes that were built elsewhere into one sharded index."""
 from __future__ import annotations
 
 import argparse
@@ -11,7 +11,7 @@ from .info import described
 
 
 def add_parser(commands: Any) -> None:
-    """Add the command."""
+    """Adds the command."""
     parser = add_command(
         commands,
         "shards",
@@ -24,9 +24,9 @@ def add_parser(commands: Any) -> None:
         "create",
         "write the manifest of indexes that are parts of one collection",
         "bmp-plugin shards create --output passages.bmps part1.bmp part2.bmp",
-        "The indexes stay where they are and are named by their absolute paths; documents are numbered from part to part in"
-        " the order given. Refused are the same index twice and a docid in two parts (a million docids a second are"
-        " compared; indexes that Lucene 8 wrote are not). Whether the parts were encoded alike is not checked.",
+        "The indexes stay in place, and the manifest holds their absolute paths; source document ids continue from part to"
+        " part, in the order given. The same index twice and a docid in two parts are refused (a million docids per second"
+        " are compared; those of indexes that Lucene 8 wrote are not). Whether the parts were encoded alike is not checked.",
     )
     create.add_argument("indexes", nargs="+", metavar="IDX", help="block-max indexes, in the order of the collection")
     create.add_argument(
@@ -36,15 +36,15 @@ def add_parser(commands: Any) -> None:
         "--no-docid-check",
         action="store_true",
         default=argparse.SUPPRESS,
-        help="do not look for docids that are in two parts",
+        help="do not check for docids that are in two parts",
     )
-    add_json(create, "print one JSON object on standard output in place of words: what `info --json` says, and seconds")
+    add_json(create, "print one JSON object on standard output in place of text: that of `info --json`, and seconds")
     add_quiet(create)
     create.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Join; returns the exit status."""
+    """Joins indexes; returns the exit status."""
     from bmp_plugin.sharded.join import join
 
     started = time.perf_counter()

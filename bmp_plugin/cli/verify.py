@@ -1,4 +1,4 @@
-"""``bmp-plugin verify``: is an index what was written?"""
+"""``bmp-plugin verify``: checks an index for damage."""
 from __future__ import annotations
 
 import argparse
@@ -11,13 +11,13 @@ DAMAGED = 1
 
 
 def add_parser(commands: Any) -> None:
-    """Add the command."""
+    """Adds the command."""
     parser = add_command(
         commands,
         "verify",
         "check every byte of a block-max index",
         "bmp-plugin verify passages.bmp",
-        "Exit status: 0 sound, 1 damaged, 2 unusable input. --json says which of the first two, and what the damage is.",
+        "Exit status: 0 sound, 1 damaged, 2 unusable input. With --json, the object tells whether it is sound, and the damage.",
     )
     parser.add_argument("index", metavar="INDEX", help="block-max index, or sharded index")
     add_json(parser)
@@ -25,7 +25,7 @@ def add_parser(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Verify; returns the exit status."""
+    """Verifies the index; returns the exit status."""
     from bmp_plugin.errors import DamagedIndexError
     from bmp_plugin.sharded.index import open_either
 
@@ -33,10 +33,10 @@ def run(args: argparse.Namespace) -> int:
         index = open_either(args.index)
         index.verify()
     except DamagedIndexError as error:
-        said = " ".join(str(error).split())
-        print(f"bmp-plugin: damaged: {said}", file=sys.stderr)
+        damage = " ".join(str(error).split())
+        print(f"bmp-plugin: damaged: {damage}", file=sys.stderr)
         if wants_json(args):
-            print_json({"path": args.index, "sound": False, "num_docs": None, "num_postings": None, "damage": said})
+            print_json({"path": args.index, "sound": False, "num_docs": None, "num_postings": None, "damage": damage})
         return DAMAGED
     if wants_json(args):
         print_json({"path": args.index, "sound": True, "num_docs": index.num_docs, "num_postings": index.num_postings,

@@ -91,7 +91,8 @@ def split_overflow(lists: Postings) -> tuple[Postings, NDArray[np.int64], NDArra
         all_docs.append(docs[present])
         all_impacts.append(digits[present])
     starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(np.concatenate(counts))])
-    return Postings(starts, np.concatenate(all_docs), np.concatenate(all_impacts)), np.concatenate(terms), np.concatenate(shifts)
+    lists = Postings(starts, np.concatenate(all_docs), np.concatenate(all_impacts))
+    return lists, np.concatenate(terms), np.concatenate(shifts)
 
 
 def _encode(lists: Postings, geometry: Geometry) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:

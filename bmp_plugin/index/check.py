@@ -98,10 +98,10 @@ def check_content(folder: Path, arrays: Arrays, geometry: Geometry) -> None:
 @kernel
 def _are_inverse(ranks, docs):
     """Whether ranks int32[n] and docs int32[n] are permutations, and each is the other's inverse."""
+    wrong = 0
     for i in range(len(ranks)):
-        if ranks[i] < 0 or ranks[i] >= len(ranks) or docs[ranks[i]] != i:
-            return False
-    return True
+        wrong += ranks[i] < 0 or ranks[i] >= len(ranks) or docs[ranks[i]] != i
+    return wrong == 0
 
 
 @kernel

@@ -53,7 +53,7 @@ def decode_lanes(typing_context: Any, docs: Any, impacts: Any, at: Any, postings
 
 @inline_kernel
 def superblock_run(index, row, start, superblock):
-    """The run of a superblock in a list with block maxima: its first byte in ``postings``, and how many postings it has; uint64.
+    """The run of a superblock in a list with block maxima: its first byte in ``postings`` and how many postings it has, uint64.
 
     row and start are those of the list, superblock is uint64. The run has so many document bytes, offsets in the superblock,
     and then as many impact bytes.

@@ -90,7 +90,7 @@ class BmpIndex:
         check_block_size(block_size)
         if threads < 1:
             raise ValueError(f"threads={threads} is not at least 1")
-        from bmp_plugin.adapters.sniff import given_source
+        from bmp_plugin.adapters.detect import given_source
 
         with given_source(source, field, progress, quantize, prune, threads=threads,
                           temp_dir=Path(output).parent) as postings:
@@ -111,10 +111,10 @@ class BmpIndex:
                 manifest = read_manifest(path)
                 arrays = open_arrays(path, manifest)
             except (BmpError, FileNotFoundError):
-                if identity.is_that(Identity(path, ARRAYS)):
+                if identity.same_files(Identity(path, ARRAYS)):
                     raise
             else:
-                if identity.is_that(Identity(path, ARRAYS)):
+                if identity.same_files(Identity(path, ARRAYS)):
                     break                   # else it was replaced meanwhile, and the arrays may be of two indexes
         check_tables(path, arrays, Geometry(manifest["counts"]["num_docs"], manifest["block_size"]), manifest["num_postings"])
         return cls(path, manifest, arrays, identity)
@@ -208,8 +208,8 @@ class BmpIndex:
         """How many docids come before each of those given, by their bytes; order int32[num_docs] sorts documents so."""
         wanted, ends = encode(docids)
         before = np.empty(len(docids), np.int64)
-        count_before(raw=self.arrays["docid_bytes"], ends=self.arrays["docid_end"], order=order, wanted=wanted, wanted_ends=ends,
-                     counts=before)
+        count_before(raw=self.arrays["docid_bytes"], ends=self.arrays["docid_end"], order=order, wanted=wanted,
+                     wanted_ends=ends, counts=before)
         return before
 
     def _docid_bytes_of(self, doc: int) -> bytes:

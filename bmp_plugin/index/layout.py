@@ -164,5 +164,7 @@ class KernelIndex(NamedTuple):
 
 def kernel_index(arrays: Mapping[str, NDArray[Any]], geometry: Geometry) -> KernelIndex:
     """The arrays of an index and its geometry as kernels take them."""
-    return KernelIndex(*(arrays[name] for name in KernelIndex._fields if name in ARRAYS), geometry.num_docs,
-                       geometry.num_superblocks, geometry.num_windows, geometry.block_shift)
+    numbers = {"num_docs": geometry.num_docs, "num_superblocks": geometry.num_superblocks,
+               "num_windows": geometry.num_windows, "block_shift": geometry.block_shift}
+    fields: dict[str, Any] = {name: arrays[name] for name in KernelIndex._fields if name in ARRAYS} | numbers
+    return KernelIndex(**fields)

@@ -34,7 +34,7 @@ from .manifest import MANIFEST
 
 ENVIRONMENT = "BMP_PLUGIN_VERIFY"
 CHOICES = ("once", "always", "never")
-STRENGTH = 1              # to be raised when more is proved, so that what was proved before is proved again
+CHECK_VERSION = 2              # to be raised when more is proved, so that what was proved before is proved again
 MOST_KNOWN = 1024         # of which the older half is forgotten
 TICK = 0.1                # seconds; two changes of a file in so short a time may leave it with the same times
 
@@ -55,7 +55,7 @@ class Identity:
     """
 
     def __init__(self, folder: Path, names: Iterable[str]) -> None:
-        digest = hashlib.sha256(str(STRENGTH).encode())
+        digest = hashlib.sha256(str(CHECK_VERSION).encode())
         self._changed = 0.0
         self._file: Path | None = None
         try:
@@ -68,13 +68,13 @@ class Identity:
             return
         self._file = known_folder() / digest.hexdigest()[:32]
 
-    def is_that(self, later: Identity) -> bool:
+    def same_files(self, later: Identity) -> bool:
         """Whether nothing of the index was replaced or written to until ``later`` was taken."""
         return self._file == later._file
 
-    def if_still(self, later: Identity) -> Identity:
+    def still_valid(self, later: Identity) -> Identity:
         """This one if it is that later, when the files were opened; else one that is never known."""
-        if not self.is_that(later):
+        if not self.same_files(later):
             self._file = None
         return self
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..atomic_write import atomic_folder
 from ..errors import BmpError, BuildError, DamagedIndexError
-from ..whole import whole_folder
 from .layout import ARRAYS, FORMAT, Geometry, dtype, shapes
 from .manifest import read_bytes
 
@@ -59,7 +59,7 @@ def staging(output: Path) -> Iterator[Path]:
         raise BuildError(f"{output}: exists and is not a block-max index, so it is not replaced; choose another output")
     folder = output
     try:
-        with whole_folder(output) as folder:
+        with atomic_folder(output) as folder:
             yield folder
     except BuildError as error:                 # of an index inside, which is to be a part of this one
         raise BuildError(str(error).replace(str(folder), str(output))) from error

@@ -149,8 +149,8 @@ def _prefetch_run(query, i, window, postings):
 def _add_sparse(acc, query, i, window, index, run, parts, increments):
     """Raise a window's bounds, acc uint16[blocks], by sparse list i, and record its groups.
 
-    parts and increments uint16[HEAD + WINDOW] receive what postings weigh, rounded up, and what of it raises their block's bound
-    beyond what the list has added to it already.
+    parts and increments uint16[HEAD + WINDOW] receive what postings weigh, rounded up, and what of it raises the bound of their
+    block beyond what the list has added to it already.
     """
     n, weight = read_run(query, i, window, index.postings, run), np.uint16(query.scaled_weights[i])
     for j in range(np.uint64(HEAD), np.uint64(HEAD + n), np.uint64(LANES)):

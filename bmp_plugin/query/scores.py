@@ -129,11 +129,12 @@ def add_sparse_lists(query, index, superblocks, run, sums):
 
     What is in other superblocks means nothing. run, :class:`.lists.Run`, is workspace.
     """
+    window = np.int64(superblocks[0]) // SUPERBLOCKS_PER_WINDOW
     for s in superblocks:
         first = np.uint64(np.int64(s) << SUPERBLOCK_SHIFT & (WINDOW - 1))
         for d in range(first, first + np.uint64(SUPERBLOCK)):
             sums[d] = 0
     for i in range(query.num_with_maxima, len(query.weights)):
-        n, weight = read_run(query, i, np.int64(superblocks[0]) // SUPERBLOCKS_PER_WINDOW, index.postings, run), query.weights[i]
+        n, weight = read_run(query, i, window, index.postings, run), query.weights[i]
         for j in range(np.uint64(HEAD), np.uint64(HEAD + n)):
             sums[run.docs[j]] += weight * np.int32(run.impacts[j])

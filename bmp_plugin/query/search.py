@@ -208,9 +208,9 @@ def _score_part(part, whole_window, query, index, work, scale, options, state):
             s = visits.superblock[v]
             if s >= 0 and np.int64(bounds.superblocks[s]) > state.threshold:
                 score_superblock(visits, v, query, index, work.matches, acc, not whole_window)
-                best, threshold = _insert_scores(acc, visits, v, index, work.candidates, options.k, scale, state.best), state.threshold
-                if best.lowest_sum > state.best.lowest_sum:
-                    threshold = bound_threshold(best.lowest_sum, scale)
+                best = _insert_scores(acc, visits, v, index, work.candidates, options.k, scale, state.best)
+                rises = best.lowest_sum > state.best.lowest_sum
+                threshold = bound_threshold(best.lowest_sum, scale) if rises else state.threshold
                 state = SearchState(best, threshold, state.visited)
     return state
 

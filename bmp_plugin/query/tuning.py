@@ -5,7 +5,7 @@ constant changed in the checkout, on 200,000 and 500,000 documents. What was tri
 """
 
 # Upper bounds
-ROW_CHUNKS = 64              # chunks of all rows that are added before the next: their sums stay in the L1 cache; all: 2 % longer
+ROW_CHUNKS = 64              # chunks of all rows that are added before the next ones, for the L1 cache; all at once: 2 % longer
 PREFETCHED_POSTINGS = 256    # of a sparse list before its turn; none: 3 % longer at k = 10
 STRIDE = 8                   # between postings that are added in a row: a neighbour's block was just stored; 1: 3 % longer
 

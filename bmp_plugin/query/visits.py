@@ -109,7 +109,8 @@ def seek(visits, v, query, index, with_sparse):
             while end < recorded and np.int64(query.group_last[groups + end]) < last:
                 end += 1
             at = np.uint64(over * DECODED)
-            visits.weights[v, n], visits.docs_at[v, n], visits.impacts_at[v, n] = query.weights[i], gaps_at + at, impacts_at + at
+            visits.docs_at[v, n], visits.impacts_at[v, n] = gaps_at + at, impacts_at + at
+            visits.weights[v, n] = query.weights[i]
             visits.counts[v, n] = min((end + 1) * DECODED, length) - over * DECODED
             visits.before[v, n] = np.uint64(query.group_last[groups + over - 1]) if over > 0 else np.uint64(START_SENTINEL)
             prefetch(index.postings, np.int64(gaps_at + at))

@@ -1,7 +1,7 @@
-"""``python -m bmp_plugin.search.lucene``: Pyserini's own search command, with ``--impact`` answered block-max.
+"""``python -m bmp_plugin.search.lucene``: Pyserini's search command, with ``--impact`` answered by the block-max index.
 
-Pyserini's entry point runs as it is, with its ``LuceneImpactSearcher`` replaced, so that every flag keeps its
-meaning in every release. Two flags are added, ``--alpha`` and ``--beta``.
+Pyserini's entry point runs unchanged, with its ``LuceneImpactSearcher`` replaced, so that every flag keeps its meaning in
+every release. Two flags are added, ``--alpha`` and ``--beta``.
 """
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import runpy
 import sys
 from typing import Any
 
-from bmp_plugin.search.whole_output import write_outputs_whole
+from bmp_plugin.search.atomic_output import write_outputs_atomically
 
 PROGRAM = "python -m bmp_plugin.search.lucene"
 _FAILED = 2
@@ -18,16 +18,16 @@ _INTERRUPTED = 130
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run Pyserini's search command on ``argv``; returns the exit status: 0, or 2 after one line on standard error."""
+    """Runs Pyserini's search command on ``argv``; returns the exit status: 0, or 2 after one line on standard error."""
     parser = argparse.ArgumentParser(prog=PROGRAM, add_help=False, allow_abbrev=False, usage=argparse.SUPPRESS,
                                      epilog=f"example: {PROGRAM} --index indexes/my-splade-index --topics topics.tsv --impact"
                                      " --hits 1000 --output run.txt")
     ours = parser.add_argument_group("block-max options (with --impact)")
     ours.add_argument("--alpha", type=float, default=1.0, metavar="A",
-                      help="multiply upper bounds by A: below 1 faster, may lose hits; 1, the default, is safe")
+                      help="factor of the upper bounds: below 1, search is faster and may miss hits; 1, the default, is safe")
     ours.add_argument("--beta", type=float, default=1.0, metavar="B",
-                      help="below 1 faster, may lose hits: only tokens that can add most choose candidates, which all score;"
-                      " 1, the default, is safe")
+                      help="below 1, search is faster and may miss hits: only tokens with the largest upper bounds select"
+                      " candidates, which all tokens score; 1, the default, is safe")
     arguments = sys.argv[1:] if argv is None else argv
     try:
         options, rest = parser.parse_known_args(arguments)
@@ -62,7 +62,7 @@ def _run_pyserini(argv: list[str], options: argparse.Namespace) -> None:
     saved = sys.argv
     sys.argv = [PROGRAM, *argv]
     try:
-        with replace_searcher(CommandLineSearcher), write_outputs_whole():
+        with replace_searcher(CommandLineSearcher), write_outputs_atomically():
             runpy.run_module("pyserini.search.lucene", run_name="__main__")
     finally:
         sys.argv = saved

@@ -1,5 +1,5 @@
-"""A collection in several block-max indexes, its shards: built, joined, and searched as if they were one.
+"""A collection in several block-max indexes, its shards: built, joined, and searched like one index.
 
-``manifest`` says what belongs together, ``index`` opens it; ``build`` and ``join`` make it. ``server`` answers for one
-shard, in a thread or as a Ray actor; ``waves`` says who is asked when, ``merge`` makes one ranking of the answers.
+``manifest`` lists the shards, ``index`` opens them; ``build`` and ``join`` create them. ``server`` answers requests to one
+shard, in a thread or as a Ray actor; ``waves`` schedules the requests, ``merge`` merges the responses into one ranking.
 """

@@ -1,13 +1,14 @@
-"""Building shards of one source: contiguous ranges of its documents, each an index of its own.
+"""Building shards of one source: contiguous ranges of its documents, each a separate index.
 
-Ranges, not a hash of the docid: numbers in the source stay a shard's own plus one offset, in the same order, so ties of
-equal docids and of indexes of Lucene 8 break as in one index; a range of every posting list is a slice of it; the same
-source gives the same shards; and documents that were indexed together stay together. Ranges have as many documents
-each, to within one.
+Why ranges rather than a hash of the docid: a shard's source document ids plus one offset are those of the collection, in
+the same order, so ties of equal docids, and in indexes of Lucene 8, break as in one index; each shard's part of a posting
+list is a slice of it; the same source gives the same shards; and documents that were indexed together stay together. The
+sizes of the ranges differ by at most one document.
 
-The source is read once a shard, by the ordinary build: memory and speed are those of building one shard, plus the table
-of documents of the whole, and N times reading the source. That stays simple, and reading is the small part: a Lucene
-index is read several times as fast as an index is built. Where reading is dear, build the parts elsewhere and join them.
+The source is read once per shard, by the ordinary build: memory and speed are those of building one shard, plus the
+document table of the collection, plus reading the source N times. That is simple, and reading is the smaller part: a
+Lucene index is read several times as fast as an index is built. If reading is slow, build the parts elsewhere and join
+them.
 """
 from __future__ import annotations
 
@@ -28,11 +29,26 @@ from .manifest import Source
 
 def build_shards(source: PostingSource, output: Path, num_shards: int, *, reorder: str = "none",
                  block_size: int = DEFAULT_BLOCK_SIZE, threads: int = 1, progress: bool = True) -> ShardedIndex:
-    """Build ``num_shards`` indexes of a source and their manifest in the folder ``output``, which appears when all is whole.
+    """Builds ``num_shards`` indexes of a source and their manifest in the folder ``output``, which is written atomically.
 
-    Parameters as of :meth:`bmp_plugin.BmpIndex.build`; documents are reordered within their shard.
+    Parameters
+    ----------
+    source : PostingSource
+    output : Path
+    num_shards : int
+    reorder, block_size, threads, progress
+        See :meth:`bmp_plugin.BmpIndex.build`; documents are reordered within their shard.
 
-    Errors: those of building an index, and ``ValueError`` for fewer documents than shards.
+    Returns
+    -------
+    ShardedIndex
+
+    Raises
+    ------
+    ValueError
+        If ``num_shards`` is below 1, or the source is quantized.
+    SourceError
+        If there are fewer documents than shards; building an index may raise more.
     """
     check_block_size(block_size)
     if num_shards < 1:

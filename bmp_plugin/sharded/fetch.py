@@ -1,4 +1,4 @@
-"""Indexes in object stores: copied once to this machine, by their identity, since they are searched memory-mapped."""
+"""Local copies of indexes in object stores, cached by their identity, because indexes are searched memory-mapped."""
 from __future__ import annotations
 
 import errno
@@ -13,25 +13,25 @@ from ..errors import BmpError, MissingDependencyError
 from ..index.layout import ARRAYS
 from ..index.manifest import LARGEST_SHARDED, MANIFEST
 from ..index.store import staging, verify_checksums
-from ..turns import turn
+from ..interprocess_lock import interprocess_lock
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 def is_url(location: str) -> bool:
-    """Whether a location is a URL for fsspec rather than a path."""
+    """Tells whether a location is a URL for fsspec rather than a path."""
     return "://" in location
 
 
 def cache_folder() -> Path:
-    """Where copies are kept: a folder that a user may empty when no search is running."""
+    """Returns the folder of the copies, which a user may empty while no search is running."""
     return platformdirs.user_cache_path("bmp-plugin") / "shards"
 
 
 def local_copy(location: str, identity: str | None = None) -> Path:
-    """The folder itself if ``location`` is a path; else a copy of what the URL holds, made unless it is there already.
+    """Returns ``location`` if it is a path; else the folder of a local copy, which is made on first use.
 
-    Processes that come at once copy once. A copy appears when it is whole and its checksums are right.
+    Concurrent processes copy once. A copy is written atomically, after its checksums were verified.
 
     Parameters
     ----------
@@ -40,7 +40,17 @@ def local_copy(location: str, identity: str | None = None) -> Path:
     identity : str, optional
         The SHA-256 that its manifest must have.
 
-    Errors: ``FileNotFoundError``, :class:`BmpError` for what cannot be read, MissingDependencyError without fsspec.
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    FileNotFoundError
+    BmpError
+        If the index cannot be read, or is another one.
+    MissingDependencyError
+        If fsspec is not installed.
     """
     if not is_url(location):
         return Path(location)
@@ -60,12 +70,12 @@ def local_copy(location: str, identity: str | None = None) -> Path:
     except Exception as error:                     # every store has its own errors
         raise _unreadable(location, error) from error
     if len(text) > LARGEST_SHARDED:
-        raise BmpError(f"{location}/{MANIFEST}: is larger than {LARGEST_SHARDED:,} bytes, which no manifest is")
+        raise BmpError(f"{location}/{MANIFEST}: is larger than {LARGEST_SHARDED:,} bytes, too large for a manifest")
     found = hashlib.sha256(text).hexdigest()
     if identity is not None and found != identity:
-        raise BmpError(f"{location}: is not the index that it was when the shards were put together; put them together again")
+        raise BmpError(f"{location}: is not the index that it was when the sharded index was created; create that again")
     target = cache_folder() / found
-    with turn(target):
+    with interprocess_lock(target):
         if not target.is_dir():
             _copy(files, root, text, target, location)
     return target
@@ -84,7 +94,7 @@ def _copy(files: Any, root: str, text: bytes, target: Path, location: str) -> No
             files.get([f"{root}/{name}" for name in names], [str(folder / name) for name in names])
         except Exception as error:
             if isinstance(error, OSError) and error.errno in _NO_ROOM:
-                raise                               # here, not there
+                raise                               # the disk is full here, not in the store
             raise _unreadable(location, error) from error
         verify_checksums(folder, manifest)
         (folder / MANIFEST).write_bytes(text)

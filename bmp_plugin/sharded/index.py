@@ -1,4 +1,4 @@
-"""ShardedIndex: a manifest opened, with the terms of the whole collection and where its shards are."""
+"""ShardedIndex: an opened manifest, with the terms of the whole collection and the locations of its shards."""
 from __future__ import annotations
 
 import posixpath
@@ -36,7 +36,7 @@ from .manifest import (
 
 
 class ShardedIndex:
-    """What is known of a sharded index without opening a shard.
+    """The metadata of a sharded index, available without opening a shard.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class ShardedIndex:
         The content of ``manifest.json``; ``source`` as in a :class:`bmp_plugin.BmpIndex`.
     num_docs, num_terms, num_postings : int
     arrays : dict of name -> array
-        ``term_bytes``, ``term_end`` and ``term_df`` of the whole collection, proved at their first use: see
+        ``term_bytes``, ``term_end`` and ``term_df`` of the whole collection, validated on first use: see
         :mod:`bmp_plugin.index.proof`.
     """
 
@@ -60,13 +60,14 @@ class ShardedIndex:
         self.num_docs, self.num_terms, self.num_postings = manifest.num_docs, manifest.num_terms, manifest.num_postings
         before = Identity(path, TABLES)
         self._unproved = {name: open_array(path, name, (manifest.arrays[name].length,)) for name in TABLES}
-        self._identity = before.if_still(Identity(path, TABLES))
+        self._identity = before.still_valid(Identity(path, TABLES))
         if not len(self._unproved["term_end"]) == len(self._unproved["term_df"]) == self.num_terms:
-            raise DamagedIndexError(f"{path}: its terms and document frequencies are not as many; build the index again")
+            raise DamagedIndexError(f"{path}: its numbers of terms and of document frequencies differ; build the index again")
         check_terms(path, self._unproved)
 
     @cached_property
     def arrays(self) -> dict[str, NDArray[Any]]:
+        """Returns the arrays, validated on first use."""
         ensure(self._identity, self._prove)
         return self._unproved
 
@@ -81,42 +82,62 @@ class ShardedIndex:
 
     @classmethod
     def open(cls, location: str | Path) -> ShardedIndex:
-        """Open a sharded index: a folder, or a URL that fsspec reads, whose manifest and terms are copied here.
+        """Opens a sharded index.
 
-        Errors: ``FileNotFoundError``; :class:`bmp_plugin.BmpError` for what is none, or damaged.
+        Parameters
+        ----------
+        location : path or URL
+            A folder, or a URL that fsspec reads, whose manifest and terms are copied to this machine.
+
+        Raises
+        ------
+        FileNotFoundError
+        bmp_plugin.BmpError
+            If it is not a sharded index, or a damaged one.
         """
         path = local_copy(str(location))
         return cls(path, str(location) if is_url(str(location)) else str(path.resolve()), read_manifest(path))
 
     @property
     def size_bytes(self) -> int:
-        """Bytes of all shards and of the files of the whole."""
+        """Returns the size in bytes of all shards and of the files of the whole collection."""
         return sum(shard.num_bytes for shard in self.shards) + sum(file.stat().st_size for file in self.path.glob("*.*")
                                                                    if file.is_file())
 
     def location(self, shard: ShardEntry, shards_at: str | None = None) -> str:
-        """Where a shard is: path or URL. ``shards_at`` is a folder or URL that holds all shards by their folders' names."""
+        """Returns the path or URL of a shard.
+
+        Parameters
+        ----------
+        shard : ShardEntry
+        shards_at : str, optional
+            Folder or URL that contains all shards under their folders' names, if they were moved.
+        """
         if shards_at is not None:
             return posixpath.join(shards_at, posixpath.basename(shard.path.rstrip("/")))
         return shard.path if is_url(shard.path) else posixpath.join(self._base, shard.path)
 
     def term_ids(self, tokens: Iterable[str]) -> list[int]:
-        """The tokens' numbers, -1 for those that no shard has."""
+        """Returns the term ids of tokens, -1 for those that no shard has."""
         return self._terms.ids(tokens)
 
     def terms(self) -> list[str]:
-        """All terms, in the order of their numbers."""
+        """Returns all terms, in the order of their ids."""
         return [term.decode("utf-8") for term in self._terms]
 
     def df(self, token: str) -> int | None:
-        """Document frequency in the whole collection, or None for a token that no shard has."""
+        """Returns the document frequency in the whole collection, or None for a token that no shard has."""
         term_id = self._terms.id(token)
         return None if term_id < 0 else int(self.arrays["term_df"][term_id])
 
     def verify(self, shards_at: str | None = None) -> None:
-        """Compare every file of every shard with its checksum, and every posting with what the layout says of it.
+        """Verifies the checksum of every file of every shard, and checks every posting against the layout.
 
-        Errors: :class:`bmp_plugin.errors.DamagedIndexError` naming the file, ``FileNotFoundError``.
+        Raises
+        ------
+        FileNotFoundError
+        bmp_plugin.errors.DamagedIndexError
+            It names the file.
         """
         prove_now(self._identity, self._prove)
         for shard in self.shards:
@@ -127,30 +148,40 @@ class ShardedIndex:
 
 
 def open_either(location: str | Path) -> BmpIndex | ShardedIndex:
-    """Open what is there: one index, or a sharded one. Errors: those of opening it."""
+    """Opens an index, sharded or not; raises what opening it raises."""
     path = local_copy(str(location))
     return ShardedIndex.open(location) if is_sharded(path) else BmpIndex.open(path)
 
 
 def open_shard(shard: ShardEntry, location: str) -> BmpIndex:
-    """Open a shard where it is, which may copy it here, and make sure that it is the one that the manifest means.
+    """Opens a shard, copied to this machine if necessary, and checks that it is the one in the manifest.
 
-    Errors: ``FileNotFoundError``; :class:`bmp_plugin.BmpError` for what is no index, damaged, or another one.
+    Raises
+    ------
+    FileNotFoundError
+    bmp_plugin.BmpError
+        If it is not an index, a damaged one, or another one.
     """
     index = BmpIndex.open(local_copy(location, shard.identity))
     if identity_of(index.path) != shard.identity:
-        raise BmpError(f"{location}: is not the index that {shard.name} was when the shards were put together; "
-                       "put them together again with `bmp-plugin shards create`")
+        raise BmpError(f"{location}: is not the index that {shard.name} was when the sharded index was created; "
+                       "create that again with `bmp-plugin shards create`")
     if (index.num_docs, index.num_postings) != (shard.num_docs, shard.num_postings):
-        raise DamagedIndexError(f"{location}: has not the documents that the manifest says; put the shards together again with "
-                                "`bmp-plugin shards create`")
+        raise DamagedIndexError(f"{location}: has not the documents that the manifest says; create the sharded index "
+                                "again with `bmp-plugin shards create`")
     return index
 
 
 def write_sharded(folder: Path, shards: list[ShardEntry], source: Source, dfs: Mapping[bytes, int]) -> None:
-    """Write the files of a sharded index, the manifest last.
+    """Writes the files of a sharded index, the manifest last.
 
-    dfs : every term, in any order, with its document frequency in the whole collection.
+    Parameters
+    ----------
+    folder : Path
+    shards : list of ShardEntry
+    source : Source
+    dfs : mapping of bytes to int
+        Every term, in any order, with its document frequency in the whole collection.
     """
     names = sorted(dfs)
     writers = {name: ArrayWriter(folder, name) for name in TABLES}
@@ -166,6 +197,6 @@ def write_sharded(folder: Path, shards: list[ShardEntry], source: Source, dfs: M
 
 
 def entry_of(index: BmpIndex, name: str, path: str, first_lucene_docid: int) -> ShardEntry:
-    """The manifest's entry of an index."""
+    """Returns the manifest's entry of an index."""
     return ShardEntry(name, path, identity_of(index.path), first_lucene_docid, index.num_docs, index.num_postings,
                       index.size_bytes)

@@ -1,4 +1,4 @@
-"""Joining indexes that were built elsewhere into one sharded index: they stay where they are."""
+"""Joining of indexes that were built elsewhere into one sharded index; they stay at their paths."""
 from __future__ import annotations
 
 import hashlib
@@ -17,21 +17,37 @@ from ..quantize import scale_of
 from .index import ShardedIndex, entry_of, write_sharded
 from .manifest import Source, identity_of
 
-DOCIDS_A_TIME = 65_536
+DOCIDS_CHUNK = 65_536
 
 
 def join(paths: Sequence[str | Path], output: Path, *, check_docids: bool = True, progress: bool = True) -> ShardedIndex:
-    """Make a sharded index of block-max indexes, which are the collection's parts in this order.
+    """Creates a sharded index of block-max indexes, which are the parts of the collection, in this order.
 
-    Answers are those of one index of all parts: N and the document frequencies are the sums of the parts', numbers in
-    the source go on from part to part, as when Lucene adds indexes to one another.
+    Answers are those of one index of all parts: N and the document frequencies are summed over the parts, and source document
+    ids continue from part to part, as when Lucene adds indexes to one another.
 
-    Checked: that the parts are different indexes, that their ties break alike, and, unless ``check_docids`` is false,
-    that no docid is in two of them. The latter merges the parts' docids in their order, about a million a second and in
-    a few megabytes; it cannot be done for indexes of Lucene 8, whose docids are in no order. Not checked: that the parts
-    were encoded alike.
+    The parts must be different indexes that break ties alike. Whether they were encoded alike is not checked.
 
-    Errors: ``FileNotFoundError``, ``ValueError``, :class:`BmpError` naming the index.
+    Parameters
+    ----------
+    paths : sequence of path
+    output : Path
+    check_docids : bool
+        Check that no docid is in two parts, by merging their sorted docids: about a million per second, in a few megabytes.
+        Indexes of Lucene 8 are not checked, because their docids are not sorted.
+    progress : bool
+
+    Returns
+    -------
+    ShardedIndex
+
+    Raises
+    ------
+    FileNotFoundError
+    ValueError
+        If there are no paths.
+    BmpError
+        If an index, which it names, does not fit the others.
     """
     if not paths:
         raise ValueError("no index to join: give at least one")
@@ -42,7 +58,7 @@ def join(paths: Sequence[str | Path], output: Path, *, check_docids: bool = True
     shards, first = [], 0
     for i, index in enumerate(indexes):
         shards.append(entry_of(index, f"shard-{i:03}", str(index.path), first))
-        first += _numbers(index)
+        first += _num_source_ids(index)
     sources = [index.manifest["source"] for index in indexes]
     prints = hashlib.sha256("\n".join(shard.identity for shard in shards).encode()).hexdigest()
     source = Source("joined", str(output.absolute()), prints, sum(source["num_docs"] for source in sources),
@@ -52,11 +68,11 @@ def join(paths: Sequence[str | Path], output: Path, *, check_docids: bool = True
     return ShardedIndex.open(output)
 
 
-def _numbers(index: BmpIndex) -> int:
-    """How many numbers the source gave to documents, deleted ones included."""
-    numbers = index.arrays["source_docid"]
+def _num_source_ids(index: BmpIndex) -> int:
+    """Returns the number of source document ids, those of deleted documents included."""
+    source_ids = index.arrays["source_docid"]
     stated: int = index.manifest["source"]["details"].get("max_doc", 0)
-    return max(stated, int(numbers.max()) + 1 if len(numbers) else 0)
+    return max(stated, int(source_ids.max()) + 1 if len(source_ids) else 0)
 
 
 def _check_alike(indexes: list[BmpIndex]) -> None:
@@ -70,8 +86,8 @@ def _check_alike(indexes: list[BmpIndex]) -> None:
             raise BmpError(f"{index.path}: has quantized weights, for which shards have no common scale; encode to whole "
                            "numbers first")
         if index.manifest["source"]["ties_by_docid"] != indexes[0].manifest["source"]["ties_by_docid"]:
-            raise BmpError(f"{index.path}: breaks ties otherwise than {indexes[0].path}: one of them was written by Lucene 8; "
-                           "index it again")
+            raise BmpError(f"{index.path}: breaks ties differently from {indexes[0].path}: one of them was written by Lucene "
+                           "8; index it again")
 
 
 def _check_docids(indexes: list[BmpIndex], progress: bool) -> None:
@@ -87,15 +103,15 @@ def _check_docids(indexes: list[BmpIndex], progress: bool) -> None:
 
 
 def _docids(part: int, index: BmpIndex) -> Iterator[tuple[str, int]]:
-    """A part's docids in ascending order, which is that of their UTF-8 bytes."""
+    """Yields a part's docids in ascending order, which is that of their UTF-8 bytes."""
     order = index.arrays["rank_doc"]
-    for start in range(0, len(order), DOCIDS_A_TIME):
-        for docid in index.docids(order[start:start + DOCIDS_A_TIME]):
+    for start in range(0, len(order), DOCIDS_CHUNK):
+        for docid in index.docids(order[start:start + DOCIDS_CHUNK]):
             yield docid, part
 
 
 def _summed(indexes: list[BmpIndex]) -> Iterable[tuple[bytes, int]]:
-    """Every term with the sum of its document frequencies."""
+    """Yields every term with the sum of its document frequencies."""
     merged = heapq.merge(*map(_terms, indexes))
     for term, parts in groupby(merged, key=itemgetter(0)):
         yield term, sum(df for _, df in parts)

@@ -1,8 +1,8 @@
-"""The manifest of a sharded index: what the shards are, and what must be known of the whole to search them as one.
+"""The manifest of a sharded index: the list of its shards, and statistics of the whole collection, to search them as one.
 
 A sharded index is a folder with ``manifest.json`` and the arrays ``term_bytes``, ``term_end`` and ``term_df`` of the
 whole collection (see :mod:`bmp_plugin.index.layout`). Its shards are ordinary block-max indexes, in the folder or
-anywhere else.
+elsewhere.
 """
 from __future__ import annotations
 
@@ -17,28 +17,27 @@ from ..index.layout import ARRAYS
 from ..index.layout import FORMAT as INDEX_FORMAT
 from ..index.manifest import LARGEST_COUNT, MANIFEST, check_seal, details_are_usable, read_bytes
 
-FORMAT = f"{INDEX_FORMAT}, sharded"          # contains the other: what staging may replace
+FORMAT = f"{INDEX_FORMAT}, sharded"          # contains the other, by which staging recognizes what it may replace
 VERSION = 2
-UNSEALED = 1              # the same without a seal
 TABLES = ("term_bytes", "term_end", "term_df")
-LARGEST_SHARDS = 10_000                      # each takes some thirty maps and files
+LARGEST_SHARDS = 10_000                      # each takes some thirty memory maps and files
 
 Digest = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 
 
 class ShardEntry(msgspec.Struct, frozen=True):
-    """One shard.
+    """A shard.
 
     Attributes
     ----------
     name : str
-        What messages call it.
+        Its name in messages.
     path : str
         Its folder: relative to the manifest's, absolute, or a URL.
     identity : str
         SHA-256 of its own manifest, which holds the checksums of all its files.
     first_lucene_docid : int
-        What is added to its documents' numbers.
+        Offset of its source document ids.
     num_docs, num_postings, num_bytes : int
     """
 
@@ -52,15 +51,15 @@ class ShardEntry(msgspec.Struct, frozen=True):
 
 
 class Order(msgspec.Struct, frozen=True):
-    """How hits of all shards are put in one order: float32 score descending, and then as this says.
+    """The order in which hits of all shards are merged: by float32 score, descending, and then by these rules.
 
     Attributes
     ----------
     ties : {"docid", "lucene_docid"}
-        "docid": docid ascending as UTF-8 bytes, then number in the source. "lucene_docid": number in the source alone,
-        which is how Anserini leaves the hits of indexes that Lucene 8 wrote.
+        "docid": docid ascending as UTF-8 bytes, then source document id. "lucene_docid": source document id alone, as
+        Anserini leaves the hits of indexes that Lucene 8 wrote.
     adjust_ties : bool
-        Whether Anserini's tie adjustment follows, once, on the ranking of all shards after it is cut to k.
+        Whether Anserini's tie adjustment follows, once, on the merged ranking after it is cut at k.
     """
 
     ties: Literal["docid", "lucene_docid"]
@@ -68,7 +67,7 @@ class Order(msgspec.Struct, frozen=True):
 
 
 class Source(msgspec.Struct, frozen=True):
-    """What the collection was built from; ``num_docs`` is the N of the min_idf filter."""
+    """The source of the collection; ``num_docs`` is the N of the min_idf filter."""
 
     kind: str
     path: str
@@ -79,7 +78,7 @@ class Source(msgspec.Struct, frozen=True):
 
 
 class Table(msgspec.Struct, frozen=True):
-    """A file of the whole collection."""
+    """An array of the whole collection."""
 
     dtype: str
     length: int
@@ -102,12 +101,12 @@ class Manifest(msgspec.Struct, frozen=True):
 
 
 def identity_of(folder: Path) -> str:
-    """The identity of the block-max index in a folder. Errors: ``FileNotFoundError``."""
+    """Returns the identity of the block-max index in a folder; raises ``FileNotFoundError`` if there is none."""
     return hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()
 
 
 class _Head(msgspec.Struct, frozen=True):
-    """What is looked at first: reading it skips the rest without making anything of it."""
+    """The fields that are decoded first; the rest is skipped."""
 
     format: Any = None
     version: Any = None
@@ -115,22 +114,31 @@ class _Head(msgspec.Struct, frozen=True):
 
 
 def is_sharded(path: str | Path) -> bool:
-    """Whether a folder holds a sharded index rather than anything else."""
+    """Tells whether a folder contains a sharded index."""
     try:
         return bool(msgspec.json.decode(read_bytes(Path(path)), type=_Head).format == FORMAT)
-    except (OSError, BmpError, ValueError, RecursionError):          # of which msgspec's errors are, and those of UTF-8
+    except (OSError, BmpError, ValueError, RecursionError):          # ValueError: msgspec's, and UTF-8 decoding
         return False
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """The manifest, its form checked. Errors: ``FileNotFoundError``, :class:`DamagedIndexError`, :class:`BmpError`."""
+    """Reads and validates the manifest.
+
+    Raises
+    ------
+    FileNotFoundError
+    BmpError
+        If it is not the manifest of a sharded index, or of another version.
+    DamagedIndexError
+        If it is malformed.
+    """
     path = folder / MANIFEST
     data = read_bytes(folder)
     if not is_sharded(folder):
         raise BmpError(f"{folder}: is not a sharded index; make one with `bmp-plugin index --shards N` or `bmp-plugin shards`")
     head = msgspec.json.decode(data, type=_Head)
     version = head.version
-    if version not in (UNSEALED, VERSION):
+    if version != VERSION:
         raise BmpError(f"{path}: has version {version!r:.40} of the sharded layout and this bmp-plugin reads version "
                        f"{VERSION}; build the index again")
     try:
@@ -138,14 +146,13 @@ def read_manifest(folder: Path) -> Manifest:
     except (ValueError, RecursionError) as error:
         raise DamagedIndexError(f"{path}: {error}; build the index again") from error
     _check(path, manifest)
-    if version != UNSEALED or head.sha256 is not None:
-        check_seal(path, data, head.sha256)
+    check_seal(path, data, head.sha256)
     return manifest
 
 
 def _check(path: Path, manifest: Manifest) -> None:
     if len(manifest.shards) > LARGEST_SHARDS:
-        raise DamagedIndexError(f"{path}: lists {len(manifest.shards)} shards, and {LARGEST_SHARDS} are the most; build the "
+        raise DamagedIndexError(f"{path}: lists {len(manifest.shards)} shards, more than {LARGEST_SHARDS}; build the "
                                 "index again, with fewer")
     counts = [manifest.num_docs, manifest.num_terms, manifest.num_postings, manifest.source.num_docs]
     for shard in manifest.shards:

@@ -1,7 +1,7 @@
-"""Shards as Ray actors: placed on some node that can open them, and started elsewhere when they die.
+"""Shards as Ray actors: placed on a node that can open them, and restarted elsewhere when they die.
 
-Ray itself could restart actors, but would not say for how long it tries, nor look for a node that has the files. So an
-actor that died is replaced here, and what it was asked is asked again: answers depend on nothing but the question.
+Ray could restart actors itself, but has no time limit for that, and does not look for a node that has the files. So an
+actor that died is replaced here, and its request is sent again: responses depend on nothing but the request.
 """
 from __future__ import annotations
 
@@ -18,16 +18,31 @@ from numpy.typing import NDArray
 from ..errors import BmpError, MissingDependencyError, ShardLostError
 from ..explanation import Ahead, Found
 from .manifest import ShardEntry
-from .server import Answers, Question, ShardServer
+from .server import SearchRequest, SearchResponse, ShardServer
 from .signals import kept_handlers
 
-STARTS = 5          # times in a row that a shard is started for one question before it is given up
+STARTS = 5          # starts of a shard for one request before it is given up
 
 
 def connect(address: str) -> tuple[Any, Callable[[], None]]:
-    """The module ``ray``, connected to a cluster, and what disconnects from it; Ray stays as it is if it is connected.
+    """Connects to a Ray cluster, unless Ray is connected already.
 
-    Errors: MissingDependencyError; :class:`BmpError` naming the address.
+    Parameters
+    ----------
+    address : str
+
+    Returns
+    -------
+    ray : module
+    disconnect : callable
+        Disconnects, if this call connected.
+
+    Raises
+    ------
+    MissingDependencyError
+        If Ray is not installed.
+    BmpError
+        If there is no cluster at the address, which it names.
     """
     try:
         import ray
@@ -36,7 +51,7 @@ def connect(address: str) -> tuple[Any, Callable[[], None]]:
     if ray.is_initialized():
         return ray, lambda: None
     try:
-        _demand_listener(address)
+        _check_listener(address)
         with kept_handlers():
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:                        # ConnectionError, ValueError, RuntimeError, grpc's own
@@ -49,15 +64,15 @@ def connect(address: str) -> tuple[Any, Callable[[], None]]:
     return ray, leave
 
 
-def _demand_listener(address: str) -> None:
-    """Raise ``OSError`` where nothing listens, for which Ray itself would wait for minutes."""
+def _check_listener(address: str) -> None:
+    """Raises ``OSError`` if nothing listens at the address, for which Ray itself would wait for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if host and port.isdigit():
         socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
 
 
 class RayShard:
-    """A shard that an actor serves.
+    """A shard that a Ray actor serves; see :class:`.server.Shard`.
 
     Parameters
     ----------
@@ -66,16 +81,16 @@ class RayShard:
     location : str
         Path or URL, as the nodes see it.
     options : mapping
-        Of the actor.
+        Options of the actor.
     patience : float
-        Seconds until the cluster has found room for it.
+        Seconds to wait until the cluster has room for the actor.
 
     Attributes
     ----------
     actor
-        The Ray actor that serves it now.
+        The current Ray actor.
     restarts : int
-        How often it was started again.
+        How often it was restarted.
     patience : float
     """
 
@@ -92,11 +107,17 @@ class RayShard:
         self._given_up: tuple[float, BmpError] | None = None
 
     def open(self) -> None:
-        """Place the shard on a node that can open it. Errors: :class:`ShardLostError` naming it."""
+        """Places the shard on a node that can open it.
+
+        Raises
+        ------
+        ShardLostError
+            If there is no such node, or no room for the shard, which it names.
+        """
         self._alive(None)
 
-    def answer(self, question: Question) -> Answers:
-        return self._ask("answer", question)  # type: ignore[no-any-return]
+    def answer(self, request: SearchRequest) -> SearchResponse:
+        return self._ask("answer", request)  # type: ignore[no-any-return]
 
     def score(self, query: Mapping[str, int], docids: Sequence[str]) -> NDArray[np.float32]:
         return self._ask("score", query, docids)  # type: ignore[no-any-return]
@@ -104,11 +125,11 @@ class RayShard:
     def find(self, query: Mapping[str, int], docid: str) -> Found | None:
         return self._ask("find", query, docid)  # type: ignore[no-any-return]
 
-    def ahead(self, query: Mapping[str, int], score: float, docid: str, number: int) -> Ahead:
-        return self._ask("ahead", query, score, docid, number)  # type: ignore[no-any-return]
+    def ahead(self, query: Mapping[str, int], score: float, docid: str, lucene_docid: int) -> Ahead:
+        return self._ask("ahead", query, score, docid, lucene_docid)  # type: ignore[no-any-return]
 
     def _ask(self, method: str, *arguments: object) -> Any:
-        """Ask the actor, and the one in its place if it dies, by a method of ShardServer."""
+        """Calls a method of ShardServer on the actor, and on its replacement if it dies."""
         actor = self._alive(None)
         for _ in range(STARTS):
             try:
@@ -116,23 +137,23 @@ class RayShard:
             except self._ray.exceptions.RayError as error:
                 reason = _line(error)
                 actor = self._alive(actor)
-        raise self._lost(f"it died {STARTS} times over one question ({reason})")
+        raise self._lost(f"it died {STARTS} times during one request ({reason})")
 
     def close(self) -> None:
-        """End the actor; threads that wait for it are told so."""
+        """Kills the actor; threads that wait for it raise."""
         self._closed = True
         if self.actor is not None and self._ray.is_initialized():
             self._ray.kill(self.actor)
 
     def _alive(self, dead: Any) -> Any:
-        """The actor, another one if it is ``dead``; the first thread that comes replaces it."""
+        """Returns the actor, or its replacement if it is ``dead``; the first thread that gets here replaces it."""
         came = time.monotonic()
         with self._lock:
             if self.actor is None or self.actor is dead:
                 if self._closed:
                     raise self._lost("the searcher was closed")
                 if self._given_up is not None and self._given_up[0] > came:
-                    raise self._given_up[1]                  # while this thread waited for its turn to try
+                    raise self._given_up[1]                  # another thread gave up while this one waited
                 if self.actor is not None:
                     self._ray.kill(self.actor)
                 self.actor = None
@@ -145,9 +166,9 @@ class RayShard:
             return self.actor
 
     def _place(self) -> Any:
-        """A new actor that has opened the shard: where the cluster has room, else on each node until one has the files."""
+        """Starts an actor that has opened the shard: where the cluster has room, else on each node until one has the files."""
         deadline = time.monotonic() + self.patience
-        refused: dict[str, str] = {}                   # node -> why it was not that one
+        refused: dict[str, str] = {}                   # node -> why it cannot serve the shard
         while True:
             try:
                 actor, node = self._start(self._options, deadline)
@@ -164,7 +185,7 @@ class RayShard:
                 time.sleep(0.2)
 
     def _place_by_files(self, refused: dict[str, str], deadline: float) -> Any:
-        """An actor on a node that has the shard's files."""
+        """Starts an actor on a node that has the shard's files."""
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         for node in [node["NodeID"] for node in self._ray.nodes() if node["Alive"] and node["NodeID"] not in refused
@@ -182,7 +203,7 @@ class RayShard:
         raise self._lost(f"none of {len(refused)} nodes can open it ({'; '.join(sorted(set(refused.values())))})")
 
     def _start(self, options: Mapping[str, Any], deadline: float) -> tuple[Any, str]:
-        """An actor that is running, and its node."""
+        """Starts an actor; returns it and its node once it is running."""
         actor = self._ray.remote(ShardServer).options(**options).remote(self.entry, self._location)
         try:
             return actor, self._get(actor.node.remote(), max(deadline - time.monotonic(), 1.0))
@@ -192,7 +213,7 @@ class RayShard:
                              f"{options['num_cpus']:g} processors); add nodes, or give it less") from error
 
     def _get(self, reference: Any, timeout: float | None = None) -> Any:
-        """The result; an error that the shard raised comes as it was raised there."""
+        """Returns a result; an exception that the shard raised is raised as it is."""
         try:
             return self._ray.get(reference, timeout=timeout)
         except self._ray.exceptions.RayTaskError as error:
@@ -206,5 +227,5 @@ class RayShard:
 
 
 def _line(error: Exception) -> str:
-    """The first line of what Ray says in many."""
+    """Returns the first line of an error of Ray's, which have many."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

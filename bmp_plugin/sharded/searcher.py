@@ -1,4 +1,4 @@
-"""ShardedSearcher: the methods and the answers of BmpSearcher, from shards in this process or on a Ray cluster."""
+"""ShardedSearcher: the methods and answers of BmpSearcher, from shards in this process or on a Ray cluster."""
 from __future__ import annotations
 
 import os
@@ -19,18 +19,18 @@ from ..errors import BmpError, ShardLostError
 from ..explanation import Explanation, explained, left_out
 from ..hits import Hit
 from .index import ShardedIndex
-from .merge import Merging
-from .server import Question, Shard, ShardServer
+from .merge import ResultMerger
+from .server import SearchRequest, Shard, ShardServer
 from .waves import sample_size, waves
 
-QUERIES_A_QUESTION = 32          # few enough that shards take turns, enough that asking is cheap beside answering
+REQUEST_QUERIES = 32          # few enough to spread over the shards, enough that a request costs little per query
 Prepared = Mapping[str, int]
 Result = TypeVar("Result")
 _open: weakref.WeakSet[ShardedSearcher] = weakref.WeakSet()
 
 
 class _Options(NamedTuple):
-    """What is asked of a shard for every query; see :class:`.server.Question`."""
+    """The search options of a request to a shard; see :class:`.server.SearchRequest`."""
 
     k: int
     alpha: float
@@ -45,20 +45,20 @@ class ShardedSearcher:
     ----------
     index : ShardedIndex, path or URL
     min_idf : float
-        As of :class:`bmp_plugin.BmpSearcher`, with N and the document frequencies of the whole collection.
+        See :class:`bmp_plugin.BmpSearcher`; N and the document frequencies are those of the whole collection.
     ray_address : str, optional
-        Serve every shard by an actor of this Ray cluster ("auto", "host:port", "ray://host:port", or "local" to start
-        one here; whatever Ray is connected to already is used as it is). Without it, shards are opened in this process.
+        Address of a Ray cluster whose actors serve the shards: "auto", "host:port", "ray://host:port", or "local" to start
+        one on this machine; an existing connection of Ray is used as it is. By default, shards are opened in this process.
     shards_at : str, optional
-        Folder or URL that holds the shards, by their folders' names, as the nodes see it; by default where the manifest
-        says.
+        Folder or URL that contains the shards under their folders' names, as the nodes see it; by default, shards are opened
+        at their paths in the manifest.
     allow_partial : bool
-        Go on without shards that cannot be opened or are lost for good; ``missing`` names them.
+        Continue without shards that cannot be opened or are lost for good; ``missing`` lists them.
     patience : float
-        Seconds that a cluster may take to find room for a shard, at first and after its process or node died.
+        Seconds to wait until a cluster has room for a shard, at first and after its process or node died.
     threads : int
-        Threads of each actor, and processors that it asks the cluster for; in this process they are given to
-        :meth:`batch_search`.
+        Number of threads of each actor, and of processors that it requests from the cluster; in this process, threads are
+        given to :meth:`batch_search` instead.
     actor_options : mapping, optional
         Further options of the Ray actors, such as ``resources``, ``memory`` or ``runtime_env``.
 
@@ -67,8 +67,13 @@ class ShardedSearcher:
     missing : list of str
         Shards that answers lack, each with the reason; empty unless ``allow_partial``.
 
-    Errors: ``FileNotFoundError``, :class:`bmp_plugin.errors.ShardLostError` naming the shard, MissingDependencyError
-    without Ray, and those of opening an index.
+    Raises
+    ------
+    FileNotFoundError
+    bmp_plugin.errors.ShardLostError
+        If a shard, which it names, is lost.
+    MissingDependencyError
+        If Ray is needed and not installed; opening an index may raise more.
     """
 
     hit_type: type[Hit] = Hit
@@ -104,13 +109,13 @@ class ShardedSearcher:
         _open.add(self)
         try:
             list(self._pool.map(lambda shard: self._unless_lost(shard, shard.open), self._shards))
-            self._demand_one()
+            self._check_not_all_lost()
         except BaseException:
             self.close()
             raise
 
     def _start_threads(self) -> None:
-        """Also in a forked process, which has none of the threads of the one that it comes from."""
+        """Starts threads; a forked process needs its own."""
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(self._workers, "shard")
 
@@ -121,7 +126,7 @@ class ShardedSearcher:
         self.close()
 
     def close(self) -> None:
-        """Stop the actors, if there are any, and the threads; may be called twice."""
+        """Stops the actors, if any, and the threads; may be called twice."""
         _open.discard(self)
         for shard in self._shards:
             shard.close()
@@ -131,49 +136,50 @@ class ShardedSearcher:
 
     @property
     def missing(self) -> list[str]:
+        """Returns the shards that answers lack, each with the reason."""
         with self._lock:
             return [f"{name}: {self._lost[name]}" for name in sorted(self._lost)]
 
     def search(self, query: Query, k: int = 10, alpha: float = 1.0, beta: float = 1.0,
                budget: int | None = None) -> list[Hit]:
-        """The k best documents for a query, as :meth:`bmp_plugin.BmpSearcher.search` finds them in one index.
+        """Searches for the k best documents, as :meth:`bmp_plugin.BmpSearcher.search` does in one index.
 
-        ``budget`` is divided among the shards; with ``beta`` below 1 each shard weighs tokens by its own impacts. So
-        approximate answers differ from one index's; safe ones do not.
+        ``budget`` is divided among the shards, and with ``beta`` below 1 each shard selects tokens by its own impacts: so
+        approximate answers differ from those of one index. Safe ones do not.
         """
         check_options(k, 1, alpha, beta, budget)
-        (merging, q), = self._ask([self._prepared(query)], 0, True, self._options(k, alpha, beta, budget))
-        return merging.hits(q, self.hit_type)
+        (merger, q), = self._ask([self._prepared(query)], 0, True, self._options(k, alpha, beta, budget))
+        return merger.hits(q, self.hit_type)
 
     def batch_search(self, queries: Sequence[Query], qids: Sequence[str], k: int = 10, threads: int = 1,
                      alpha: float = 1.0, beta: float = 1.0, budget: int | None = None) -> dict[str, list[Hit]]:
-        """Search many queries; parameters, result and errors as of :meth:`bmp_plugin.BmpSearcher.batch_search`.
+        """Searches for many queries; see :meth:`bmp_plugin.BmpSearcher.batch_search`.
 
-        ``threads`` are this process's; with Ray, as many questions are under way as keep all shards busy.
+        ``threads`` are those of this process; with Ray, enough requests are in flight to keep all shards busy.
         """
         check_qids(len(queries), len(qids))
         check_options(k, threads, alpha, beta, budget)
         options = self._options(k, alpha, beta, budget)
         prepared = [self._prepared(query) for query in queries]
         in_flight = self._in_flight or threads
-        size = max(1, min(QUERIES_A_QUESTION, -(-len(prepared) // in_flight)))
+        size = max(1, min(REQUEST_QUERIES, -(-len(prepared) // in_flight)))
         groups = [prepared[first:first + size] for first in range(0, len(prepared), size)]
 
-        def answer(turn: int) -> list[list[Hit]]:
-            return [merging.hits(q, self.hit_type)
-                    for merging, q in self._ask(groups[turn], turn % len(self._shards), self._in_flight > 0, options)]
+        def answer(group: int) -> list[list[Hit]]:
+            return [merger.hits(q, self.hit_type)
+                    for merger, q in self._ask(groups[group], group % len(self._shards), self._in_flight > 0, options)]
 
         if in_flight == 1 or len(groups) == 1:
             answers = list(map(answer, range(len(groups))))
         else:
-            with ThreadPoolExecutor(in_flight, "question") as pool:
+            with ThreadPoolExecutor(in_flight, "request") as pool:
                 answers = list(pool.map(answer, range(len(groups))))
         return dict(zip(qids, (hits for group in answers for hits in group), strict=True))
 
     def score(self, query: Query, docids: Sequence[str]) -> NDArray[np.float32]:
-        """Scores of given documents, without searching; see :meth:`bmp_plugin.BmpSearcher.score`.
+        """Returns the scores of given documents without searching; see :meth:`bmp_plugin.BmpSearcher.score`.
 
-        nan also for documents of shards that are ``missing``.
+        The score of a document of a ``missing`` shard is nan.
         """
         check_docids(docids)
         prepared, docids = self._prepared(query), list(docids)
@@ -183,7 +189,7 @@ class ShardedSearcher:
         return scores
 
     def explain(self, query: Query, docid: str) -> Explanation:
-        """Why a document has its score for a query; see :meth:`bmp_plugin.BmpSearcher.explain`.
+        """Explains the score of a document for a query; see :meth:`bmp_plugin.BmpSearcher.explain`.
 
         Its rank is that among the documents of all shards that are not ``missing``.
         """
@@ -196,41 +202,41 @@ class ShardedSearcher:
         return explained(docid, found, reasons, lambda score: [*self._answers(
             self._shards, lambda shard: shard.ahead(prepared, score, docid, found.lucene_docid))], self.index.order.adjust_ties)
 
-    def _ask(self, queries: Sequence[Prepared], first: int, at_once: bool, options: _Options) -> list[tuple[Merging, int]]:
-        """All shards' answers, the shard ``first`` asked first: for each query a merging and its number in it.
+    def _ask(self, queries: Sequence[Prepared], first: int, at_once: bool, options: _Options) -> list[tuple[ResultMerger, int]]:
+        """Collects the responses of all shards, ``first`` first; returns a merger and the index in it for each query.
 
-        That shard is asked for fewer than k, and its last score is a guess of what the k best reach. The others look only
-        for what scores as much. If in the end k documents score more than the guess, nothing was overlooked; for the few
-        queries where they do not, all shards are asked again, with what is known for sure.
+        The first shard is asked for fewer than k documents, and its last score is an estimate of the k-th best. The other
+        shards return only what scores as much. If in the end k documents score more than the estimate, nothing was missed. For
+        the few queries where they do not, all shards are asked again with the threshold that is then certain.
         """
         plan = waves(len(self._shards), first, at_once)
         sample = sample_size(options.k, len(self._shards))
-        merging = Merging(len(queries), options.k, self.index.order)
+        merger = ResultMerger(len(queries), options.k, self.index.order)
         nothing = np.zeros(len(queries), np.float32)
-        self._ask_waves(plan[:1], queries, options._replace(k=sample), nothing, merging)
-        guesses = merging.scores_of(sample)
-        self._ask_waves(plan[1:], queries, options, np.maximum(guesses, nothing), merging)
-        found = [(merging, q) for q in range(len(queries))]
+        self._ask_waves(plan[:1], queries, options._replace(k=sample), nothing, merger)
+        guesses = merger.scores_of(sample)
+        self._ask_waves(plan[1:], queries, options, np.maximum(guesses, nothing), merger)
+        found = [(merger, q) for q in range(len(queries))]
         if sample < options.k:
-            known = merging.scores_of(options.k)
+            known = merger.scores_of(options.k)
             doubtful = np.flatnonzero((guesses >= 0) & (known <= guesses)).tolist()
             if len(doubtful):
-                merging = Merging(len(doubtful), options.k, self.index.order)
-                self._ask_waves(plan, [queries[q] for q in doubtful], options, np.maximum(known, nothing)[doubtful], merging)
+                merger = ResultMerger(len(doubtful), options.k, self.index.order)
+                self._ask_waves(plan, [queries[q] for q in doubtful], options, np.maximum(known, nothing)[doubtful], merger)
                 for at, q in enumerate(doubtful):
-                    found[q] = merging, at
+                    found[q] = merger, at
         return found
 
     def _ask_waves(self, plan: list[list[int]], queries: Sequence[Prepared], options: _Options, floors: NDArray[np.float32],
-                   merging: Merging) -> None:
-        """Ask shards wave by wave for what scores no less than ``floors`` and the k best so far."""
+                   merger: ResultMerger) -> None:
+        """Asks shards wave by wave for documents that score at least ``floors`` and the k-th best score so far."""
         for wave in plan:
-            question = Question(queries, *options, np.maximum(floors, merging.scores_of(options.k)), self._threads)
-            for answers in self._answers([self._shards[i] for i in wave], methodcaller("answer", question)):
-                merging.add(answers)
+            request = SearchRequest(queries, *options, np.maximum(floors, merger.scores_of(options.k)), self._threads)
+            for answers in self._answers([self._shards[i] for i in wave], methodcaller("answer", request)):
+                merger.add(answers)
 
     def _answers(self, shards: Sequence[Shard], ask: Callable[[Shard], Result | None]) -> Iterator[Result]:
-        """What shards answer, in their order, but for those that are lost or have no answer."""
+        """Yields the shards' answers, in their order, without lost shards and empty answers."""
         asked = [shard for shard in shards if shard.entry.name not in self._lost]
 
         def answer(shard: Shard) -> Result | None:
@@ -240,7 +246,7 @@ class ShardedSearcher:
         return (found for found in answers if found is not None)
 
     def _unless_lost(self, shard: Shard, ask: Callable[[], Result]) -> Result | None:
-        """What the shard says, or None if it is lost and may be. Errors: ShardLostError."""
+        """Returns the shard's answer, or None if it is lost and partial answers are allowed; else raises ShardLostError."""
         try:
             return ask()
         except (BmpError, OSError) as error:
@@ -249,10 +255,10 @@ class ShardedSearcher:
                 raise lost from error
             with self._lock:
                 self._lost[shard.entry.name] = str(error).removeprefix(f"{shard.entry.name}: ")
-            self._demand_one()
+            self._check_not_all_lost()
             return None
 
-    def _demand_one(self) -> None:
+    def _check_not_all_lost(self) -> None:
         if len(self._lost) == len(self._shards):
             raise ShardLostError(f"{self.index.path}: all shards are lost: {'; '.join(self.missing)}")
 
@@ -260,14 +266,14 @@ class ShardedSearcher:
         return _Options(int(k), alpha, beta, None if budget is None else -(-budget // len(self._shards)))
 
     def _prepared(self, query: Query) -> Prepared:
-        """A query's tokens that the whole collection's min_idf keeps, with whole weights."""
+        """Returns the tokens of a query that the min_idf of the whole collection keeps, with integer weights."""
         ids = np.array(self.index.term_ids(query), np.int64)
         weights = checked_weights(query)
         keeps = (ids >= 0) & self._keeps()[ids] if self.index.num_terms else np.zeros(len(ids), np.bool_)
         return {token: weight for token, weight, kept in zip(query, weights.tolist(), keeps.tolist(), strict=True) if kept}
 
     def _keeps(self) -> NDArray[np.bool_]:
-        """Whether min_idf, which may be assigned, keeps each term: bool[num_terms]."""
+        """Tells for each term whether min_idf keeps it: bool[num_terms]; min_idf may be assigned between searches."""
         if self._kept is None or self._kept[0] != self.min_idf:
             self._kept = (self.min_idf, kept_terms(self.index.arrays["term_df"], self._source_docs, self.min_idf))
         return self._kept[1]

@@ -1,4 +1,4 @@
-"""Signal handlers that Ray must leave alone: the JVM of this process lives on them."""
+"""Protection of the JVM's signal handlers in this process from Ray."""
 from __future__ import annotations
 
 import ctypes
@@ -8,15 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 FAULTS = ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL")
-LARGEST_SIGACTION = 1024          # bytes; glibc's struct has 152
+LARGEST_SIGACTION = 1024          # bytes; glibc's struct sigaction has 152
 
 
 @contextmanager
 def kept_handlers() -> Iterator[None]:
-    """Put back, at the end, the handlers of faults that there were at the beginning.
+    """Restores the handlers of fault signals at the end of the block.
 
-    Ray installs its own when it connects, and the system's when it leaves. The JVM, which Pyserini starts, reads null
-    pointers and safepoints by faults that it handles: without its handlers, this process dies at the next of them.
+    Ray installs its own handlers when it connects, and the default ones when it disconnects. The JVM that Pyserini starts
+    implements null checks and safepoints by faults that it handles: without its handlers, the process dies at the next one.
     """
     if os.name != "posix":
         yield

@@ -1,25 +1,24 @@
-"""Who is asked when, and for how much: later shards know from the first what is not worth looking for."""
+"""Scheduling of requests to shards: later shards get a threshold from the responses of earlier ones."""
 from __future__ import annotations
 
 import math
 
 
 def sample_size(k: int, num_shards: int) -> int:
-    """How many documents the first shard is asked for, to guess the k-th best score of all from the last of them.
+    """Returns how many documents to request from the first shard, the last of which estimates the k-th best score of all.
 
-    Of the k best of all, about k / N are in each of N shards, where documents are spread by chance; three standard
-    deviations more are seldom there. So the guess is seldom too high, and then it shows: fewer than k documents of all
-    shards score more than it.
+    If documents are distributed at random over N shards, about k / N of the k best are in each; three standard deviations more
+    are rare. So the estimate is rarely too high, and that is detected: fewer than k documents of all shards score more.
     """
     mean = k / num_shards
     return min(k, math.ceil(mean + 3 * math.sqrt(mean)))
 
 
 def waves(num_shards: int, first: int, at_once: bool) -> list[list[int]]:
-    """The shards in the order in which they are asked, from ``first`` on and round, in waves.
+    """Returns the order in which shards are asked, in waves, starting with ``first``, cyclically.
 
-    ``at_once``: the first, and then all others, which answer at the same time. Else one after the other: each knows what
-    all before it found, which is a little less work, but takes as long as all of them.
+    With ``at_once``, the first shard is asked alone, then all others in parallel. Otherwise they are asked one after the
+    other, each with the threshold of all before it: slightly less work, but the latency of all of them.
     """
     others = [(first + i) % num_shards for i in range(1, num_shards)]
     if at_once:

@@ -1,4 +1,4 @@
-"""A query whose answers differ, for a reader: both lists side by side where they part, and why documents score as they do."""
+"""Details of a query whose answers differ: both rankings side by side around the difference, and explained scores."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -9,13 +9,13 @@ from bmp_plugin.differences import Difference, Ranking
 from bmp_plugin.run_file import Run
 
 BEFORE, AFTER = 3, 6           # ranks shown around the first difference
-EXPLAINED = 6                  # documents explained a query
+EXPLAINED = 6                  # documents explained per query
 
-Explain = Callable[[str, str], dict[str, Any]]       # (query id, docid) to what the engines say
+Explain = Callable[[str, str], dict[str, Any]]       # (query id, docid) to the engines' explanations
 
 
 def detail(found: Difference, a: Run, b: Run, explain: Explain | None = None) -> dict[str, Any]:
-    """The difference with ``rows``, one a rank, and ``explanations`` of documents in rows that differ."""
+    """Returns the difference with ``rows``, one per rank, and ``explanations`` of documents in rows that differ."""
     lists = [list(run.ranking(found.qid)) if found.qid in run.answers else [] for run in (a, b)]
     first = max(0, found.rank - 1 - BEFORE)
     last = min(max(map(len, lists)), max(1, found.rank) + AFTER)

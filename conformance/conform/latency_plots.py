@@ -1,4 +1,4 @@
-"""Distributions of latency as SVG to be put into a page: colours of text and lines are the page's own."""
+"""Latency distributions as SVG for a page, which sets the colours of text and lines."""
 from __future__ import annotations
 
 import io
@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 INK = "#010203"                # replaced by currentColor
-# Paul Tol's bright scheme, told apart by the colour-blind too, on light and dark ground
+# Paul Tol's bright scheme, safe for colour-blind readers, on light and dark backgrounds
 COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb")
 
 
 def draw(latency: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str, str]:
-    """One plot for each k: the share of queries answered within a time, by engine; ``ms`` is each query's time."""
+    """Draws one plot per k: the share of queries answered within a time, by engine; ``ms`` is each query's time."""
     ks = list(dict.fromkeys(k for by_k in latency.values() for k in by_k))
     return {k: _svg(k, {label: by_k[k]["ms"] for label, by_k in latency.items() if k in by_k}) for k in ks}
 
@@ -35,7 +35,7 @@ def _svg(k: str, times: Mapping[str, list[float]]) -> str:
             axis.step(np.maximum(ordered, 1e-4), np.arange(1, len(ordered) + 1) / len(ordered), where="post", color=colour,
                       linewidth=1.6, label=label)
         axis.grid(True, which="major", linewidth=0.3, color=INK, alpha=0.4)
-        axis.set(xscale="log", ylim=(0, 1.02), xlabel="milliseconds a query", ylabel="share of queries", title=f"k = {k}")
+        axis.set(xscale="log", ylim=(0, 1.02), xlabel="milliseconds per query", ylabel="share of queries", title=f"k = {k}")
         axis.xaxis.set_major_formatter("{x:g}")
         figure.legend(fontsize=8, loc="outside lower center", framealpha=0)
         text = io.StringIO()
@@ -43,7 +43,7 @@ def _svg(k: str, times: Mapping[str, list[float]]) -> str:
     svg = text.getvalue()
     svg = svg[svg.index("<svg"):].replace(INK, "currentColor")
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    # numbers of one plot are not those of another on the page
+    # makes ids unique among the plots of the page
     svg = re.sub(r'(\bid="|"#|url\(#)', rf"\g<1>k{k}-", svg)
     svg = re.sub(r'<svg [^>]*?viewBox="([^"]*)"[^>]*>', rf'<svg viewBox="\1" role="img" aria-label="Latency at k = {k}" '
                  'xmlns:xlink="http://www.w3.org/1999/xlink">', svg, count=1)

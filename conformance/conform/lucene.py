@@ -1,4 +1,4 @@
-"""What Lucene itself says of a document's score: ``IndexSearcher.explain`` on the query that Anserini makes."""
+"""Lucene's explanation of a document's score: ``IndexSearcher.explain`` of the query that Anserini builds."""
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -17,9 +17,9 @@ class LuceneExplanation:
     score : float
         The float32 score, before tie adjustment; 0 without a match.
     impacts : dict of str to int
-        The frequency that it names for each token that the document has.
+        The frequency of each query token in the document, as the explanation states it.
     text : str
-        Lucene's own words.
+        Lucene's own text.
     """
 
     score: float
@@ -28,18 +28,24 @@ class LuceneExplanation:
 
 
 class LuceneExplainer:
-    """Explains scores of a LuceneImpactSearcher (not those of ONNX encoders, RM3 or Rocchio)."""
+    """Explains scores of a LuceneImpactSearcher (except with ONNX encoders, RM3 or Rocchio)."""
 
     def __init__(self, searcher: Any) -> None:
         from pyserini.pyclass import autoclass
 
         self._searcher = searcher
-        # Anserini opens its own searcher at the first query only
+        # Anserini opens its own searcher only at the first query
         self._lucene = autoclass("org.apache.lucene.search.IndexSearcher")(searcher.object.reader)
         self._lucene.setSimilarity(searcher.object.similarity)
 
     def explain(self, query: Mapping[str, Any], docid: str) -> LuceneExplanation:
-        """Of a document with a collection docid. Errors: ``ValueError`` if the index does not have it."""
+        """Explains the score of a document, by its collection docid.
+
+        Raises
+        ------
+        ValueError
+            If the docid is not in the index.
+        """
         from pyserini.pyclass import JFloat, JHashMap, autoclass
 
         term, term_query = autoclass("org.apache.lucene.index.Term"), autoclass("org.apache.lucene.search.TermQuery")
@@ -48,7 +54,7 @@ class LuceneExplainer:
             raise ValueError(f"docid {docid!r} is not in {self._searcher.index_dir}")
         weights = JHashMap()
         tokens = []
-        onnx = self._searcher.encoder_type == "onnx"             # which min_idf does not apply to
+        onnx = self._searcher.encoder_type == "onnx"             # to which min_idf does not apply
         for token, weight in query.items():
             if token in self._searcher.idf and (onnx or self._searcher.idf[token] > self._searcher.min_idf):
                 weights.put(token, JFloat(float(int(weight))))
@@ -62,7 +68,7 @@ class LuceneExplainer:
 
 
 def _collect(part: Any, impacts: dict[str, int]) -> None:
-    """``weight(contents:TOKEN in N) [ImpactSimilarity], result of:`` has ``impact(freq=F)`` below it."""
+    """Collects impacts: ``weight(contents:TOKEN in N) [ImpactSimilarity], result of:`` contains ``impact(freq=F)``."""
     text = part.getDescription()
     start = f"weight({FIELD}:"
     if part.isMatch() and text.startswith(start):

@@ -1,6 +1,6 @@
-"""The report's second table: for every engine, how many queries get the host's ranking, and if not all, why not.
+"""The report's second table: the agreement of every engine with Pyserini's rankings, and the reasons for differences.
 
-Other engines get the postings of the Lucene index and the host's query vectors, each in a process of its own.
+Other engines get the postings of the Lucene index and Pyserini's query vectors, each in a separate process.
 """
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from bmp_plugin.conformance import runner
 from bmp_plugin.conformance.collection import Collection
-from bmp_plugin.conformance.peers import PEERS, Contestant, contestants
+from bmp_plugin.conformance.engines import ENGINES, Configuration, configurations
 from bmp_plugin.conformance.processes import EngineProcess
 from bmp_plugin.differences import Difference, Kind, differences
 from bmp_plugin.errors import BmpError, MissingDependencyError
@@ -24,7 +24,7 @@ from bmp_plugin.similarity import overlap, rank_biased_overlap
 
 DEFAULT = ("exhaustive", "rust-8", "pisa", "seismic:query_cut=10,heap_factor=0.7")
 FEW_POSTINGS = 2_000_000
-"""Up to here all of :data:`DEFAULT` are asked unless the user says otherwise: it takes seconds."""
+"""Largest index for which all of :data:`DEFAULT` run by default: it takes seconds."""
 PACKAGES = {"rust": "bmp", "pisa": "pyterrier-pisa", "seismic": "pyseismic-lsr", "lucene": "pyserini"}
 
 Rankings = Mapping[str, Sequence[str]]                                # query id to docids
@@ -32,23 +32,23 @@ Score = Callable[[Mapping[str, Any], Sequence[str]], Any]             # exact sc
 
 
 class Agreement:
-    """Counts for one engine how its rankings agree with the host's.
+    """Counts how an engine's rankings agree with Pyserini's.
 
     Parameters
     ----------
     hosts : dict of int to Run
-        The host's run for each k.
+        Pyserini's run for each k.
     vectors : dict
         Query vectors by query id.
     score : callable
-        Exact scores: with them, documents that tie are told from documents in the wrong order.
+        Computes exact scores, which distinguish tied documents from a wrong order.
     """
 
     def __init__(self, hosts: Mapping[int, Run], vectors: Mapping[str, Mapping[str, Any]], score: Score) -> None:
         self._hosts, self._vectors, self._score = hosts, vectors, score
 
     def count(self, rankings: Rankings, k: int) -> dict[str, Any]:
-        """Queries with the host's ranking, kinds of first differences, mean overlap and rank-biased overlap."""
+        """Counts queries with Pyserini's ranking and kinds of first differences; averages overlap and rank-biased overlap."""
         same, kinds, shared, similar = 0, dict[Kind, int](), 0.0, 0.0
         for qid, vector in self._vectors.items():
             run = self._hosts[k]
@@ -73,7 +73,7 @@ class Agreement:
 
 
 def of_run(label: str, runs: Mapping[int, Run], agreement: Agreement, why: str = "") -> dict[str, Any]:
-    """The row of an engine whose runs are there."""
+    """Returns the row of an engine whose runs exist."""
     found = {}
     for k, run in runs.items():
         found[str(k)] = agreement.count({qid: [docid for docid, _ in run.ranking(qid)] for qid in run.answers}, k)
@@ -82,44 +82,56 @@ def of_run(label: str, runs: Mapping[int, Run], agreement: Agreement, why: str =
 
 def of_others(names: Sequence[str], index: Path, queries: Mapping[str, Mapping[str, int]], ks: Sequence[int],
               agreement: Agreement) -> list[dict[str, Any]]:
-    """A row for each engine named, those that are not installed or fail included.
+    """Returns a row for each engine, including those that are not installed or fail.
 
-    index : the Lucene index; queries : whole weights of the tokens that the host searches for, by query id.
+    Parameters
+    ----------
+    names : sequence of str
+        Engines, as on the command line.
+    index : Path
+        The Lucene index.
+    queries : mapping
+        Integer weights of the tokens that Pyserini searches for, by query id.
+    ks : sequence of int
+    agreement : Agreement
 
-    Errors: ``ValueError`` for a name that there is not.
+    Raises
+    ------
+    ValueError
+        If a name is unknown.
     """
     rows, asked = [], []
-    for contestant in contestants(list(names)):
+    for configuration in configurations(list(names)):
         try:
-            PEERS[contestant.peer].require()
-            asked.append(contestant)
+            ENGINES[configuration.engine].require()
+            asked.append(configuration)
         except MissingDependencyError as error:
-            rows.append(_unasked(contestant, "skipped", str(error)))
+            rows.append(_unasked(configuration, "skipped", str(error)))
     if not asked:
         return rows
     with tempfile.TemporaryDirectory(prefix="bmp-plugin-engines-") as folder:
         try:
             collection = export(index, Path(folder))
         except BmpError as error:
-            return rows + [_unasked(contestant, "skipped", str(error)) for contestant in asked]
-        for contestant in asked:
+            return rows + [_unasked(configuration, "skipped", str(error)) for configuration in asked]
+        for configuration in asked:
             try:
-                rows.append(_ask(contestant, collection, queries, ks, agreement))
+                rows.append(_ask(configuration, collection, queries, ks, agreement))
             except (BmpError, RuntimeError, ValueError, OSError) as error:
-                rows.append(_unasked(contestant, "failed", (str(error).splitlines() or [type(error).__name__])[0]))
+                rows.append(_unasked(configuration, "failed", (str(error).splitlines() or [type(error).__name__])[0]))
     return rows
 
 
-def _unasked(contestant: Contestant, state: str, why: str) -> dict[str, Any]:
-    return {"engine": contestant.label, "version": "", "state": state, "why": why, "k": {}}
+def _unasked(configuration: Configuration, state: str, why: str) -> dict[str, Any]:
+    return {"engine": configuration.label, "version": "", "state": state, "why": why, "k": {}}
 
 
-def _ask(contestant: Contestant, collection: Collection, queries: Mapping[str, Mapping[str, int]], ks: Sequence[int],
+def _ask(configuration: Configuration, collection: Collection, queries: Mapping[str, Mapping[str, int]], ks: Sequence[int],
          agreement: Agreement) -> dict[str, Any]:
-    peer, settings = PEERS[contestant.peer], dict(contestant.settings)
-    runner.build(collection, contestant.peer)
-    asked = {qid: query for qid, query in queries.items() if query}           # without tokens there is nothing to ask
-    process = EngineProcess(collection.work / f"{contestant.peer}.log", "serve", contestant.peer, collection.work,
+    engine, settings = ENGINES[configuration.engine], dict(configuration.settings)
+    runner.build(collection, configuration.engine)
+    asked = {qid: query for qid, query in queries.items() if query}           # queries without tokens have no answer
+    process = EngineProcess(collection.work / f"{configuration.engine}.log", "serve", configuration.engine, collection.work,
                             list(asked.values()), ks[0], settings)
     try:
         found = {}
@@ -130,8 +142,8 @@ def _ask(contestant: Contestant, collection: Collection, queries: Mapping[str, M
     finally:
         process.close()
     same = all(one["same_ranking"] == one["queries"] for one in found.values())
-    return {"engine": contestant.label, "version": _version(peer.kind), "state": "ran", "why": "" if same else peer.differs,
-            "k": found}
+    return {"engine": configuration.label, "version": _version(engine.kind), "state": "ran",
+            "why": "" if same else engine.differs, "k": found}
 
 
 def _version(kind: str) -> str:
@@ -142,9 +154,12 @@ def _version(kind: str) -> str:
 
 
 def export(index: Path, folder: Path) -> Collection:
-    """The live documents of a Lucene index as a collection that other engines take.
+    """Exports the live documents of a Lucene index as a collection for other engines.
 
-    Errors: BmpError for tokens that a list of one a line cannot hold.
+    Raises
+    ------
+    BmpError
+        If a token has a line break, so that a vocabulary file cannot hold it.
     """
     from bmp_plugin.adapters.lucene import LuceneSource
 

@@ -1,4 +1,4 @@
-"""report.html, made of the report alone: one file that needs no network, in which every name is escaped."""
+"""report.html, rendered from the report alone: one file that needs no network, in which every name is escaped."""
 from __future__ import annotations
 
 import base64
@@ -15,18 +15,21 @@ _FOLDER = Path(__file__).parent
 
 
 def require() -> None:
-    """Errors: MissingDependencyError unless the libraries for pages are installed."""
+    """Raises MissingDependencyError unless the libraries for pages are installed."""
     for package in ("jinja2", "matplotlib"):
         if importlib.util.find_spec(package) is None:
             raise MissingDependencyError(f'{package} is not installed: pip install "bmp-plugin[report]"')
 
 
 def page(report: Mapping[str, Any]) -> str:
-    """The page as HTML.
+    """Renders the page as HTML.
 
-    Its content security policy lets nothing be fetched and no script run but its own, which is named by its digest.
+    Its content security policy blocks all requests and all scripts but its own, which is allowed by its hash.
 
-    Errors: MissingDependencyError as :func:`require`.
+    Raises
+    ------
+    MissingDependencyError
+        See :func:`require`.
     """
     require()
     import jinja2
@@ -47,5 +50,5 @@ def page(report: Mapping[str, Any]) -> str:
 
 def _figure(value: float | None, digits: int = 4, sign: bool = False) -> str:
     if value is None:
-        return "–"  # noqa: RUF001 (a dash is meant)
+        return "–"  # noqa: RUF001 (a dash is intended)
     return f"{value:+.{digits}f}" if sign else f"{value:.{digits}f}"

@@ -1,4 +1,4 @@
-"""``bmp-plugin conform``: from an index, topics and judgements to runs and a report."""
+"""``bmp-plugin conform``: from an index, topics and qrels to runs and a report."""
 from __future__ import annotations
 
 import os
@@ -7,22 +7,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bmp_plugin.adapters.named import Topics, downloads, open_qrels, open_topics
+from bmp_plugin.adapters.topics_and_qrels import Topics, downloads, open_qrels, open_topics
+from bmp_plugin.atomic_write import scratch_folder
 from bmp_plugin.compare import compare
 from bmp_plugin.errors import BmpError, SourceError
 from bmp_plugin.evaluation import MEASURES, measures_named
 from bmp_plugin.run_file import Run, read_run
-from bmp_plugin.whole import scratch_folder
 
 from . import others, report
 from .runs import HOST, OURS, Encoded, Engine, Searched, engines, search_all
 
-SHOWN = 20             # queries that differ shown in detail a comparison
+SHOWN = 20             # differing queries shown in detail, per comparison
 
 
 @dataclass(frozen=True)
 class Options:
-    """What is to be proved; see the command's help."""
+    """The options of the command; see its help."""
 
     index: Path
     topics: str
@@ -41,11 +41,14 @@ class Options:
 
 
 def prove(options: Options) -> report.Report:
-    """Search, compare, evaluate, ask other engines; write runs, report.json and report.html; returns the report.
+    """Searches, compares, evaluates and runs other engines; writes runs, report.json and report.html; returns the report.
 
-    Its ``same`` says whether all runs of our safe search are, byte for byte, the host's.
+    Its ``same`` tells whether all runs of our safe search are byte-identical to Pyserini's.
 
-    Errors: ``FileNotFoundError``, ``ValueError`` or BmpError for unusable input, before anything is written.
+    Raises
+    ------
+    FileNotFoundError, ValueError, BmpError
+        If the input is unusable, before anything is written.
     """
     with downloads(options.download):
         return _prove(options)
@@ -60,7 +63,7 @@ def _prove(options: Options) -> report.Report:
         raise ValueError("--encoder and --onnx-encoder: give one of them")
     topics = open_topics(options.topics, options.download)
     if topics.encoded and (options.encoder or options.onnx_encoder):
-        raise ValueError(f"--topics {topics.name}: holds vectors already: leave out the encoder")
+        raise ValueError(f"--topics {topics.name}: holds vectors already: omit the encoder")
     judged = None if options.qrels is None else open_qrels(options.qrels, options.download)
     searchers = _Searchers(options, topics)
     options.output.mkdir(parents=True, exist_ok=True)
@@ -98,13 +101,13 @@ def _read(path: Path) -> Run:
 
 
 class _Searchers:
-    """Both searchers on one index, and the queries as both take them.
+    """Both searchers on one index, and the queries in the form that both take.
 
     Attributes
     ----------
     host, ours
     queries : list of (str, query)
-        Encoded, unless Anserini does that by itself.
+        Encoded, unless Anserini encodes.
     vectors : dict
         Query vectors by query id.
     """
@@ -126,15 +129,15 @@ class _Searchers:
         except Exception as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise ValueError(f"the encoder {encoder!r} cannot be used ({reason}): if it would have to be downloaded, "
-                             "allow that by --download") from None
+                             "allow that with --download") from None
         self.vectors = dict(vectors)
         self.queries = topics.queries if onnx else vectors
         if not onnx:
-            self.host.query_encoder = Encoded()          # so that neither encodes a query twice, nor is timed for it
+            self.host.query_encoder = Encoded()          # so that queries are encoded once, and encoding is not timed
         self._explainer: Any = None
 
     def searched_for(self) -> dict[str, dict[str, int]]:
-        """The tokens that the host searches for, with whole weights, by query id."""
+        """Returns the tokens that Pyserini searches for, with integer weights, by query id."""
         host = self.host
         keeps = (lambda token: token in host.idf) if host.encoder_type == "onnx" else \
             (lambda token: token in host.idf and host.idf[token] > host.min_idf)
@@ -142,11 +145,11 @@ class _Searchers:
                 for qid, vector in self.vectors.items()}
 
     def score(self, vector: Mapping[str, Any], docids: Sequence[str]) -> Any:
-        """Exact scores of documents, from the block-max index."""
+        """Computes exact scores of documents with the block-max index."""
         return self.ours._searcher.score(vector, docids)
 
     def explain(self, qid: str, docid: str) -> dict[str, Any]:
-        """What both engines say of a document's score."""
+        """Returns both engines' explanations of a document's score."""
         from .lucene import LuceneExplainer
 
         if self._explainer is None:
@@ -156,7 +159,7 @@ class _Searchers:
             found["ours"] = self.ours._searcher.explain(self.vectors[qid], docid).as_dict()
             theirs = self._explainer.explain(self.vectors[qid], docid)
             found["lucene"] = {"score": theirs.score, "impacts": theirs.impacts, "text": theirs.text}
-        except Exception as error:                       # of an engine that is wrong, everything may fail
+        except Exception as error:                       # anything may fail in an engine that is wrong
             found["error"] = (str(error).splitlines() or [type(error).__name__])[0]
         return found
 

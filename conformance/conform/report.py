@@ -1,4 +1,4 @@
-"""All that is known as one dictionary, and that as report.json and report.html in a folder."""
+"""The report as one dictionary, and its files report.json and report.html."""
 from __future__ import annotations
 
 import datetime
@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bmp_plugin.atomic_write import atomic_file
 from bmp_plugin.compare import Comparison
 from bmp_plugin.conformance import machine
 from bmp_plugin.differences import MEANINGS
 from bmp_plugin.run_file import Run
-from bmp_plugin.whole import whole_file
 
 from .detail import Explain, detail
 
@@ -25,7 +25,7 @@ PACKAGES = ("ir-measures", "ir-datasets", "scipy", "torch", "transformers", "mat
 
 def section(comparison: Comparison, a: Run, b: Run, labels: tuple[str, str], explain: Explain | None = None,
             **facts: Any) -> Report:
-    """A comparison as a part of the report, with the queries that differ in detail; ``facts`` are added to it."""
+    """Returns a comparison as a part of the report, with details of the queries that differ; ``facts`` are added to it."""
     found = comparison.as_dict()
     differing = found.pop("differences")
     return {**facts, "a_label": labels[0], "b_label": labels[1], **found, "a": a.path.name, "b": b.path.name,
@@ -36,7 +36,7 @@ def section(comparison: Comparison, a: Run, b: Run, labels: tuple[str, str], exp
 
 
 def report(title: str, same: bool, sections: list[Report], command: str, **parts: Any) -> Report:
-    """The whole, with the circumstances."""
+    """Returns the full report, with the circumstances of the measurement."""
     now = datetime.datetime.now().astimezone()
     return {"format": FORMAT, "title": title, "same": same, "date": now.isoformat(" ", "seconds"),
             "command": command, "comparisons": sections, "kinds": dict(MEANINGS), "machine": machine.machine(),
@@ -44,26 +44,29 @@ def report(title: str, same: bool, sections: list[Report], command: str, **parts
 
 
 def of_two_runs(comparison: Comparison, a: Run, b: Run, command: str) -> Report:
-    """Of ``bmp-plugin compare``: only what two files tell."""
+    """Returns the report of ``bmp-plugin compare``, from two run files alone."""
     found = section(comparison, a, b, (a.path.name, b.path.name), k=None, settings={}, safe=False)
     return report(f"{a.path.name} and {b.path.name}", comparison.same, [found], command)
 
 
 def latency(seconds: NDArray[np.float64]) -> Report:
-    """Figures of one engine's times, in milliseconds; ``ms`` has every query's."""
+    """Returns the figures of one engine's times in milliseconds; ``ms`` has every query's."""
     ms = seconds * 1e3
     return {"mean": float(ms.mean()), "median": float(np.median(ms)), "p95": float(np.percentile(ms, 95)),
             "p99": float(np.percentile(ms, 99)), "ms": [round(value, 4) for value in ms.tolist()]}
 
 
 def write(output: Path, found: Mapping[str, Any]) -> None:
-    """Write report.json and report.html, each whole or not at all.
+    """Writes report.json and report.html, each atomically.
 
-    Errors: MissingDependencyError where jinja2 or matplotlib is not installed.
+    Raises
+    ------
+    MissingDependencyError
+        If jinja2 or matplotlib is not installed.
     """
     from .page import page
 
     output.mkdir(parents=True, exist_ok=True)
     for name, text in (("report.json", json.dumps(found, indent=1, ensure_ascii=False) + "\n"), ("report.html", page(found))):
-        with whole_file(output / name) as beside:
-            beside.write_text(text, encoding="utf-8")
+        with atomic_file(output / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The host and its replacement over the same topics, query by query in turns: run files, and what every query took."""
+"""Searches the same topics with Pyserini and its replacement, alternating by query; returns run files and times."""
 from __future__ import annotations
 
 import contextlib
@@ -11,17 +11,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bmp_plugin.conformance.peers.ours import check_settings
+from bmp_plugin.conformance.engines.ours import check_settings
 from bmp_plugin.progress import tqdm
 from bmp_plugin.run_file import DEFAULT_TAG, RunWriter
 
 HOST = "LuceneImpactSearcher"
 OURS = "BmpImpactSearcher"
-WARM_UP = 20           # queries asked before those that are timed
+WARM_UP = 20           # queries before those that are timed
 
 
 class Encoded:
-    """The query encoder for queries that are encoded already."""
+    """The query encoder for queries that are already encoded."""
 
     def encode(self, query: Mapping[str, Any]) -> Mapping[str, Any]:
         return query
@@ -29,7 +29,7 @@ class Encoded:
 
 @dataclass(frozen=True)
 class Engine:
-    """One that is asked: a label, and whether its runs have to be the host's; the host has no settings and is not safe."""
+    """An engine: a label, and whether its runs must be Pyserini's; Pyserini's engine has no settings."""
 
     label: str
     search: Callable[[Any, int], Any]
@@ -38,24 +38,25 @@ class Engine:
 
     @property
     def safe(self) -> bool:
+        """Tells whether its runs must be Pyserini's."""
         return not self.is_host and not self.settings
 
     def file_name(self, k: int) -> str:
-        """Of its run of k hits."""
+        """Returns the name of its run of k hits."""
         name = "lucene" if self.is_host else "-".join(["bmp", *(f"{key}{value:g}" for key, value in self.settings.items())])
         return f"run.{name}.{k}.txt"
 
 
 @dataclass
 class Searched:
-    """What came of it.
+    """The outcome of the searches.
 
     Attributes
     ----------
     seconds : dict of (label, k) to float64[queries]
-        Each query's time, with docids and scores of all hits read.
+        Time of each query, including the reading of docids and scores of all hits.
     refused : list of (label, k, query id, reason)
-        Queries that an engine did not take; they have no hits.
+        Queries that an engine refused; they have no hits.
     """
 
     seconds: dict[tuple[str, int], NDArray[np.float64]] = field(default_factory=dict)
@@ -63,9 +64,12 @@ class Searched:
 
 
 def engines(host: Any, ours: Any, approximate: Iterable[Mapping[str, float]]) -> list[Engine]:
-    """The host, ours, and ours at each of the approximate settings.
+    """Returns Pyserini, ours, and ours with each of the approximate settings.
 
-    Errors: ``ValueError`` for a setting that our search does not have.
+    Raises
+    ------
+    ValueError
+        If our search does not have a setting.
     """
     found = [Engine(HOST, host.search, is_host=True), Engine(OURS, ours.search)]
     for settings in approximate:
@@ -81,10 +85,10 @@ def _with(search: Callable[..., Any], settings: Mapping[str, float]) -> Callable
 
 def search_all(engines: Sequence[Engine], queries: Sequence[tuple[str, Any]], ks: Sequence[int], folder: Path,
                progress: bool = False) -> Searched:
-    """Ask every engine every query, for each k; write the runs into ``folder``.
+    """Searches for every query with every engine, for each k; writes the runs to ``folder``.
 
-    The host's are written by Pyserini's own writer, ours by :class:`bmp_plugin.run_file.RunWriter`. Engines take turns at
-    every query, and the one that begins changes.
+    Pyserini's runs are written by its own writer, ours by :class:`bmp_plugin.run_file.RunWriter`. Engines alternate at
+    every query, and the first one rotates.
     """
     searched = Searched()
     bar = tqdm(total=len(ks) * len(queries), desc="searching", unit="query", disable=not progress)
@@ -116,7 +120,7 @@ def _ask(engine: Engine, qid: str, query: Any, k: int, number: int, searched: Se
     started = time.perf_counter()
     try:
         hits = engine.search(query, k)
-    except Exception as error:                           # the host's are Java's, of every kind
+    except Exception as error:                           # Pyserini raises all kinds of Java exceptions
         searched.refused.append((engine.label, k, qid, _reason(error)))
         hits = []
     for hit in hits:
@@ -132,5 +136,5 @@ def _reason(error: Exception) -> str:
 def _warm_up(engines: Sequence[Engine], queries: Sequence[tuple[str, Any]], k: int) -> None:
     for engine in engines:
         for _, query in queries[:WARM_UP]:
-            with contextlib.suppress(Exception):         # told when it is asked in earnest
+            with contextlib.suppress(Exception):         # reported by the search that is timed
                 engine.search(query, k)

@@ -1,11 +1,10 @@
-"""Kill, fill the disk, fail and interrupt at every file-system call of all that writes; then at random times, and in races.
+"""Kills, fills the disk, fails and interrupts at every file-system call of all writers; then at random times, and in races.
 
     python -m bmp_plugin.conformance.crash --seconds 600
     python -m bmp_plugin.conformance.crash --lucene indexes/my-splade-index --seconds 600
 
-After each case, what stood there before stands there still, or the new is there whole; what failed said so in one line; and
-the next run of the same leaves the new one and nothing beside it. Exit status: 0 if that was so in all cases, 1 if not, 2
-unusable input.
+After each case, either the previous output is still in place or the new one is complete; a failure was reported in one line;
+and the next run leaves the new output and nothing else. Exit status: 0 if that held in all cases, 1 if not, 2 unusable input.
 """
 from __future__ import annotations
 
@@ -27,13 +26,16 @@ _REFUSALS = ("BmpError", "BuildError", "SourceError", "OSError", "PermissionErro
 
 
 class Unsound(Exception):
-    """A stage goes wrong by itself."""
+    """A stage that fails without any fault."""
 
 
 class Trial:
-    """A stage, tried out in ``folder``: what it makes, how many calls that takes and how long.
+    """A stage, tried out in ``folder``: its output, the number of its calls, and its duration.
 
-    Errors: Unsound if it makes nothing, or nothing sound, or leaves something beside it.
+    Raises
+    ------
+    Unsound
+        If it writes nothing, or nothing sound, or leaves other files.
     """
 
     def __init__(self, stage: Stage, folder: Path) -> None:
@@ -57,7 +59,7 @@ class Trial:
         self.stage.act(self.folder)
 
     def not_durable(self) -> str | None:
-        """What was not on the disk before the new got its name, or that the name itself was not afterwards; None if all was."""
+        """Returns what was not synced before the rename, or that the rename was not synced after it; None if all was."""
         self.stage.prepare(self.folder)
         syncs = syncs_of(self._act, self.folder)
         named = max((i for i, sync in enumerate(syncs) if sync.call == "rename"), default=0)
@@ -69,24 +71,24 @@ class Trial:
         return f"not on the disk: {', '.join(late)}" if late else None
 
     def met(self, fault: Fault) -> str | None:
-        """What is wrong after a fault; None if nothing is."""
+        """Returns what is wrong after a fault; None if nothing is."""
         self.stage.prepare(self.folder)
         ended = Child(self._act, self.folder, fault).wait()
         wrong = self._wrong(ended, fault.kind)
-        # removing fails, too, or is interrupted: then the next run removes it
+        # the removal may fail too, or be interrupted: then the next run removes it
         if wrong is None and fault.kind == "full" and left_in(self.folder, self.stage):
             wrong = f"leaves {left_in(self.folder, self.stage)}"
         return wrong or self._not_mended()
 
     def killed(self, after: float) -> str | None:
-        """The same after SIGKILL at some time."""
+        """Returns what is wrong after SIGKILL at some time."""
         self.stage.prepare(self.folder)
         child = Child(self._act, self.folder)
         child.kill(after)
         return self._wrong(child.wait(), "kill") or self._not_mended()
 
     def raced(self, head_start: float, after: float) -> str | None:
-        """The same after two did it at once, and the first was killed at some time: the second must have made it."""
+        """Returns what is wrong after two processes raced and the first was killed at some time: the second must succeed."""
         self.stage.prepare(self.folder)
         first = Child(self._act, self.folder)
         time.sleep(head_start)
@@ -95,7 +97,7 @@ class Trial:
         first.wait()
         ended = second.wait()
         if ended.status != 0:
-            return f"the second says {ended.raised or ended.status}"
+            return f"the second reports {ended.raised or ended.status}"
         if state_of(self.place) != self.after:
             return "the second did not make it"
         return self._not_mended()
@@ -105,10 +107,10 @@ class Trial:
         if state not in (self.before, self.after):
             return f"something else stands there: {opens(self.place) or 'sound'}"
         if ended.status == 0 and state != self.after:
-            return "it says that it is done, and is not"
+            return "it reports success, but failed"
         name, _, text = ended.raised.partition(": ")
         if ended.status == 1 and (name not in _REFUSALS or "\n" in text or (kind != "interrupt" and not text)):
-            return f"it says {ended.raised!r}"
+            return f"it reports {ended.raised!r}"
         if kind in ("full", "error") and ended.status == 1 and str(self.folder.parent) not in text:
             return f"it does not name the file: {ended.raised!r}"
         return None
@@ -124,7 +126,7 @@ class Trial:
 
 
 def at_every_call(trial: Trial, kinds: Sequence[str], step: int) -> Iterator[tuple[str, str | None]]:
-    """Each case's kind and what is wrong with it, for every ``step``-th call."""
+    """Yields each case's kind and what is wrong with it, for every ``step``-th call."""
     yield "durable", trial.not_durable()
     for kind in kinds:
         for number in range(0, trial.calls, step):
@@ -136,7 +138,7 @@ def _at(number: int, wrong: str | None) -> str | None:
 
 
 def at_random(trials: Sequence[Trial], seconds: float, seed: int) -> Iterator[tuple[Trial, str, str | None]]:
-    """Kill at random times, alone and in races, until the time is over."""
+    """Kills at random times, alone and in races, until the time is over."""
     chance, deadline = random.Random(seed), time.monotonic() + seconds
     while time.monotonic() < deadline:
         trial = chance.choice(trials)
@@ -148,7 +150,7 @@ def at_random(trials: Sequence[Trial], seconds: float, seed: int) -> Iterator[tu
 
 
 def run(options: argparse.Namespace, say: Callable[[str], None]) -> int:
-    """All of it; returns how many cases went wrong."""
+    """Runs all cases; returns how many failed."""
     failures = 0
     with tempfile.TemporaryDirectory(dir=options.work) as work:
         found = stages(Path(work) / "inputs", options.lucene)
@@ -171,20 +173,20 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> int:
                 failures += 1
                 say(f"FAILED {trial.stage.name}, {kind}: {wrong}")
         say(f"random times, {options.seconds:g} s: {', '.join(f'{n} {kind}' for kind, n in counts.items()) or 'none'}")
-    say(f"{failures} cases went wrong" if failures else "all is as promised")
+    say(f"{failures} cases failed" if failures else "all writes are atomic")
     return failures
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns its exit status."""
+    """Runs the command; returns its exit status."""
     parser = argparse.ArgumentParser("python -m bmp_plugin.conformance.crash", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=60, help="how long to kill at random times (default: %(default)s)")
     parser.add_argument("--step", type=int, default=1, metavar="N", help="try every N-th call (default: %(default)s)")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, help="faults (default: all)")
     parser.add_argument("--stage", nargs="+", metavar="NAME", help="only these (default: all)")
-    parser.add_argument("--lucene", type=Path, metavar="INDEX", help="a small Lucene index, to build and use that, too")
-    parser.add_argument("--work", type=Path, metavar="FOLDER", help="where to work (default: the system's temporary folder)")
+    parser.add_argument("--lucene", type=Path, metavar="INDEX", help="a small Lucene index, to include its stages")
+    parser.add_argument("--work", type=Path, metavar="FOLDER", help="work folder (default: the system's temporary folder)")
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     options = parser.parse_args(arguments)
     try:

@@ -1,8 +1,8 @@
-"""Faults at a chosen file-system call of a child process. What is tested has no hook: Python reports its calls to auditors.
+"""Faults at a chosen file-system call of a child process, injected by an audit hook, without hooks in the tested code.
 
-A process is forked for every case, since an auditor stays for good. Counted are the calls that change something below a
-folder: files opened for writing, folders made, names changed or removed, locks taken, and content forced to the disk. The
-last is only noted, as nobody pulls the plug here, and disks are slow at it.
+A process is forked for every case, since an audit hook cannot be removed. The calls that count change something below a
+folder: opening files for writing, making folders, renaming, removing, locking, and syncing. A sync is only recorded,
+because nothing here cuts the power, and disks are slow at it.
 """
 from __future__ import annotations
 
@@ -24,9 +24,13 @@ _CHANGES = ("os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.link", "os.chm
 
 @dataclass(frozen=True)
 class Fault:
-    """What happens at call number ``at`` (from 0) below ``folder``.
+    """A fault at call number ``at`` (from 0) below a folder.
 
-    kind : "kill" (SIGKILL), "full" (from then on nothing more can be written), "error" (EIO once), "interrupt" (Ctrl-C).
+    Attributes
+    ----------
+    kind : {"kill", "full", "error", "interrupt"}
+        SIGKILL; no space left from then on; EIO once; Ctrl-C.
+    at : int
     """
 
     kind: str
@@ -35,7 +39,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Ended:
-    """How a child ended: its exit status, negative for a signal; what it raised, if anything; how many calls it made."""
+    """How a child ended: its exit status, negative for a signal; its exception, if any; the number of its calls."""
 
     status: int
     raised: str
@@ -44,7 +48,7 @@ class Ended:
 
 @dataclass(frozen=True)
 class Sync:
-    """One call that matters for a power failure: "sync" of an inode, or a "rename"."""
+    """A call that matters for a power failure: "sync" of an inode, or a "rename"."""
 
     call: str
     inode: int = 0
@@ -56,14 +60,14 @@ class _Auditor:
         self.syncs: list[Sync] = []
         self._folder = str(folder)
         self._fault = fault
-        os.fsync = self._synced  # type: ignore[assignment]    # files are given by number here
-        sys.addaudithook(self._heard)
+        os.fsync = self._synced  # type: ignore[assignment]    # takes file descriptors
+        sys.addaudithook(self._audit)
 
     def _synced(self, file: int) -> None:
-        self._heard("fsync", (file,))
+        self._audit("fsync", (file,))
         self.syncs.append(Sync("sync", os.fstat(file).st_ino))
 
-    def _heard(self, event: str, arguments: tuple[Any, ...]) -> None:
+    def _audit(self, event: str, arguments: tuple[Any, ...]) -> None:
         if not self._counts(event, arguments):
             return
         if event in ("os.rename", "ctypes.dlsym"):
@@ -95,13 +99,13 @@ class _Auditor:
 
 
 def _error(number: int, event: str, arguments: tuple[Any, ...]) -> OSError:
-    """As the system's own: a call that is given a path names it."""
+    """Returns an error like the system's: that of a call with a path names it."""
     path = () if event in ("fsync", "fcntl.flock", "ctypes.dlsym") else (os.fsdecode(arguments[0]),)
     return OSError(number, os.strerror(number), *path)
 
 
 class Child:
-    """``act`` in a forked process, which meets ``fault``; ``wait`` for it, or end it by ``kill``."""
+    """Runs ``act`` in a forked process with a ``fault``; ``wait`` for it, or end it by ``kill``."""
 
     def __init__(self, act: Callable[[], object], folder: Path, fault: Fault | None = None) -> None:
         self._reader, writer = os.pipe()
@@ -112,22 +116,23 @@ class Child:
         os.close(writer)
 
     def kill(self, after: float) -> None:
-        """Kill it in so many seconds, unless it has ended by then."""
+        """Kills the process after that many seconds, unless it has ended."""
         select.select([self._reader], [], [], after)
         os.kill(self._pid, signal.SIGKILL)
 
     def wait(self) -> Ended:
-        said = bytearray()
+        """Waits for the process, and returns how it ended."""
+        received = bytearray()
         while part := os.read(self._reader, 65536):
-            said += part
+            received += part
         os.close(self._reader)
         _, status = os.waitpid(self._pid, 0)
-        calls, _, raised = said.decode().partition("\n")
+        calls, _, raised = received.decode().partition("\n")
         return Ended(os.waitstatus_to_exitcode(status), raised, int(calls or 0))
 
 
 def _run(act: Callable[[], object], folder: Path, fault: Fault | None, writer: int) -> None:
-    """In the child; does not return."""
+    """Runs in the child; does not return."""
     status, raised = 0, ""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     auditor = _Auditor(folder, fault)
@@ -140,7 +145,7 @@ def _run(act: Callable[[], object], folder: Path, fault: Fault | None, writer: i
 
 
 def syncs_of(act: Callable[[], object], folder: Path) -> list[Sync]:
-    """What ``act`` forces to the disk, and when it changes names, in a forked process."""
+    """Returns the syncs and renames of ``act``, run in a forked process."""
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -151,7 +156,7 @@ def syncs_of(act: Callable[[], object], folder: Path) -> list[Sync]:
         finally:
             os._exit(0)
     os.close(writer)
-    with open(reader, encoding="ascii") as said:
-        found = [line.split() for line in said]
+    with open(reader, encoding="ascii") as file:
+        found = [line.split() for line in file]
     os.waitpid(pid, 0)
     return [Sync(call, int(inode)) for call, inode in found]

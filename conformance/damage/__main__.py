@@ -1,10 +1,10 @@
-"""Damage index directories in so many ways, ask them everything, and see that each refuses by name or answers rightly.
+"""Damages index directories at random, queries them in every way, and checks that each is refused or answers correctly.
 
     python -m bmp_plugin.conformance.damage --cases 10000 --seed 1
     python -m bmp_plugin.conformance.damage --seed 1 --only 4711        # one case again
 
-Half of the cases get new checksums throughout, as somebody would make them who means harm: of these nothing is asked but that
-they do not crash, hang or exhaust memory, and are refused by name. Exit status: 0 no case failed, 1 some did, 2 unusable input.
+Half of the cases get new checksums throughout, as an attacker would compute them: those may answer anything, but must not
+crash, hang or exhaust memory, and errors must name them. Exit status: 0 no case failed, 1 some did, 2 unusable input.
 """
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from bmp_plugin.progress import tqdm
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns its exit status."""
+    """Runs the command; returns its exit status."""
     parser = argparse.ArgumentParser("python -m bmp_plugin.conformance.damage", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cases", type=int, default=1000, help="how many (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of all random numbers (default: %(default)s)")
+    parser.add_argument("--cases", type=int, default=1000, help="number of cases (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of all random numbers (default: %(default)s)")
     parser.add_argument("--first", type=int, default=0, help="number of the first case (default: %(default)s)")
-    parser.add_argument("--only", type=int, help="try the case of that number alone")
+    parser.add_argument("--only", type=int, help="run only the case of that number")
     options = parser.parse_args(arguments)
     if options.cases < 1:
         parser.error(f"--cases {options.cases} is not at least 1")

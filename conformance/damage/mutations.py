@@ -1,4 +1,4 @@
-"""What is done to index directories: one draw of what happens to files, or to what a manifest says."""
+"""Random mutations of index directories: of their files, or of what a manifest states."""
 from __future__ import annotations
 
 import json
@@ -22,7 +22,7 @@ EXTREMES = (0, 1, 2, 0x7F, 0x80, 0xFF, 2**15, 2**16 - 1, 2**31 - 1, 2**31, 2**32
 
 
 def mutate(folder: Path, other: Path, rng: random.Random) -> str:
-    """Damage the index in a folder; ``other`` is a sound one of the same kind. Returns what was done."""
+    """Damages the index in a folder; ``other`` is a sound one of the same kind. Returns a description of the damage."""
     manifests = sorted(folder.rglob(MANIFEST))
     files = sorted(path for path in folder.rglob("*.bin"))
     done = []
@@ -35,7 +35,7 @@ def mutate(folder: Path, other: Path, rng: random.Random) -> str:
             change = rng.choice(_OF_FILES)
             done.append(_named(path, folder, change(path, other / path.relative_to(folder), files, rng)))
         if not all(path.is_file() and not path.is_symlink() for path in [*manifests, *files]):
-            break                                              # a link could lead to what is not to be damaged
+            break                                              # a link could lead out of the folder
     return ", ".join(done)
 
 
@@ -44,7 +44,7 @@ def _named(path: Path, folder: Path, what: str) -> str:
 
 
 def read(path: Path) -> bytearray:
-    """A file's content, or nothing if it is none or a gigantic one."""
+    """Returns a file's content, or nothing if it is not a file or gigantic."""
     return bytearray(path.read_bytes()) if path.is_file() and path.stat().st_size < 2**26 else bytearray()
 
 
@@ -175,7 +175,7 @@ def _swap_entries(path: Path, rng: random.Random) -> str:
 
 
 def _grow(path: Path, rng: random.Random) -> str:
-    """A count and all that it counts made gigantic, in files that take no room."""
+    """Makes a count and everything that it counts gigantic, in sparse files that take no space."""
     from bmp_plugin.index.layout import Geometry, dtype, shapes
 
     manifest = _json(path)
@@ -223,7 +223,7 @@ def _write_json(path: Path, value: Any) -> None:
 
 
 def _places(value: Any) -> list[tuple[Any, Any]]:
-    """Every entry of nested dicts and lists: (dict or list, key)."""
+    """Returns every entry of nested dicts and lists: (dict or list, key)."""
     keys = list(value) if isinstance(value, dict) else list(range(len(value))) if isinstance(value, list) else []
     return [(value, key) for key in keys] + [place for key in keys for place in _places(value[key])]
 

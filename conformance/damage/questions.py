@@ -1,4 +1,4 @@
-"""Everything that can be asked of an index directory, and what comes back: an answer, or the words of a refusal."""
+"""Every query of an index directory, with its reply: an answer, or the message of an error."""
 from __future__ import annotations
 
 import argparse
@@ -30,7 +30,7 @@ Replies = dict[str, Reply]
 
 
 def ask_all(folder: Path) -> Replies:
-    """What the directory says to every question: (ANSWER, a digest), (REFUSAL, its line) or (FAILURE, a traceback)."""
+    """Returns the directory's replies: (ANSWER, a digest), (REFUSAL, its message) or (FAILURE, a traceback)."""
     replies = {"info": _reply(lambda: _info(folder)), "verify": _reply(lambda: _command(verify.run, folder)[0])}
     opened: list[BmpIndex | ShardedIndex] = []
     replies["open"] = _reply(lambda: opened.append(open_either(folder)))
@@ -72,7 +72,7 @@ def _reply(question: Callable[[], object]) -> Reply:
         return REFUSAL, str(error)
     except MemoryError:
         return FAILURE, "MemoryError"
-    except Exception:                               # of whatever kind: it is what is looked for
+    except Exception:                               # any other exception is a finding
         return FAILURE, traceback.format_exc()
     return ANSWER, hashlib.sha256(repr(answer).encode("utf-8", "backslashreplace")).hexdigest()
 
@@ -91,7 +91,7 @@ def _documents(index: BmpIndex) -> list[Any]:
 
 
 def _command(command: Callable[[argparse.Namespace], int], folder: Path, **arguments: bool) -> tuple[int, str]:
-    """The exit status of a command and what it prints. Errors: :class:`BmpError` with what it refuses in."""
+    """Returns the exit status and the output of a command; raises :class:`BmpError` with the message of its error."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         status = command(argparse.Namespace(index=str(folder), **arguments))

@@ -1,4 +1,4 @@
-"""Many cases, one after the other, in a process that is watched: what it does not survive is a failure of the case."""
+"""Runs many cases, one after the other, in a process that is monitored: a case that it does not survive has failed."""
 from __future__ import annotations
 
 import multiprocessing
@@ -17,15 +17,15 @@ from bmp_plugin.errors import BmpError
 from .specimens import KINDS, build
 from .worker import Verdict, serve
 
-PATIENCE = 30.0              # seconds of the processor for a case
-LONGEST = 600.0              # seconds by the clock, during which others may have had the processor
-STARTING = 3600.0            # and for a process to start, which may compile kernels on a busy machine
+PATIENCE = 30.0              # processor seconds for a case
+LONGEST = 600.0              # wall-clock seconds for a case, on a busy machine
+STARTING = 3600.0            # wall-clock seconds for a process to start, which may compile kernels
 _context = multiprocessing.get_context("spawn")
 
 
 @dataclass
 class Outcome:
-    """What came of the cases: how many of each sort, and those that failed, by number."""
+    """The outcome of the cases: counts by verdict, and the failed cases by number."""
 
     seed: int
     cases: int = 0
@@ -39,7 +39,7 @@ class Outcome:
 
 
 class Watched:
-    """The process that tries cases, started again when it is gone."""
+    """The process that runs cases, restarted when it is gone."""
 
     def __init__(self, specimens: Path, scratch: Path, seed: int) -> None:
         self._arguments = specimens, scratch, seed
@@ -47,7 +47,7 @@ class Watched:
         self._connection: Connection | None = None
 
     def try_case(self, number: int) -> Verdict:
-        """The verdict of a case, be it that the process died or did not answer. Errors: BmpError if it cannot start."""
+        """Returns the verdict of a case, even if the process died or did not answer; raises BmpError if it cannot start."""
         if self._connection is None:
             self._start()
         assert self._connection is not None
@@ -69,9 +69,9 @@ class Watched:
             return Verdict(done, "crashed", f"crashes: the process ended {self._ended()}")
 
     def close(self) -> None:
-        """End the process; may be called twice."""
+        """Ends the process; may be called twice."""
         if self._connection is not None:
-            self._connection.close()             # at which it ends, if it can
+            self._connection.close()             # the process ends then, if it can
             self._connection = None
         if self._process is not None:
             self._process.join(1)
@@ -96,7 +96,7 @@ class Watched:
         assert self._process is not None
         try:
             fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
-        except OSError:                          # ended: there is nothing to wait for
+        except OSError:                          # it has ended: no need to wait
             return 0.0
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -109,7 +109,7 @@ class Watched:
 
 
 def run(seed: int, numbers: Iterable[int], on_failure: Callable[[int, Verdict], None]) -> Outcome:
-    """Try the cases of those numbers. Errors: :class:`BmpError` if sound indexes fail."""
+    """Runs the cases with these numbers; raises :class:`BmpError` if sound indexes fail."""
     outcome, started = Outcome(seed), time.monotonic()
     os.environ.setdefault("NUMBA_NUM_THREADS", "1")
     with tempfile.TemporaryDirectory(prefix="bmp-damage-") as temporary:

@@ -1,4 +1,4 @@
-"""Making damage look whole: what somebody would do who means harm."""
+"""Recomputation of checksums after damage, as an attacker would do it."""
 from __future__ import annotations
 
 import hashlib
@@ -13,7 +13,7 @@ from .mutations import read
 
 
 def reseal(folder: Path) -> bool:
-    """Set all checksums of an index, and of a sharded one's shards, to those of the files; False if that makes no sense."""
+    """Sets all checksums of an index, and of a sharded one's shards, to those of the files; returns False if it cannot."""
     shards = sorted(path.parent for path in folder.glob(f"*/{MANIFEST}"))
     done = [_reseal_one(shard) for shard in shards]
     return _reseal_one(folder) and all(done)

@@ -1,4 +1,4 @@
-"""Small indexes with every kind of posting list, to be damaged."""
+"""Small indexes with posting lists of every kind, to be damaged."""
 from __future__ import annotations
 
 import random
@@ -18,13 +18,13 @@ QUERIES: tuple[dict[str, int], ...] = (
     {"t00": 3, "t05": 2, "t11": 7, "t17": 1, "t23": 40},
     {f"t{t:02}": 1 + t for t in range(24)},
     {"t02": 0, "t07": 5, "nowhere": 3},
-    {"t01": 2**31 - 1, "t06": 1, "t12": 2**20},              # beyond the fast kernels' integers
+    {"t01": 2**31 - 1, "t06": 1, "t12": 2**20},              # exceeds the fast kernels' integers
     {"té": 4},
 )
 
 
 def arrays(num_docs: int, seed: int) -> ArraySource:
-    """Documents with lists of every kind: with block maxima and sparse, impacts of one, two and three digits, few large ones."""
+    """Generates documents whose lists are of every kind, with impacts of up to three digits, few of them large."""
     rng = np.random.default_rng(seed)
     share = np.array([0.8, 0.3, 0.1, 0.05, 0.02, 0.009, 0.004, 0.5])[np.arange(25) % 8]
     largest = np.array([90, 250, 60_000, 2**24])[np.arange(25) // 7]
@@ -41,14 +41,14 @@ def arrays(num_docs: int, seed: int) -> ArraySource:
 
 
 def vectors(seed: int) -> Iterator[tuple[str, dict[str, float]]]:
-    """Documents with float weights, to be quantized."""
+    """Yields documents with float weights, to be quantized."""
     rng = random.Random(seed)
     for i in range(700):
         yield f"d{i}", {f"t{t:02}": rng.uniform(0.01, 3) for t in range(24) if rng.random() < 0.7 / (1 + t % 9)}
 
 
 def build(kind: str, folder: Path, seed: int) -> Path:
-    """Build a specimen; returns its path, ``folder / kind``."""
+    """Builds a specimen; returns its path, ``folder / kind``."""
     path = folder / kind
 
     def one(num_docs: int, output: Path, reorder: str = "none", block_size: int = DEFAULT_BLOCK_SIZE) -> BmpIndex:
@@ -65,7 +65,7 @@ def build(kind: str, folder: Path, seed: int) -> Path:
 
 
 def _joined(path: Path, seed: int) -> None:
-    """A manifest of two parts that it names by absolute paths; they stay where they are, undamaged."""
+    """Builds a manifest of two parts, which it names by absolute paths; they remain undamaged."""
     parts = []
     for number in range(2):
         source = arrays(400, seed + 10 * number)

@@ -1,4 +1,4 @@
-"""The process that damages an index and asks it everything; it may crash, hang or run out of memory, and is then replaced."""
+"""The process that damages an index and queries it in every way; if it crashes, hangs or runs out of memory, it is replaced."""
 from __future__ import annotations
 
 import os
@@ -17,12 +17,12 @@ from .questions import ANSWER, FAILURE, REFUSAL, Replies, ask_all
 from .sealing import reseal
 from .specimens import KINDS
 
-MEMORY = 2**30                # bytes of addresses beyond those of a process that has searched all specimens
-SEALED_SHARE = 0.5            # of the cases are made to look whole
+MEMORY = 2**30                # bytes of address space beyond that of a process that has searched all specimens
+SEALED_SHARE = 0.5            # of the cases get new checksums
 
 
 class Verdict(NamedTuple):
-    """What came of a case: what was done to which index, and what was wrong about it, if anything."""
+    """The outcome of a case: the damage and the index, and what was wrong with the replies, if anything."""
 
     done: str
     outcome: str
@@ -30,29 +30,31 @@ class Verdict(NamedTuple):
 
 
 def serve(connection: Connection, specimens: Path, scratch: Path, seed: int) -> None:
-    """A process's main function: case numbers in; out what was done and the verdict, for each. At first "", or what
-    sound indexes fail at."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)          # it ends with its connection
+    """The process's main function: it receives case numbers and sends each one's damage and verdict.
+
+    It first sends an empty string, or what is wrong with the replies of sound indexes.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)          # ends when its connection is closed
     golden = {kind: ask_all(specimens / "mine" / kind) for kind in KINDS}
     failures = [f"{kind}: {question}: {text}" for kind, replies in golden.items()
                 for question, (sort, text) in replies.items() if sort == FAILURE]
     with open("/proc/self/statm") as file:
         used = int(file.read().split()[0]) * os.sysconf("SC_PAGESIZE")
     resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
-    with suppress(EOFError, ConnectionError):              # nobody wants to know any more
+    with suppress(EOFError, ConnectionError):              # the receiver has gone
         connection.send("; ".join(failures))
         while True:
             connection.send(try_case(specimens, scratch, seed, connection.recv(), golden, connection.send))
 
 
 def try_case(specimens: Path, scratch: Path, seed: int, number: int, golden: dict[str, Replies],
-             announce: Callable[[str], object] = str) -> Verdict:
-    """Damage a copy of a specimen, as the seed and the number say, and judge its replies.
+             on_damage: Callable[[str], object] = str) -> Verdict:
+    """Damages a copy of a specimen, as seed and number determine, and judges its replies.
 
-    announce : told what was done before anything is asked.
+    ``on_damage`` is called with a description of the damage before the index is queried.
     """
     rng = random.Random(f"{seed} {number}")
-    kind = rng.choices(KINDS, [1 if kind == "windows" else 10 for kind in KINDS])[0]         # it takes long
+    kind = rng.choices(KINDS, [1 if kind == "windows" else 10 for kind in KINDS])[0]         # slow
     folder = scratch / "case" / kind
     shutil.rmtree(folder.parent, ignore_errors=True)
     shutil.copytree(specimens / "mine" / kind, folder)
@@ -63,7 +65,7 @@ def try_case(specimens: Path, scratch: Path, seed: int, number: int, golden: dic
         reseal(folder)
     changed = before != _contents(folder)
     done = f"{kind}{' (sealed)' if sealed else ''}: {done}"
-    announce(done)
+    on_damage(done)
     replies = ask_all(folder)
     wrong = judge(folder, golden[kind], replies, changed, sealed)
     shutil.rmtree(folder.parent, ignore_errors=True)
@@ -73,8 +75,8 @@ def try_case(specimens: Path, scratch: Path, seed: int, number: int, golden: dic
 
 
 def judge(folder: Path, golden: Replies, replies: Replies, changed: bool, sealed: bool) -> str:
-    """What is wrong about the replies of an index, "" if nothing; a sealed one may answer as it likes."""
-    named = folder.parents[2] if sealed else folder       # a hostile manifest may lead to another index, which is then named
+    """Returns what is wrong with the replies of an index, "" if nothing; a resealed index may answer anything."""
+    named = folder.parents[2] if sealed else folder       # a malicious manifest may refer to another index
     for question, (sort, text) in replies.items():
         wanted, answer = golden.get(question, (ANSWER, ""))
         if sort == FAILURE:
@@ -93,7 +95,7 @@ def judge(folder: Path, golden: Replies, replies: Replies, changed: bool, sealed
 
 
 def _contents(folder: Path) -> dict[str, object]:
-    """What a reader of the files gets: their bytes, or how long they are if that is much, or what else stands there."""
+    """Returns what a reader of the files would get: their bytes, or the size of large ones, or what else is there."""
     return {str(path.relative_to(folder)): _content(path) for path in sorted(folder.rglob("*")) if not _is_folder(path)} | {
         str(path.relative_to(folder)): "folder" for path in folder.rglob("*") if _is_folder(path)}
 

@@ -1,5 +1,5 @@
-"""A differential fuzzer: random collections and queries chosen to hurt, the real Lucene against us.
+"""A differential fuzzer: random adversarial collections and queries, answered by the real Lucene and by ours.
 
-:mod:`.case` says what is tried and draws it; :mod:`.check` builds both indexes and compares the answers; :mod:`.shrink`
-makes a failure small; ``python -m bmp_plugin.conformance.fuzz`` does it all for so many seconds.
+:mod:`.case` draws a case; :mod:`.check` builds both indexes and compares the answers; :mod:`.shrink` minimizes a failure;
+``python -m bmp_plugin.conformance.fuzz`` runs them for a given time.
 """

@@ -1,8 +1,8 @@
-"""Ask Lucene and us the same of random collections, for so many seconds.
+"""Compares Lucene's answers with ours on random collections, for a given time.
 
     python -m bmp_plugin.conformance.fuzz --seconds 600 --seed 1
 
-A failure is made as small as it gets and printed as a test. Exit status: 0 no difference, 1 a difference, 2 unusable input.
+A failure is minimized and printed as a test. Exit status: 0 no difference, 1 a difference, 2 unusable input.
 """
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Failure = Callable[[Case], str | None]
 
 @dataclass
 class Outcome:
-    """What a fuzzing did: cases, questions and documents tried; and a failure, with the case made small."""
+    """The outcome of fuzzing: numbers of cases, questions and documents, and a failure with its minimized case."""
 
     seed: int
     cases: int = 0
@@ -41,9 +41,15 @@ class Outcome:
 
 
 def fuzz(seed: int, seconds: float, failure: Failure, max_cases: int | None = None) -> Outcome:
-    """Draw cases until the time is over or one fails; that one is made small.
+    """Draws cases until the time is over or one fails, which is then minimized.
 
-    failure : says what is wrong with a case, or None; what it raises is wrong too.
+    Parameters
+    ----------
+    seed : int
+    seconds : float
+    failure : callable
+        Returns what is wrong with a case, or None; an exception counts as a failure.
+    max_cases : int, optional
     """
     outcome, started = Outcome(seed), time.monotonic()
     while (time.monotonic() - started < seconds and (max_cases is None or outcome.cases < max_cases)
@@ -64,17 +70,17 @@ def fuzz(seed: int, seconds: float, failure: Failure, max_cases: int | None = No
 def _reason(case: Case, failure: Failure) -> str | None:
     try:
         return failure(case)
-    except Exception as error:                    # of whatever kind: neither engine has a reason to refuse
+    except Exception as error:                    # neither engine has a reason to raise anything
         return f"{type(error).__name__}: {error}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns its exit status."""
+    """Runs the command; returns its exit status."""
     parser = argparse.ArgumentParser("python -m bmp_plugin.conformance.fuzz", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=60, help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
-    parser.add_argument("--cases", type=int, help="stop after so many")
+    parser.add_argument("--cases", type=int, help="stop after that many cases")
     options = parser.parse_args(arguments)
     try:
         from bmp_plugin.adapters.host import import_pyserini

@@ -1,4 +1,4 @@
-"""What the fuzzer tries: a small collection in a Lucene index, settings of ours, and questions. Drawn at random, to hurt."""
+"""The fuzzer's cases: a small collection in a Lucene index, settings of ours, and questions; random, but adversarial."""
 from __future__ import annotations
 
 from dataclasses import dataclass, field
@@ -16,14 +16,14 @@ ODD_TOKENS = ("日本", "\U0001f600", 'a"b\\c', "'", "##s", "<b>", "\u00a0x")
 NUM_DOCS = (1, 2, 3, 7, 40, 255, 256, 257, 700, 2500)
 DOCS_SHARES = (0.08, 0.08, 0.1, 0.12, 0.16, 0.08, 0.08, 0.08, 0.14, 0.08)
 POSTINGS = 60_000                     # bounds the time of a case
-WRITTEN_OUT = 400_000                 # Anserini writes every impact and every weight out, token by token
-LARGE = 2 * 2**24 // WRITTEN_OUT       # impacts from here on reach 2^24 with weights that can be
+WRITTEN_OUT = 400_000                 # Anserini writes out every impact and every weight, token by token
+LARGE = 2 * 2**24 // WRITTEN_OUT       # impacts from here on can reach 2^24 with weights that can be written out
 QUESTIONS = 16
 
 
 @dataclass(frozen=True)
 class Question:
-    """A query, how many hits, and the searchers' ``min_idf``."""
+    """A query, a number of hits, and the searchers' ``min_idf``."""
 
     query: Vector
     k: int
@@ -32,7 +32,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Case:
-    """A collection, by segment of the Lucene index, what is deleted from it, how we index it, and what is asked."""
+    """A collection by segments of the Lucene index, its deletions, the options of our index, and the questions."""
 
     segments: list[list[Document]]
     questions: list[Question]
@@ -41,7 +41,7 @@ class Case:
     reorder: str = "none"
 
     def as_test(self, name: str) -> str:
-        """The case as the source of a pytest test."""
+        """Returns the case as the source of a pytest test."""
         documents = "".join(f"        [{', '.join(map(repr, segment))}],\n" for segment in self.segments)
         questions = "".join(f"        {question!r},\n" for question in self.questions)
         return (f"from bmp_plugin.conformance.fuzz.case import Case, Question\n"
@@ -52,7 +52,7 @@ class Case:
 
 
 def draw(rng: Random) -> Case:
-    """A case; the same for the same generator's state."""
+    """Draws a case, determined by the generator's state."""
     num_docs = int(rng.choice(NUM_DOCS, p=DOCS_SHARES))
     tokens = _tokens(rng)
     largest = _impacts(rng, tokens, num_docs)
@@ -71,7 +71,7 @@ def _tokens(rng: Random) -> list[str]:
 
 
 def _impacts(rng: Random, tokens: list[str], num_docs: int) -> dict[str, int]:
-    """The largest impact of every token: all alike, small, a byte, just above, and far above."""
+    """Draws the largest impact of every token: all equal, small, a byte, just above a byte, and far above."""
     kinds = (1, 3, 255, 300, 9000)
     if rng.random() < 0.3:
         return dict.fromkeys(tokens, 1)
@@ -112,7 +112,7 @@ def _segments(rng: Random, documents: list[Document]) -> list[list[Document]]:
     count = int(rng.choice([1, 1, 1, 2, 3, 5]))
     cuts = sorted(rng.integers(0, len(documents) + 1, count - 1).tolist())
     parts = [documents[start:end] for start, end in zip([0, *cuts], [*cuts, len(documents)], strict=True)]
-    return [part for part in parts if any(vector for _, vector in part)]      # Anserini leaves empty documents out
+    return [part for part in parts if any(vector for _, vector in part)]      # Anserini skips empty documents
 
 
 def _deleted(rng: Random, documents: list[Document]) -> list[str]:
@@ -121,13 +121,13 @@ def _deleted(rng: Random, documents: list[Document]) -> list[str]:
     share = float(rng.choice([0.02, 0.3, 0.8]))
     gone = [docid for docid, _ in documents if rng.random() < share]
     indexed = [docid for docid, vector in documents if vector]
-    if set(indexed) <= set(gone):                   # the host opens no index without a document
+    if set(indexed) <= set(gone):                   # Pyserini cannot open an empty index
         gone.remove(indexed[0])
     return gone
 
 
 def _question(rng: Random, tokens: list[str], tops: dict[str, int], num_docs: int) -> Question:
-    """Of tokens whose largest impacts are ``tops``."""
+    """Draws a question of tokens whose largest impacts are ``tops``."""
     kind = str(rng.choice(["one", "small", "byte", "thousands", "2^24", "zeros"], p=[0.15, 0.2, 0.15, 0.15, 0.25, 0.1]))
     if kind == "2^24":                              # whose weights can be written out
         tokens = [token for token in tokens if tops[token] >= LARGE] or tokens

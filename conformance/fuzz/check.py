@@ -1,4 +1,4 @@
-"""One case: both indexes built, every question asked of both, every answer compared."""
+"""Checks one case: builds both indexes, and compares both engines' answers to every question."""
 from __future__ import annotations
 
 import contextlib
@@ -9,17 +9,17 @@ from typing import Any
 
 from bmp_plugin.conformance.fuzz.case import Case, Question
 
-TOLERATED_SCORES = 40             # documents a question whose scores are asked for one by one
+TOLERATED_SCORES = 40             # documents per question whose scores are checked one by one
 
 
 def check(case: Case) -> None:
-    """Errors: ``AssertionError`` that says where our answers are not Lucene's."""
+    """Raises ``AssertionError``, which tells the difference, if our answers are not Lucene's."""
     found = failure(case)
     assert found is None, found
 
 
 def failure(case: Case) -> str | None:
-    """The first difference between Lucene and us, in words, or None."""
+    """Returns a description of the first difference between Lucene's answers and ours, or None."""
     with tempfile.TemporaryDirectory(prefix="bmp-plugin-fuzz-") as folder, _searchers(case, Path(folder)) as (ours, theirs):
         for question in case.questions:
             found = _difference(question, ours, theirs)
@@ -86,7 +86,7 @@ def _first(expected: Ranking, found: Ranking) -> str:
 
 
 def _difference_of_scores(question: Question, ours: Any, expected: Ranking) -> str | None:
-    """``score`` and ``explain`` of some of the documents against the search, which is Lucene's."""
+    """Compares ``score`` and ``explain`` of some documents with the search results, which are Lucene's."""
     docids = [docid for docid, _, _ in expected]
     some = [docid for docid in docids[:TOLERATED_SCORES // 2] + docids[-TOLERATED_SCORES // 2:] if docids.count(docid) == 1]
     if not some:

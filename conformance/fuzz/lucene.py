@@ -1,4 +1,4 @@
-"""Lucene indexes of a case, made and read in this process's JVM: starting another costs more than the rest."""
+"""Lucene indexes of a case, built and read in this process's JVM, because starting another takes longer than the rest."""
 from __future__ import annotations
 
 import contextlib
@@ -19,7 +19,7 @@ _END = 4                        # as in PostingReader.java
 
 
 def build(case: Case, folder: Path) -> Path:
-    """The case's Lucene index in ``folder``: a segment each, then the deletions, nothing merged."""
+    """Builds the case's Lucene index in ``folder``: one commit per segment, then the deletions, without merging."""
     parts = [_index(segment, folder / f"part{i}") for i, segment in enumerate(case.segments)]
     if len(parts) == 1 and not case.deleted:
         return parts[0]
@@ -34,7 +34,7 @@ def _index(documents: Sequence[Document], folder: Path) -> Path:
     with open(vectors / "docs.jsonl", "w", encoding="utf-8") as file:
         for docid, vector in documents:
             file.write(json.dumps({"id": docid, "contents": "", "vector": vector}, ensure_ascii=False) + "\n")
-    with tempfile.TemporaryFile() as said, _to(said, 1, 2):
+    with tempfile.TemporaryFile() as output, _to(output, 1, 2):
         autoclass("io.anserini.index.IndexCollection").main([
             "-collection", "JsonVectorCollection", "-input", str(vectors), "-index", str(folder), "-generator",
             "DefaultLuceneDocumentGenerator", "-threads", "1", "-impact", "-pretokenized", "-optimize", "-quiet"])
@@ -42,7 +42,7 @@ def _index(documents: Sequence[Document], folder: Path) -> Path:
 
 
 def write_segments(folder: Path, sources: Iterable[Path] = (), deleted: Iterable[str] = ()) -> Path:
-    """Add whole segments of other indexes to the index in ``folder``, then delete documents by docid, without merging."""
+    """Adds the segments of other indexes to the index in ``folder``, then deletes documents by docid, without merging."""
     from pyserini.pyclass import autoclass
 
     directories, paths = autoclass("org.apache.lucene.store.FSDirectory"), autoclass("java.nio.file.Paths")
@@ -61,7 +61,7 @@ def write_segments(folder: Path, sources: Iterable[Path] = (), deleted: Iterable
 
 @contextlib.contextmanager
 def _to(file: IO[bytes], *descriptors: int) -> Iterator[None]:
-    """Send what is written to file descriptors, by Java too, to a file."""
+    """Redirects file descriptors, also Java's output to them, to a file."""
     saved = [os.dup(descriptor) for descriptor in descriptors]
     try:
         for descriptor in descriptors:
@@ -74,7 +74,7 @@ def _to(file: IO[bytes], *descriptors: int) -> Iterator[None]:
 
 
 class ReaderHere(PostingReader):
-    """PostingReader.java, the same class, run in this JVM: it writes to standard output, which is a file meanwhile."""
+    """PostingReader.java, run in this JVM: its standard output is redirected to a file."""
 
     def __init__(self, path: Path, field: str, jar: Path) -> None:
         self.path = path
@@ -113,7 +113,7 @@ def _answer(path: Path, field: str, commands: bytes) -> Any:
 
 @cache
 def _program() -> Any:
-    """A handle of the method ``serve`` of a new PostingReader, loaded beside Lucene; pyjnius itself cannot see the class."""
+    """Returns a handle of the method ``serve`` of a new PostingReader in Lucene's class loader, where pyjnius cannot see it."""
     from jnius import cast
     from pyserini.pyclass import autoclass
 
@@ -121,7 +121,7 @@ def _program() -> Any:
     found = autoclass("java.net.URLClassLoader")([url]).loadClass("PostingReader")
     serve = next(method for method in found.getDeclaredMethods() if method.getName() == "serve")
     constructor = found.getDeclaredConstructors()[0]
-    for member in (serve, constructor):                       # pyjnius gives both less than all of their methods
+    for member in (serve, constructor):                       # pyjnius wraps both without some of their methods
         cast("java.lang.reflect.AccessibleObject", member).setAccessible(True)
     handles = autoclass("java.lang.invoke.MethodHandles")
     lookup = handles.publicLookup()

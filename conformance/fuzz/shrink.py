@@ -1,4 +1,4 @@
-"""A failing case made small: parts are left out and numbers lowered as long as it still fails."""
+"""Minimization of a failing case: parts are removed and numbers lowered while it still fails."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
@@ -13,10 +13,13 @@ ROUNDS = 4
 
 
 def shrink(case: Case, fails: Fails, attempts: int = 600) -> Case:
-    """The smallest case that was found with at most so many attempts.
+    """Returns the smallest failing case found with a limited number of attempts.
 
-    A. Zeller, R. Hildebrandt, "Simplifying and Isolating Failure-Inducing Input", IEEE TSE 28(2), 2002, on questions,
-    deletions, documents and tokens; then numbers and names, one after the other. Repeated until nothing helps.
+    Delta debugging of questions, deletions, documents and tokens, then of numbers and names, repeated until nothing helps.
+
+    Notes
+    -----
+    A. Zeller, R. Hildebrandt, "Simplifying and Isolating Failure-Inducing Input", IEEE TSE 28(2), 2002.
     """
     tried = _Limited(fails, attempts)
     for _ in range(ROUNDS):
@@ -29,7 +32,7 @@ def shrink(case: Case, fails: Fails, attempts: int = 600) -> Case:
 
 
 class _Limited:
-    """``fails``, until the attempts are used up; from then on nothing fails, so nothing gets smaller."""
+    """Calls ``fails`` until the attempts are used up; from then on nothing fails, so nothing gets smaller."""
 
     def __init__(self, fails: Fails, attempts: int) -> None:
         self._fails, self._left = fails, attempts
@@ -40,7 +43,7 @@ class _Limited:
 
 
 def fewest(items: Sequence[Item], fails: Callable[[list[Item]], bool]) -> list[Item]:
-    """A sublist that still fails, of which no single item can be left out: the algorithm ddmin, by complements."""
+    """Returns a sublist that still fails, from which no single item can be removed: algorithm ddmin, by complements."""
     found, parts = list(items), 2
     while found:
         size = -(-len(found) // parts)
@@ -118,7 +121,7 @@ def _numbers(case: Case, fails: Fails) -> Case:
 
 
 def _smaller(case: Case) -> Iterator[Case]:
-    """Cases with a smaller number or two: those that change the most come first."""
+    """Yields cases with one or two smaller numbers, the largest changes first."""
     for f in (lambda _: 1, lambda n: n // 2):
         lowered = [[(docid, {t: max(1, f(i)) for t, i in vector.items()}) for docid, vector in segment]
                    for segment in case.segments]
@@ -142,7 +145,7 @@ def _simpler(question: Question) -> Iterator[Question]:
 
 
 def _names(case: Case, fails: Fails) -> Case:
-    """Plain docids in the same order of bytes, if names do not matter."""
+    """Replaces docids by plain ones in the same byte order, if names do not matter."""
     docids = sorted({docid for segment in case.segments for docid, _ in segment}, key=str.encode)
     width = len(str(len(docids)))
     plain = {docid: f"d{number:0{width}}" for number, docid in enumerate(docids)}

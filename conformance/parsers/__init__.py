@@ -1,6 +1,6 @@
-"""Parsers against hostile files: coverage-guided fuzzing by atheris, with an independent reading of each format beside ours.
+"""Parsers against malicious files: coverage-guided fuzzing by atheris, with an independent parser of each format.
 
-One module a kind of file, each with what it :mod:`reads <.harness>`; :mod:`.mutations` changes files without atheris, always
-alike, as tests do; ``seeds/NAME/`` holds files to begin with, those that were once wrong among them (``found-*``);
+There is one module per kind of file, each with a :mod:`harness <.harness>`; :mod:`.mutations` changes files without atheris,
+reproducibly, for tests; ``seeds/NAME/`` contains the initial files, including those of former bugs (``found-*``);
 ``python -m bmp_plugin.conformance.parsers NAME --seconds 600`` runs it.
 """

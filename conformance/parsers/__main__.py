@@ -1,11 +1,11 @@
-"""Fuzz a parser: atheris (libFuzzer) changes files, an independent reading says what is right.
+"""Fuzzes a parser: atheris (libFuzzer) mutates files, and an independent parser tells the right result.
 
     python -m bmp_plugin.conformance.parsers ciff --seconds 600
     python -m bmp_plugin.conformance.parsers topics --file crash-0123
 
-NAME is one of: {names}; or `all`, one after the other, so many seconds each. Needs `pip install atheris`; kernels run
+NAME is one of: {names}; or `all`, one after the other, for the given time each. Needs `pip install atheris`; kernels run
 with bounds checks. Memory is limited to 2 GiB and an input to 60 seconds. A file that fails is written to --output, to be
-mended and kept as `seeds/NAME/found-...`. Exit status: 0 nothing found, 1 something, 2 unusable input.
+kept as `seeds/NAME/found-...` once the parser is fixed. Exit status: 0 nothing found, 1 something, 2 unusable input.
 """
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ INSTRUMENTED = ["bmp_plugin.adapters", "bmp_plugin.topics", "bmp_plugin.run_file
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns its exit status."""
+    """Runs the command; returns its exit status."""
     parser = argparse.ArgumentParser("python -m bmp_plugin.conformance.parsers", description=(__doc__ or "").format(
         names=", ".join(NAMES)), formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", metavar="NAME", choices=[*NAMES, "all"], help="the parser")
     parser.add_argument("--seconds", type=int, default=60, help="default: %(default)s")
-    parser.add_argument("--seed", type=int, default=1, help="of the random numbers; default: %(default)s")
-    parser.add_argument("--corpus", type=Path, metavar="FOLDER", help="keep there what found new ways (default: nowhere)")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the random numbers; default: %(default)s")
+    parser.add_argument("--corpus", type=Path, metavar="FOLDER", help="keep inputs that reached new code (default: discard)")
     parser.add_argument("--output", type=Path, default=Path(), metavar="FOLDER", help="for files that fail; default: here")
-    parser.add_argument("--file", type=Path, help="try this one file instead")
+    parser.add_argument("--file", type=Path, help="try this file instead")
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.file is not None and (options.name == "all" or not options.file.is_file()):
@@ -57,7 +57,7 @@ def _one(name: str, file: Path) -> int:
     with tempfile.TemporaryDirectory() as folder:
         try:
             found = harness(name).examine(file.read_bytes(), Path(folder))
-        except Exception:                     # whatever it is, it is what was looked for
+        except Exception:                     # any exception is a finding
             traceback.print_exc()
             return 1
     print("refused" if found is None else f"read: {str(found)[:200]}")
@@ -65,7 +65,7 @@ def _one(name: str, file: Path) -> int:
 
 
 def _child(name: str, options: argparse.Namespace) -> int:
-    """libFuzzer ends the process that it runs in."""
+    """Runs the fuzzer in a separate process, because libFuzzer ends its process."""
     try:
         import atheris  # noqa: F401
     except ImportError:
@@ -74,7 +74,7 @@ def _child(name: str, options: argparse.Namespace) -> int:
     command = [sys.executable, "-m", __package__ or "", name, "--here", "--seconds", str(options.seconds), "--seed",
                str(options.seed), "--output", str(options.output)]
     command += ["--corpus", str(options.corpus)] if options.corpus else []
-    with tempfile.TemporaryDirectory() as folder:          # bounds checks are compiled in: not to be kept with the others
+    with tempfile.TemporaryDirectory() as folder:          # a separate cache: bounds checks are compiled in
         environment = os.environ | {CHECKED: "1", "NUMBA_CACHE_DIR": os.environ.get("NUMBA_CACHE_DIR", folder)}
         ended = subprocess.run(command, env=environment, check=False).returncode
     print(f"{name}: {options.seconds} s, {'nothing' if ended == 0 else 'SOMETHING'} found", flush=True)
@@ -93,7 +93,7 @@ def _fuzz(options: argparse.Namespace) -> None:
             place.mkdir(parents=True, exist_ok=True)
         for name, data in seeds(options.name).items():
             (start / name).write_bytes(data)
-            found.examine(data, work)                       # compiles what there is to compile
+            found.examine(data, work)                       # compiles the kernels
         atheris.Setup([sys.argv[0], str(corpus), str(start), f"-max_total_time={options.seconds}", f"-seed={options.seed}",
                        "-rss_limit_mb=2048", "-timeout=60", "-max_len=20000", "-verbosity=1", "-print_final_stats=1",
                        f"-artifact_prefix={options.output}/{options.name}-"],
@@ -102,10 +102,10 @@ def _fuzz(options: argparse.Namespace) -> None:
 
 
 def _compiled() -> list[str]:
-    """Modules with kernels: numba cannot compile what atheris puts into functions."""
+    """Returns the modules with kernels: numba cannot compile functions that atheris has instrumented."""
     names = [module.name for package in (bmp_plugin, adapters)
              for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")]
-    return [name for name in names if re.search(r"^@(kernel|leaf)$", _source(name), re.MULTILINE)]
+    return [name for name in names if re.search(r"^@kernel$", _source(name), re.MULTILINE)]
 
 
 def _source(name: str) -> str:

@@ -1,4 +1,4 @@
-"""CIFF files, beside protobuf's own parser of the same messages."""
+"""CIFF files, compared with protobuf's parser of the same messages."""
 from __future__ import annotations
 
 import gzip
@@ -21,12 +21,12 @@ _HEADER_BYTES, _LIST_BYTES, _RECORD_BYTES = 1 << 16, 2**31 - 1, 1 << 24
 
 
 class _Wrong(Exception):
-    """Not a CIFF file that fulfils what it states."""
+    """Raised for a file that is not CIFF, or contradicts its header."""
 
 
 @cache
 def _wide() -> type[Message]:
-    """The PostingsList with numbers of 64 bits: of 32, protobuf's parser cuts larger ones without a word."""
+    """Returns the PostingsList with 64-bit numbers: with 32-bit ones, protobuf's parser silently truncates larger ones."""
     file = descriptor_pb2.FileDescriptorProto()
     messages().PostingsList.DESCRIPTOR.file.CopyToProto(file)
     file.name, package = "wide.proto", file.package
@@ -42,7 +42,7 @@ def _wide() -> type[Message]:
 
 
 def read(path: Path) -> Content:
-    """The docids, and every term's (document, impact)."""
+    """Returns the docids, and the (document, impact) pairs of every term."""
     source = CiffSource(path)
     documents = source.documents()
     ends = [0, *documents.docid_ends.tolist()]
@@ -52,7 +52,7 @@ def read(path: Path) -> Content:
         at = 0
         for term, count, df in zip(batch.terms, batch.counts.tolist(), batch.dfs.tolist(), strict=True):
             if df != count or term.decode() in lists:
-                raise WrongError(f"term {term!r} has {count} postings, df {df}, or comes twice")
+                raise WrongError(f"term {term!r} has {count} postings, df {df}, or occurs twice")
             lists[term.decode()] = list(zip(batch.docs[at:at + count].tolist(), batch.impacts[at:at + count].tolist(),
                                             strict=True))
             at += count
@@ -78,7 +78,7 @@ def _frame(data: bytes, at: int, largest: int) -> tuple[bytes, int]:
 
 
 def by_protobuf(data: bytes) -> tuple[Content, bool]:
-    """The content by protobuf's parser and checks written out, and whether it is written as protobuf writes it."""
+    """Returns the content by protobuf's parser and explicit checks, and whether it is encoded as protobuf would."""
     kinds, at, canonical = messages(), 0, True
 
     def next_message(kind: Any, largest: int) -> Any:

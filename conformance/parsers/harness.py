@@ -1,4 +1,4 @@
-"""What a harness is, and what every parser owes: the right data, or one line that names the file."""
+"""The interface of a harness, and the duties of every parser: the right data, or one line that names the file."""
 from __future__ import annotations
 
 import gzip
@@ -18,27 +18,27 @@ NAMES = {
     "docid-lists": "lists", "quality-scores": "lists", "idf-json": "tables", "token-weights-txt": "tables",
     "safetensors": "tables", "cached-queries": "tables", "matrix": "matrix", "toks": "toks",
 }
-"""Every harness, and the module that it stands in."""
+"""The module of every harness."""
 
 
 class WrongError(AssertionError):
-    """A parser that took what is not right, or refused it in a way that helps nobody."""
+    """Raised for a parser that accepts an invalid file, or refuses it without a helpful message."""
 
 
 @dataclass(frozen=True)
 class Harness:
-    """How one kind of file is tried.
+    """How one kind of file is fuzzed.
 
     Attributes
     ----------
     name : str
     check : callable of path to anything
-        Reads the file, compares with the independent reading, and returns what was read, None if it was refused. Raises
-        :class:`WrongError`; any other exception is a parser's crash.
+        Parses the file, compares with the independent parser, and returns the data, None if the file was refused. Raises
+        :class:`WrongError`; any other exception is a crash of the parser.
     file_name : str
-        What the file is called: some readers look at it.
+        Name of the file, which some parsers depend on.
     gzips : bool
-        Whether the file may be gzipped too, to the same effect.
+        Whether the file may be gzipped too, with the same result.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Harness:
     gzips: bool = True
 
     def examine(self, data: bytes, folder: Path) -> Any:
-        """Try ``data`` as a file in ``folder``, and gzipped as well; returns what was read of it, None if refused."""
+        """Tries ``data`` as a file in ``folder``, and gzipped as well; returns the parsed data, None if refused."""
         path = folder / self.file_name
         path.write_bytes(data)
         found = self.check(path)
@@ -61,20 +61,20 @@ class Harness:
 
 @cache
 def harness(name: str) -> Harness:
-    """The harness of a name. Errors: ``ValueError`` for a name that there is not."""
+    """Returns the harness of a name; raises ``ValueError`` for an unknown one."""
     if name not in NAMES:
         raise ValueError(f"no parser is called {name}: give one of {', '.join(NAMES)}")
     return import_module(f"{__package__}.{NAMES[name]}").HARNESSES[name]  # type: ignore[no-any-return]
 
 
 def seeds(name: str) -> dict[str, bytes]:
-    """The files to begin with, by their names."""
+    """Returns the initial files by their names."""
     folder = resources.files(__package__) / "seeds" / name
     return {file.name: file.read_bytes() for file in sorted(folder.iterdir(), key=lambda file: file.name)}
 
 
 def unless_refused(read: Callable[[], Data], names: str | Path) -> Data | None:
-    """What ``read`` returns, or None for a refusal as it has to be: the right class, one line, with ``names`` in it."""
+    """Returns the result of ``read``, or None for a proper refusal: the right exception, one line, with ``names`` in it."""
     try:
         return read()
     except (BmpError, ValueError, FileNotFoundError) as error:
@@ -85,6 +85,6 @@ def unless_refused(read: Callable[[], Data], names: str | Path) -> Data | None:
 
 
 def compare(found: Any, expected: Any, what: str) -> None:
-    """Raise :class:`WrongError` unless two readings are equal; None is a refusal."""
+    """Raises :class:`WrongError` unless two results are equal; None is a refusal."""
     if found != expected:
         raise WrongError(f"{what}: read as {str(found)[:500]}, which is {str(expected)[:500]}")

@@ -1,4 +1,4 @@
-"""JSON vectors, beside the json module and Anserini's rules written out."""
+"""JSON vectors, compared with the json module and Anserini's rules, spelled out."""
 from __future__ import annotations
 
 import gzip
@@ -14,13 +14,13 @@ from bmp_plugin.adapters.vectors import VectorSource, json_documents
 from .harness import Harness, WrongError, unless_refused
 
 Content = dict[str, dict[str, int]]
-_DEEP = 150                      # nested deeper, parsers may refuse
+_DEEP = 150                      # depth of nesting from which parsers may refuse
 _LARGEST = 2**31 - 1
 _BLANK = b" \t\r\n"
 
 
 def content_of(source: Any) -> Content:
-    """Each document's terms and impacts, documents in their order."""
+    """Returns each document's terms and impacts, with documents in their order."""
     documents = source.documents()
     ends = [0, *documents.docid_ends.tolist()]
     docids = [documents.docid_bytes[lo:hi].decode() for lo, hi in pairwise(ends)]
@@ -52,7 +52,7 @@ def _decoder() -> json.JSONDecoder:
 
 
 def values(data: bytes) -> list[Any]:
-    """The JSON values of a file, an array's elements each. Errors: ``ValueError``, RecursionError."""
+    """Returns the JSON values of a file, an array's elements separately; raises ``ValueError`` or RecursionError."""
     lines = [line.strip(_BLANK) for line in data.split(b"\n")]
     lines = [line for line in lines if line]
     decoder = _decoder()
@@ -75,7 +75,7 @@ def values(data: bytes) -> list[Any]:
 
 
 def expected_content(found: list[Any]) -> Content:
-    """What Anserini's rules, and our refusals, make of values. Errors: ``ValueError``."""
+    """Applies Anserini's rules, and our refusals, to values; raises ``ValueError``."""
     content: Content = {}
     for document in found:
         if not isinstance(document, dict):

@@ -1,4 +1,4 @@
-"""Lists of docids to drop and files of quality scores, beside a plain reading."""
+"""Lists of docids to drop and files of quality scores, compared with simple parsers."""
 from __future__ import annotations
 
 import gzip

@@ -1,9 +1,9 @@
-"""SciPy's sparse matrices out of .npz files that state what they like, beside their dense form.
+"""SciPy sparse matrices from .npz files with arbitrary content, compared with their dense form.
 
-SciPy's own check when it loads one is shallow, and its conversions trust what it did not look at. A file here is not the .npz
-itself, which checksums guard, but what stands in it: a byte for the format, one for the type of the entries, rows and columns
-of a byte each, how many pointers, and how many indices of two bytes (little-endian, from -32,768 on); pointers, indices and
-entries follow.
+SciPy's own check of a loaded matrix is shallow, and its conversions trust what it did not check. A file here is not the
+.npz itself, which has checksums, but its content: one byte each for the format, the type of the entries, and the numbers
+of rows and of columns; the number of pointers, and the number of two-byte indices (little-endian, from -32,768 on); then
+pointers, indices and entries.
 """
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _HEAD = struct.Struct("<BBBBHH")
 
 
 def written(layout: str, entries: Any, shape: tuple[int, int], pointers: Any, indices: Any) -> bytes:
-    """A file of this harness; of a coo matrix pointers are its rows, indices its columns."""
+    """Returns a file for this harness; pointers and indices of a coo matrix are its rows and columns."""
     entries = np.asarray(entries)
     kind = _TYPES.index(entries.dtype.newbyteorder("<").str if entries.dtype.itemsize > 1 else entries.dtype.str)
     return b"".join([_HEAD.pack(_FORMATS.index(layout.encode()), kind, *shape, len(pointers), len(indices)),
@@ -60,7 +60,7 @@ def check(path: Path) -> Any:
     _as_npz(path.read_bytes(), npz)
     try:
         matrix: Any = scipy.sparse.load_npz(npz)
-    except Exception:                      # SciPy refuses it; before us
+    except Exception:                      # SciPy refuses it first
         return None
     rows, columns = matrix.shape
     docids, vocabulary = [f"d{row}" for row in range(rows)], [f"t{column}" for column in range(columns)]

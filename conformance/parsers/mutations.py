@@ -1,4 +1,4 @@
-"""Changed files, always alike for one number: bits, pieces, numbers and words of the formats."""
+"""Reproducible mutations of files: bits, pieces, numbers and words of the formats."""
 from __future__ import annotations
 
 import random
@@ -16,7 +16,7 @@ _BYTES = [b"\0", b"\xff", b"\x80", b"\xc0\x80", b"\xed\xa0\x80", b"\xef\xbb\xbf"
 
 
 def mutations(files: Sequence[bytes], count: int, seed: int = 0) -> Iterator[bytes]:
-    """``count`` files, each one of ``files`` changed one to four times."""
+    """Yields ``count`` files, each one of ``files`` changed one to four times."""
     draw = random.Random(seed)
     for _ in range(count):
         data = bytearray(draw.choice(files))

@@ -1,4 +1,4 @@
-"""Run files and qrels, beside a plain reading and ir-measures'; and what is done with them: comparing, evaluating."""
+"""Run files and qrels, compared with simple parsers and ir-measures'; and their comparison and evaluation."""
 from __future__ import annotations
 
 import gzip
@@ -25,7 +25,7 @@ def _plain(path: Path) -> bytes:
 
 
 def plain_run(data: bytes) -> dict[str, list[tuple[str, str | None]]]:
-    """Each query's (docid, score as written). Errors: ``ValueError``."""
+    """Returns each query's (docid, score as written); raises ``ValueError``."""
     rows = [row for line in data.split(b"\n") if (row := line.split())]
     if any(b"\0" in part for row in rows for part in row):
         raise ValueError("a zero byte")

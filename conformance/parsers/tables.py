@@ -1,4 +1,4 @@
-"""Tables of token weights and encoded queries, beside a plain reading."""
+"""Tables of token weights and encoded queries, compared with simple parsers."""
 from __future__ import annotations
 
 import gzip
@@ -72,7 +72,7 @@ def check_text(path: Path) -> Any:
 
 
 def check_safetensors(path: Path) -> Any:
-    """See :class:`.harness.Harness`; what the package itself reads is the measure."""
+    """See :class:`.harness.Harness`; the package's own parser is the reference."""
     found, expected = _encoded(path), None
     import safetensors.numpy
 
@@ -80,7 +80,7 @@ def check_safetensors(path: Path) -> Any:
         (weights,) = safetensors.numpy.load(path.read_bytes()).values()
         if weights.ndim == 1:
             expected = _rounded(dict(zip(_WORDS, weights.tolist(), strict=False)))
-    except Exception:                          # of the package's many kinds: then it must be refused
+    except Exception:                          # the package raises many kinds: then ours must refuse too
         pass
     return _finished(found, expected)
 

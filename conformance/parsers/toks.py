@@ -1,4 +1,4 @@
-"""Documents of Python code, PyTerrier's ``docno`` and ``toks``, written down as JSON, a line each."""
+"""Documents from Python code, PyTerrier's ``docno`` and ``toks``, stored as JSON, one per line."""
 from __future__ import annotations
 
 import json
@@ -46,7 +46,7 @@ def _expected(documents: list[Any]) -> dict[str, dict[str, int]]:
             raise ValueError("a weight")
         terms = {token: int(weight) for token, weight in vector.items() if weight}
         if terms:
-            if docid in content:                       # documents without terms are none
+            if docid in content:                       # documents without terms are not indexed
                 raise ValueError("one that was there")
             "".join([docid, *terms]).encode()
             content[docid] = terms

@@ -1,4 +1,4 @@
-"""Topics, beside a plain reading: JSON by the json module, TSV by splitting and counting, as Pyserini does."""
+"""Topics, compared with a simple parser: JSON by the json module, TSV by splitting and counting, as Pyserini does."""
 from __future__ import annotations
 
 import gzip
@@ -23,7 +23,7 @@ class _Hit:
 
 
 def plain_reading(data: bytes) -> Content:
-    """The topics. Errors: ``ValueError``, RecursionError."""
+    """Returns the topics; raises ``ValueError`` or RecursionError."""
     lines = [line.strip(_TRIMMED) for line in io.StringIO(data.decode(), newline=None)]
     lines = [line for line in lines if line]
     if not lines or lines[0][0] == "\ufeff":

@@ -8,10 +8,10 @@ from typing import Any
 
 from bmp_plugin.conformance.collection import Collection
 
-from .peer import Answer, Engine, Peer, Query, Search, Settings, require_package
+from .engine import Answer, Engine, OpenedEngine, Query, Search, Settings, require_package
 
 
-class Pisa(Peer):
+class Pisa(Engine):
     """``pisa``: the scorer ``quantized``, whose scores are sums of impact times weight."""
 
     name = "pisa"
@@ -37,14 +37,14 @@ class Pisa(Peer):
             {"docno": docid, "toks": vector} for docid, vector in collection.documents())
         os.replace(unfinished, path)
 
-    def open(self, work: Path) -> Engine:
+    def open(self, work: Path) -> OpenedEngine:
         import pyterrier_pisa
 
-        return _PisaEngine(pyterrier_pisa.PisaIndex(str(self.index(work)), stemmer="none", stops="none"))
+        return _OpenedPisa(pyterrier_pisa.PisaIndex(str(self.index(work)), stemmer="none", stops="none"))
 
 
-class _PisaEngine(Engine):
-    """Queries are prepared as the frame that its retriever takes; a retriever is made for every k."""
+class _OpenedPisa(OpenedEngine):
+    """Queries are prepared as the data frame that its retriever takes; there is one retriever per k."""
 
     def __init__(self, index: Any) -> None:
         self._index = index

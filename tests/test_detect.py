@@ -1,4 +1,4 @@
-"""Which adapter a path gets, and what is said of a path that gets none."""
+"""Detection of the format of a path, and the errors for paths of no known format."""
 from __future__ import annotations
 
 import gzip
@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from bmp_plugin.adapters.detect import open_source
 from bmp_plugin.adapters.json_vectors import JsonVectorSource
-from bmp_plugin.adapters.sniff import open_source
 from bmp_plugin.errors import BmpError, SourceError
 
 LINE = '{"id": "1", "contents": "", "vector": {"a": 1}}\n'

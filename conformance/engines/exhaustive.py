@@ -1,4 +1,4 @@
-"""Exhaustive search, term by term in numpy: no pruning, none of our kernels, the rules of the oracle."""
+"""Exhaustive search, term by term in numpy: no pruning, none of our kernels, and the rules of the oracle."""
 from __future__ import annotations
 
 import json
@@ -11,11 +11,11 @@ import numpy as np
 from bmp_plugin.conformance.collection import Collection
 from bmp_plugin.conformance.oracle import adjust_ties
 
-from .peer import Answer, Engine, Peer, Query, Search, Settings
+from .engine import Answer, Engine, OpenedEngine, Query, Search, Settings
 
 
-class Exhaustive(Peer):
-    """``exhaustive``: what every safe engine has to answer."""
+class Exhaustive(Engine):
+    """``exhaustive``: the answers of every safe engine."""
 
     name = "exhaustive"
 
@@ -35,11 +35,11 @@ class Exhaustive(Peer):
         (unfinished / "names.json").write_text(json.dumps([list(docids), vocabulary]))
         os.replace(unfinished, path)
 
-    def open(self, work: Path) -> Engine:
-        return _ExhaustiveEngine(self.index(work))
+    def open(self, work: Path) -> OpenedEngine:
+        return _OpenedExhaustive(self.index(work))
 
 
-class _ExhaustiveEngine(Engine):
+class _OpenedExhaustive(OpenedEngine):
     def __init__(self, path: Path) -> None:
         self._docs, self._impacts, self._ends = (
             np.load(path / f"{name}.npy", mmap_mode="r") for name in ("docs", "impacts", "ends"))
@@ -61,14 +61,14 @@ class _ExhaustiveEngine(Engine):
             if term is None:
                 continue
             lo, hi = int(self._ends[term - 1]) if term else 0, int(self._ends[term])
-            if hi - lo == len(self._docids):                  # idf 0: Pyserini leaves the token out
+            if hi - lo == len(self._docids):                  # idf 0: Pyserini drops the token
                 continue
             docs = self._docs[lo:hi]
             sums[docs] += self._impacts[lo:hi].astype(np.float32) * np.float32(weight)
             matched[docs] = True
         found = np.flatnonzero(matched)
         scores = sums[found].astype(np.float32)
-        if len(found) > k:                                    # all that tie with the k-th go on
+        if len(found) > k:                                    # keeps all that tie with the k-th
             last = np.partition(scores, len(scores) - k)[len(scores) - k]
             found, scores = found[scores >= last], scores[scores >= last]
         best = np.lexsort((self._rank[found], -scores))[:k]

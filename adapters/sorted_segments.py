@@ -1,8 +1,9 @@
-"""Runs: the postings of some documents in a row, by term, small enough to be turned round in the processor's cache.
+"""Sorted segments: the postings of consecutive documents, sorted by term, each small enough to be sorted in cache.
 
-Turning round is a counting sort, which keeps documents ascending within a term. Runs hold ascending ranges of documents,
-so merging a term is putting its parts one after the other. A run of at most 65,536 documents stores them in 16 bits, and
-impacts as narrow as they are; those beyond a budget are written to a file that has no name, hence vanishes whatever happens.
+The sort is a counting sort, which keeps documents ascending within a term. Segments hold ascending ranges of documents, so
+a term is merged by concatenating its part of each. A segment covers at most 65,536 documents, stores them in 16 bits and
+impacts in the narrowest type that holds them. Segments beyond the memory budget are written to an unnamed temporary file,
+which vanishes with the process.
 """
 from __future__ import annotations
 
@@ -17,22 +18,22 @@ from numpy.typing import NDArray
 
 from bmp_plugin.kernels import kernel
 
-RUN_DOCUMENTS = 2**16
-RUN_POSTINGS = 2**23
-"""Postings of a run at most (one document may have more): while it is turned round, some 15 bytes each."""
+SEGMENT_DOCUMENTS = 2**16
+SEGMENT_POSTINGS = 2**23
+"""Largest number of postings of a segment, unless one document has more; sorting takes some 15 bytes for each."""
 
 
 @dataclass
-class Run:
-    """Postings of documents first_doc, first_doc + 1, ..., by term.
+class SortedSegment:
+    """Postings of the documents first_doc, first_doc + 1, ..., sorted by term.
 
     Attributes
     ----------
     first_doc : int
     counts : int64[num_terms]
-        Postings of each term; terms that came later than the run are beyond its end.
+        Number of postings of each term; terms first seen after this segment are not included.
     docs : uint16[m]
-        Documents, from first_doc on.
+        Documents, relative to first_doc.
     impacts : uint8[m], uint16[m] or int32[m]
     """
 
@@ -42,13 +43,21 @@ class Run:
     impacts: NDArray[Any]
 
 
-def make_run(first_doc: int, terms: NDArray[np.int32], docs: NDArray[np.int32], impacts: NDArray[np.int32]) -> Run:
-    """Turn round int32[m] term numbers, ascending documents (all below first_doc + 65,536) and impacts."""
+def sort_segment(first_doc: int, terms: NDArray[np.int32], docs: NDArray[np.int32],
+                 impacts: NDArray[np.int32]) -> SortedSegment:
+    """Sorts postings by term.
+
+    Parameters
+    ----------
+    first_doc : int
+    terms, docs, impacts : int32[m]
+        Term ids; ascending documents, all below first_doc + 65,536; impacts.
+    """
     counts = np.zeros(int(terms.max()) + 1 if terms.size else 0, np.int64)
     _count_terms(terms, counts)
     out_docs, out_impacts = np.empty(terms.size, np.uint16), np.empty(terms.size, np.int32)
-    _turn_round(first_doc, terms, docs, impacts, np.cumsum(counts) - counts, out_docs, out_impacts)
-    return Run(first_doc, counts, out_docs, _narrowed(out_impacts))
+    _sort_by_term(first_doc, terms, docs, impacts, np.cumsum(counts) - counts, out_docs, out_impacts)
+    return SortedSegment(first_doc, counts, out_docs, _narrowed(out_impacts))
 
 
 def _narrowed(impacts: NDArray[np.int32]) -> NDArray[Any]:
@@ -58,65 +67,77 @@ def _narrowed(impacts: NDArray[np.int32]) -> NDArray[Any]:
     return impacts.astype(np.uint8 if top < 2**8 else np.uint16 if top < 2**16 else np.int32, copy=False)
 
 
-class RunStore:
-    """Runs in ascending order of their documents: the first ones in memory, the others in a temporary file.
+class SegmentStore:
+    """Stores segments in ascending order of their documents: the first ones in memory, the others in a temporary file.
 
     Parameters
     ----------
     budget : int
-        Postings kept in memory.
+        Number of postings kept in memory.
     temp_dir : str or Path, optional
-        Folder of the file; the system's temporary folder if not given.
+        Folder of the temporary file; the system's by default.
     """
 
     def __init__(self, budget: int, temp_dir: str | Path | None = None) -> None:
         self._budget = budget
         self._temp_dir = temp_dir
         self._file: IO[bytes] | None = None
-        self._runs: list[_Stored] = []
+        self._segments: list[_Stored] = []
         self.num_postings = 0
 
     def __len__(self) -> int:
-        return len(self._runs)
+        return len(self._segments)
 
     @property
     def spilled(self) -> bool:
-        """Whether some runs are in the file."""
+        """Tells whether some segments are in the file."""
         return self._file is not None
 
-    def append(self, run: Run) -> None:
-        """Keep one more run. Errors: ``OSError`` where the folder has no room."""
-        self.num_postings += run.docs.size
-        starts = np.zeros(run.counts.size + 1, np.uint32)
-        np.cumsum(run.counts, out=starts[1:])
-        parts = (starts, run.docs, run.impacts)
+    def append(self, segment: SortedSegment) -> None:
+        """Stores one more segment; an ``OSError`` tells of a full disk."""
+        self.num_postings += segment.docs.size
+        starts = np.zeros(segment.counts.size + 1, np.uint32)
+        np.cumsum(segment.counts, out=starts[1:])
+        parts = (starts, segment.docs, segment.impacts)
         if self.num_postings <= self._budget and self._file is None:
-            self._runs.append(_Stored(run.first_doc, run.counts.size, *(_InMemory(part) for part in parts)))
+            self._segments.append(_Stored(segment.first_doc, segment.counts.size, *(_InMemory(part) for part in parts)))
             return
         if self._file is None:
             self._file = tempfile.TemporaryFile(dir=self._temp_dir)         # noqa: SIM115 (closed by close)
             weakref.finalize(self, self._file.close)
-        self._runs.append(_Stored(run.first_doc, run.counts.size, *(_InFile.written(self._file, part) for part in parts)))
+        written = (_InFile.written(self._file, part) for part in parts)
+        self._segments.append(_Stored(segment.first_doc, segment.counts.size, *written))
 
     def merged(self, first: int, last: int, counts: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """Documents and impacts of the terms first to last - 1, which have int64[last - first] ``counts`` postings."""
+        """Merges the postings of the terms first to last - 1.
+
+        Parameters
+        ----------
+        first, last : int
+        counts : int64[last - first]
+            Number of postings of each term.
+
+        Returns
+        -------
+        docs, impacts : int32[sum(counts)]
+        """
         cursors = np.cumsum(counts) - counts
         total = int(counts.sum())
         docs, impacts = np.empty(total, np.int32), np.empty(total, np.int32)
-        for run in self._runs:
-            end = min(last, run.num_terms)
+        for segment in self._segments:
+            end = min(last, segment.num_terms)
             if first >= end:
                 continue
-            starts = run.starts.read(first, end + 1).astype(np.int64)
+            starts = segment.starts.read(first, end + 1).astype(np.int64)
             lo, hi = int(starts[0]), int(starts[-1])
             if lo < hi:
-                _put(run.first_doc, starts, run.docs.read(lo, hi), run.impacts.read(lo, hi).astype(np.int32), cursors, docs,
-                     impacts)
+                _append(segment.first_doc, starts, segment.docs.read(lo, hi), segment.impacts.read(lo, hi).astype(np.int32),
+                        cursors, docs, impacts)
         return docs, impacts
 
     def close(self) -> None:
-        """Forget all runs, and the file; may be called twice."""
-        self._runs, self.num_postings = [], 0
+        """Drops all segments and the temporary file; may be called twice."""
+        self._segments, self.num_postings = [], 0
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -162,14 +183,14 @@ class _Stored:
 
 @kernel
 def _count_terms(terms, counts):
-    """Add to ``counts`` (int64[num_terms]) how often each term number occurs in ``terms``."""
+    """Adds the number of occurrences of each term id in ``terms`` to ``counts`` int64[num_terms]."""
     for i in range(terms.size):
         counts[terms[i]] += 1
 
 
 @kernel
-def _turn_round(first_doc, terms, docs, impacts, cursors, out_docs, out_impacts):
-    """Put each posting where its term's cursor stands, and advance the cursor; out_docs uint16 count from first_doc."""
+def _sort_by_term(first_doc, terms, docs, impacts, cursors, out_docs, out_impacts):
+    """Scatters each posting to its term's cursor, and advances the cursor; out_docs uint16 are relative to first_doc."""
     for i in range(terms.size):
         at = cursors[terms[i]]
         out_docs[at] = np.uint16(docs[i] - first_doc)
@@ -178,10 +199,10 @@ def _turn_round(first_doc, terms, docs, impacts, cursors, out_docs, out_impacts)
 
 
 @kernel
-def _put(first_doc, starts, docs, impacts, cursors, out_docs, out_impacts):
-    """Put each term's part of a run where its cursor stands, and advance the cursor.
+def _append(first_doc, starts, docs, impacts, cursors, out_docs, out_impacts):
+    """Appends each term's part of a segment at the term's cursor, and advances the cursor.
 
-    starts int64[n + 1] count from starts[0], where docs and impacts begin; cursors int64[n or more].
+    starts int64[n + 1] are relative to starts[0], where docs and impacts begin; cursors int64[n or more].
     """
     base = starts[0]
     for i in range(len(starts) - 1):

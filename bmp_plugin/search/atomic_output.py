@@ -1,4 +1,4 @@
-"""Make Pyserini's writers of run files leave whole files: a run that fails leaves the file that stood there."""
+"""Make Pyserini's run file writers atomic: a run that fails leaves the previous file in place."""
 from __future__ import annotations
 
 import contextlib
@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bmp_plugin.run_file import becomes_whole
-from bmp_plugin.whole import naming, whole_file
+from bmp_plugin.atomic_write import atomic_file, errors_name
+from bmp_plugin.run_file import is_written_atomically
 
 
-class _WholeOutput:
-    """A Pyserini output writer that writes beside its file, and moves there when all went well."""
+class _AtomicOutput:
+    """A Pyserini output writer whose file is written atomically."""
 
     def __init__(self, writer: Any) -> None:
         self._writer = writer
@@ -21,23 +21,23 @@ class _WholeOutput:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._writer, name)
 
-    def __enter__(self) -> _WholeOutput:
+    def __enter__(self) -> _AtomicOutput:
         with contextlib.ExitStack() as stack:
-            if becomes_whole(self._output):
-                self._writer.file_path = str(stack.enter_context(whole_file(self._output)))
-            with naming(self._output):
+            if is_written_atomically(self._output):
+                self._writer.file_path = str(stack.enter_context(atomic_file(self._output)))
+            with errors_name(self._output):
                 self._writer.__enter__()
             stack.push(self._close)
             self._open = stack.pop_all()
         return self
 
     def write(self, *arguments: Any) -> Any:
-        """As the writer's own. Errors: ``OSError`` naming the run."""
-        with naming(self._output):
+        """Writes as the wrapped writer does; an ``OSError`` names the run."""
+        with errors_name(self._output):
             return self._writer.write(*arguments)
 
     def _close(self, *details: Any) -> Any:
-        with naming(self._output):
+        with errors_name(self._output):
             return self._writer.__exit__(*details)
 
     def __exit__(self, *details: Any) -> Any:
@@ -45,14 +45,14 @@ class _WholeOutput:
 
 
 @contextlib.contextmanager
-def write_outputs_whole() -> Iterator[None]:
-    """Within the block, ``pyserini.output_writer.get_output_writer`` gives writers that leave whole files only."""
+def write_outputs_atomically() -> Iterator[None]:
+    """Makes ``pyserini.output_writer.get_output_writer`` return writers that write atomically, within the block."""
     from pyserini import output_writer
 
     original = output_writer.get_output_writer
 
     def get_output_writer(*args: Any, **kwargs: Any) -> Any:
-        return _WholeOutput(original(*args, **kwargs))
+        return _AtomicOutput(original(*args, **kwargs))
 
     output_writer.get_output_writer = get_output_writer
     try:

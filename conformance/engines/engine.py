@@ -1,7 +1,7 @@
-"""What every engine offers to the benchmark, whatever it is made of.
+"""The interface of every engine in the benchmark.
 
-A :class:`Peer` knows how its index is called and built, and opens it; it is a name and some numbers, imports nothing until
-it is used, and can be sent to another process. An :class:`Engine` is what it opens.
+An :class:`Engine` names, builds and opens its index; it is a name and some numbers, imports nothing until it is used, and
+can be pickled. An :class:`OpenedEngine` is what it opens.
 """
 from __future__ import annotations
 
@@ -19,44 +19,47 @@ Answer = list[tuple[str, float]]          # (docid, score), best first
 Search = Callable[[Any, int], Any]        # (prepared query, k) -> the engine's own result
 
 
-class Engine:
-    """An engine over one index, opened and ready."""
+class OpenedEngine:
+    """An engine with its index open, ready to search."""
 
     def prepare(self, query: Query) -> Any:
-        """The query as the engine's user holds it before the call that is timed; the same mapping unless overridden."""
+        """Converts a query to the form that a user of the engine has before the timed call; by default, the query itself."""
         return query
 
     def searching(self, settings: Settings) -> Search:
-        """The call that is timed: one query, by one Python call, with these settings.
+        """Returns the function that is timed: it searches for one query, in one Python call, with these settings.
 
-        Errors: ``ValueError`` for settings that the engine does not have.
+        Raises
+        ------
+        ValueError
+            If the engine does not have a setting.
         """
         raise NotImplementedError
 
     def answer(self, result: Any) -> Answer:
-        """A result of that call as (docid, score), best first."""
+        """Converts a result of that function to (docid, score), best first."""
         return [(hit.docid, hit.score) for hit in result]
 
     def batch(self, queries: Sequence[Any], k: int, threads: int, settings: Settings) -> bool:
-        """Search all prepared queries by one call; False if the engine has no such call."""
+        """Searches for all prepared queries in one call; returns False if the engine has no such call."""
         return False
 
 
-class Peer:
+class Engine:
     """A kind of engine.
 
     Attributes
     ----------
     name : str
-        As on the command line.
+        Its name on the command line.
     kind : str
-        What several peers have in common that differ in block size alone.
+        The common name of engines that differ in block size only.
     needs : tuple of str
-        Names of peers whose indexes are built before.
+        Names of engines whose indexes are built first.
     has_kernel_timer : bool
-        Whether :meth:`kernel_seconds` has something to say.
+        Whether :meth:`kernel_seconds` is implemented.
     differs : str
-        Why its answers are not always the host's, as far as that is known.
+        Known reasons why its answers may differ from Pyserini's.
     """
 
     name: str
@@ -70,38 +73,38 @@ class Peer:
         return self.name
 
     def require(self) -> None:
-        """Errors: MissingDependencyError saying what to install."""
+        """Raises MissingDependencyError, which tells what to install, unless the engine is installed."""
 
     def load(self) -> None:
-        """Import what the engine is made of."""
+        """Imports the engine."""
 
     def index(self, work: Path) -> Path:
-        """The file or folder of its index in a work folder."""
+        """Returns the path of its index in a work folder."""
         raise NotImplementedError
 
     def size_bytes(self, work: Path) -> int:
-        """Bytes of the index on disk."""
+        """Returns the size of the index on disk in bytes."""
         path = self.index(work)
         files = path.rglob("*") if path.is_dir() else [path]
         return sum(file.stat().st_size for file in files if file.is_file())
 
     def build(self, collection: Collection) -> None:
-        """Make the index in the collection's work folder, where it appears only when it is whole."""
+        """Builds the index in the collection's work folder, atomically."""
         raise NotImplementedError
 
-    def open(self, work: Path) -> Engine:
-        """Open the index."""
+    def open(self, work: Path) -> OpenedEngine:
+        """Opens the index."""
         raise NotImplementedError
 
     def kernel_seconds(self, work: Path, queries: Sequence[Query], k: int, log: Path) -> float | None:
-        """Mean seconds a query of the engine's innermost timer, in a process that has not opened its index.
+        """Returns the mean seconds per query of the engine's innermost timer, in a process that has not opened its index.
 
-        None if it said nothing. ``log`` is the file to which the process's standard error goes.
+        Returns None if it reported nothing. ``log`` is the file that receives the process's standard error.
         """
         return None
 
 
 def require_package(package: str, requirement: str) -> None:
-    """Errors: MissingDependencyError naming the requirement if the package is not there."""
+    """Raises MissingDependencyError, which names the requirement, unless the package is installed."""
     if importlib.util.find_spec(package) is None:
         raise MissingDependencyError(f"{package} is not installed: pip install {requirement}")

@@ -1,4 +1,4 @@
-"""The block-max index that belongs to a Lucene index: found beside it and reused, or built there once and kept."""
+"""The sidecar index: the block-max index next to a Lucene index, reused while it is up to date, else built there once."""
 from __future__ import annotations
 
 import hashlib
@@ -10,28 +10,28 @@ from pathlib import Path
 
 from bmp_plugin import BmpError, BmpIndex
 from bmp_plugin.adapters.lucene import LuceneSource, fingerprint
+from bmp_plugin.atomic_write import remove_abandoned
 from bmp_plugin.errors import BuildError, SourceError
+from bmp_plugin.interprocess_lock import interprocess_lock
 from bmp_plugin.sharded.index import ShardedIndex
-from bmp_plugin.turns import turn
-from bmp_plugin.whole import remove_abandoned
 
 FIELD = "contents"                  # the only field that Pyserini's impact searcher searches
 _MANIFEST = "manifest.json"
 
 
 def is_bmp_directory(path: str | os.PathLike[str]) -> bool:
-    """Whether ``path`` is a block-max index rather than a Lucene one."""
+    """Tells whether ``path`` is a block-max index rather than a Lucene one."""
     return (Path(path) / _MANIFEST).is_file()
 
 
-def path_beside(lucene_dir: str | os.PathLike[str]) -> Path:
-    """Where the block-max index of ``lucene_dir`` belongs: ``<lucene_dir>.bmp``."""
+def sidecar_path(lucene_dir: str | os.PathLike[str]) -> Path:
+    """Returns the path of the sidecar index of ``lucene_dir``: ``<lucene_dir>.bmp``."""
     directory = Path(lucene_dir).resolve()
     return directory.with_name(directory.name + ".bmp")
 
 
-def path_in_cache(lucene_dir: str | os.PathLike[str]) -> Path:
-    """Where it is kept if nothing can be written beside ``lucene_dir``: a cache folder of the user's."""
+def cache_path(lucene_dir: str | os.PathLike[str]) -> Path:
+    """Returns the path in the user's cache folder that is used if the folder of ``lucene_dir`` is not writable."""
     import platformdirs
 
     directory = Path(lucene_dir).resolve()
@@ -41,20 +41,24 @@ def path_in_cache(lucene_dir: str | os.PathLike[str]) -> Path:
 
 def index_of(lucene_dir: str | os.PathLike[str], *, bmp_dir: str | os.PathLike[str] | None = None, threads: int = 1,
              progress: bool = True) -> BmpIndex:
-    """Open the block-max index of a Lucene index, after building it if there is none or it is out of date.
+    """Opens the block-max index of a Lucene index, and builds it first if there is none or it is out of date.
 
-    Two processes that come at once build it once. An index that is replaced keeps its block size and document order.
+    Concurrent processes build it once. An index that is replaced keeps its block size and document order.
 
     Parameters
     ----------
     lucene_dir : path
         Lucene index directory.
     bmp_dir : path, optional
-        Where the block-max index is kept; by default :func:`path_beside`, else :func:`path_in_cache`.
+        Path of the block-max index; by default :func:`sidecar_path`, or :func:`cache_path` where that is not writable.
     threads : int
-        Processor threads for building.
+        Number of threads for building.
     progress : bool
         Whether building shows a progress bar on standard error.
+
+    Returns
+    -------
+    BmpIndex
 
     Raises
     ------
@@ -62,23 +66,23 @@ def index_of(lucene_dir: str | os.PathLike[str], *, bmp_dir: str | os.PathLike[s
         If the Lucene index cannot be read, or the block-max index cannot be written.
     """
     wanted = fingerprint(lucene_dir)
-    beside, cached = path_beside(lucene_dir), path_in_cache(lucene_dir)
-    places = [Path(bmp_dir)] if bmp_dir is not None else [beside, cached]
-    for place in places:
-        index = _fresh(place, wanted)
+    sidecar, cached = sidecar_path(lucene_dir), cache_path(lucene_dir)
+    candidates = [Path(bmp_dir)] if bmp_dir is not None else [sidecar, cached]
+    for path in candidates:
+        index = _up_to_date(path, wanted)
         if index is not None:
-            with suppress(OSError):             # of a folder that others own
-                remove_abandoned(place)         # of who was killed with the new index in its place already
+            with suppress(OSError):             # the folder may belong to another user
+                remove_abandoned(path)          # left by a process that was killed after it replaced the index
             return index
-    target = places[0] if bmp_dir is not None or _is_writable(beside.parent) else cached
+    target = candidates[0] if bmp_dir is not None or _is_writable(sidecar.parent) else cached
     try:
-        with turn(target):
-            index = _fresh(target, fingerprint(lucene_dir))     # perhaps another process has just built it
+        with interprocess_lock(target):
+            index = _up_to_date(target, fingerprint(lucene_dir))     # another process may have built it meanwhile
             return index if index is not None else _build(Path(lucene_dir), target, threads, progress)
     except OSError as error:
         if error.filename != str(target):
-            raise                               # of what is read
-        raise BuildError(f"{target}: cannot be written ({error.strerror}); name another place with bmp_dir") from error
+            raise                               # reading failed, not writing
+        raise BuildError(f"{target}: cannot be written ({error.strerror}); set bmp_dir to another path") from error
 
 
 def _build(lucene_dir: Path, target: Path, threads: int, progress: bool) -> BmpIndex:
@@ -87,20 +91,20 @@ def _build(lucene_dir: Path, target: Path, threads: int, progress: bool) -> BmpI
         stale = BmpIndex.open(target).manifest
         settings = {"reorder": stale["reorder"], "block_size": stale["block_size"]}
     except (BmpError, FileNotFoundError, KeyError):
-        pass                        # nothing there, or of a layout that this version does not read
+        pass                        # there is none, or its layout is of another version
     if progress:
         print(f"Building the block-max index of {lucene_dir} at {target}...", file=sys.stderr)
     with LuceneSource(lucene_dir, FIELD) as source:
         return BmpIndex.build(source, target, threads=threads, progress=progress, **settings)
 
 
-def _fresh(target: Path, wanted: str) -> BmpIndex | None:
-    """The index at ``target`` if it was built from the Lucene commit of that fingerprint.
+def _up_to_date(target: Path, wanted: str) -> BmpIndex | None:
+    """Returns the index at ``target`` if it was built from the Lucene commit with the fingerprint ``wanted``, else None.
 
     Raises
     ------
     BuildError
-        If ``target`` holds what somebody else wants kept: an index of another kind of source or another field.
+        If ``target`` must not be replaced: it is no index, or an index of another kind of source or another field.
     """
     if not target.exists():
         return None
@@ -110,33 +114,37 @@ def _fresh(target: Path, wanted: str) -> BmpIndex | None:
     try:
         index = BmpIndex.open(target)
     except BmpError:
-        return None                 # damaged, or of another version: built anew
+        return None                 # damaged, or of another version: will be rebuilt
     source = index.manifest["source"]
     if source["kind"] != "lucene" or source["details"].get("field") != FIELD or "pruning" in source["details"]:
-        raise BuildError(f"{target}: was built from something else than all of the field '{FIELD}' of a Lucene index: "
-                         "remove it, or name another place with bmp_dir")
+        raise BuildError(f"{target}: was not built from all of the field '{FIELD}' of a Lucene index: "
+                         "remove it, or set bmp_dir to another path")
     if source["fingerprint"] != wanted:
         return None
     try:
-        _ = index.arrays            # proved at their first use
+        _ = index.arrays            # validated on first use
     except BmpError:
         return None                 # damaged
     return index
 
 
 def lucene_directory_of(index: BmpIndex | ShardedIndex, directory: Path | None = None) -> Path:
-    """The Lucene index that a block-max index was built from, for what only Lucene can answer.
+    """Returns the Lucene index that a block-max index was built from, for operations that only Lucene offers.
 
     Parameters
     ----------
     index : BmpIndex or ShardedIndex
     directory : path, optional
-        Where the Lucene index is now; by default where it was.
+        Current path of the Lucene index; by default the path at the time of the build.
+
+    Returns
+    -------
+    Path
 
     Raises
     ------
     SourceError
-        If it was not built from Lucene, or that index is gone or has changed.
+        If the index was not built from Lucene, or the Lucene index is gone or has changed.
     """
     source = index.manifest["source"]
     if source["kind"] != "lucene":
@@ -153,9 +161,9 @@ def lucene_directory_of(index: BmpIndex | ShardedIndex, directory: Path | None =
 
 
 def _is_writable(folder: Path) -> bool:
-    """Whether something can be made in ``folder``; tried, because permissions do not tell of read-only mounts."""
+    """Tells by trying whether ``folder`` is writable: permissions do not reveal read-only mounts."""
     try:
-        with tempfile.TemporaryFile(dir=folder):        # which has no name, so that nothing stays of it whatever happens
+        with tempfile.TemporaryFile(dir=folder):        # unnamed, so nothing is left behind whatever happens
             return True
     except OSError:
         return False

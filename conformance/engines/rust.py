@@ -12,14 +12,14 @@ import numpy as np
 
 from bmp_plugin.conformance.collection import Collection
 
-from .peer import Answer, Engine, Peer, Query, Search, Settings, require_package
+from .engine import Answer, Engine, OpenedEngine, Query, Search, Settings, require_package
 
 BLOCK_SIZES = (8, 16, 32)
 ELAPSED = re.compile(rb"search_elapsed = (\d+)")
 
 
-class Rust(Peer):
-    """``rust-8`` and the like, and ``rust-bp-8`` and the like with the documents in the order of ``ours-bp``."""
+class Rust(Engine):
+    """``rust-8`` etc.; ``rust-bp-8`` etc. with the documents in the order of ``ours-bp``."""
 
     has_kernel_timer = True
     differs = ("it cuts impacts to 8 bits and scores to 16, brings query weights to at most 32 levels, loses documents that "
@@ -57,13 +57,13 @@ class Rust(Peer):
         indexer.finish()
         os.replace(unfinished, path)
 
-    def open(self, work: Path) -> Engine:
+    def open(self, work: Path) -> OpenedEngine:
         import bmp
 
-        return _RustEngine(bmp.Searcher(str(self.index(work))))
+        return _OpenedRust(bmp.Searcher(str(self.index(work))))
 
     def kernel_seconds(self, work: Path, queries: Sequence[Query], k: int, log: Path) -> float | None:
-        """What ``bmp.search`` prints: microseconds a query without looking up terms, sorting and docids. Not warmed up."""
+        """Reads what ``bmp.search`` prints: microseconds per query, without term lookup, sorting and docids. Not warmed up."""
         import bmp
 
         with tempfile.TemporaryDirectory() as folder:
@@ -83,7 +83,7 @@ class Rust(Peer):
 
 
 def _order(collection: Collection, reordered: Path) -> list[int]:
-    """Rows of the collection in the document order of an index of ours."""
+    """Returns the rows of the collection in the document order of an index of ours."""
     from bmp_plugin import BmpIndex
 
     index = BmpIndex.open(reordered)
@@ -91,7 +91,7 @@ def _order(collection: Collection, reordered: Path) -> list[int]:
     return [row[docid] for docid in index.docids(np.arange(index.num_docs, dtype=np.int32))]
 
 
-class _RustEngine(Engine):
+class _OpenedRust(OpenedEngine):
     def __init__(self, searcher: Any) -> None:
         self._searcher = searcher
 
@@ -115,6 +115,6 @@ class _RustEngine(Engine):
 
 
 def _pass_on_unless_panic(error: BaseException) -> None:
-    """A query without any result is a panic there."""
+    """Re-raises an error unless it is the panic with which it answers a query that has no result."""
     if type(error).__name__ != "PanicException":
         raise error

@@ -11,13 +11,13 @@ from typing import Any
 
 from bmp_plugin.conformance.collection import Collection
 
-from .peer import Engine, Peer, Query, Search, Settings
+from .engine import Engine, OpenedEngine, Query, Search, Settings
 
 BUILD_THREADS = 2
-PASSES = 5              # over the queries, of which the median is the kernels' time
+PASSES = 5              # over the queries; the kernels' time is their median
 
 
-class Ours(Peer):
+class Ours(Engine):
     """``ours``; ``ours-bp`` after recursive graph bisection; ``ours-leading`` in the order of leading terms."""
 
     has_kernel_timer = True
@@ -38,15 +38,15 @@ class Ours(Peer):
         BmpIndex.build(collection.source(BUILD_THREADS), self.index(collection.work), reorder=self._reorder,
                        threads=BUILD_THREADS, progress=False)
 
-    def open(self, work: Path) -> Engine:
+    def open(self, work: Path) -> OpenedEngine:
         from bmp_plugin import BmpSearcher
 
-        return SearcherEngine(BmpSearcher(self.index(work)))
+        return OpenedSearcher(BmpSearcher(self.index(work)))
 
     def kernel_seconds(self, work: Path, queries: Sequence[Query], k: int, log: Path) -> float | None:
-        """Time within :func:`bmp_plugin.query.batch.search_many`, called as the searcher calls it, one query a call.
+        """Times :func:`bmp_plugin.query.batch.search_many`, called as the searcher calls it, one query per call.
 
-        The median of some passes over the queries: one is over in a fraction of a second, which says little.
+        The result is the median of several passes over the queries, because one takes only a fraction of a second.
         """
         from bmp_plugin import BmpSearcher
         from bmp_plugin import searcher as searcher_module
@@ -69,7 +69,7 @@ class Ours(Peer):
         return statistics.median(passes) / len(queries)
 
 
-class SearcherEngine(Engine):
+class OpenedSearcher(OpenedEngine):
     """A BmpSearcher or BmpImpactSearcher."""
 
     def __init__(self, searcher: Any) -> None:
@@ -87,7 +87,7 @@ class SearcherEngine(Engine):
 
 
 def check_settings(function: Any, settings: Settings) -> None:
-    """Errors: ``ValueError`` for a setting that is not an argument of ``function``."""
+    """Raises ``ValueError`` for a setting that is not an argument of ``function``."""
     known = set(inspect.signature(function).parameters) - {"query", "q", "k"}
     for name in settings:
         if name not in known:
@@ -95,7 +95,7 @@ def check_settings(function: Any, settings: Settings) -> None:
 
 
 class _Timed:
-    """A compiled kernel that adds up the seconds spent in its calls."""
+    """A compiled kernel that sums the seconds spent in its calls."""
 
     def __init__(self, function: Any) -> None:
         self.function = function

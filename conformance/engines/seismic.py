@@ -9,15 +9,15 @@ import numpy as np
 
 from bmp_plugin.conformance.collection import Collection
 
-from .peer import Answer, Engine, Peer, Query, Search, Settings, require_package
+from .engine import Answer, Engine, OpenedEngine, Query, Search, Settings, require_package
 
 BUILD = {"n_postings": 3500, "centroid_fraction": 0.1, "summary_energy": 0.4}
 LARGEST_SMALL_VOCABULARY = 2**16
 CURVE = ((3, 0.9), (4, 0.9), (5, 0.8), (6, 0.7), (8, 0.7), (10, 0.7), (12, 0.6), (16, 0.5))
 
 
-class Seismic(Peer):
-    """``seismic``, at several settings: query_cut (tokens of the query that choose lists) and heap_factor."""
+class Seismic(Engine):
+    """``seismic``, at several settings: query_cut (number of query tokens whose lists are searched) and heap_factor."""
 
     name = "seismic"
     differs = "it is approximate: it looks at a part of the postings only, and orders ties its own way"
@@ -48,15 +48,15 @@ class Seismic(Peer):
             (collection.work / "seismic.large").touch()
         os.replace(unfinished.with_name("seismic-unfinished.index.seismic"), self.index(collection.work))
 
-    def open(self, work: Path) -> Engine:
+    def open(self, work: Path) -> OpenedEngine:
         import seismic
 
         kind = seismic.SeismicIndexLV if (work / "seismic.large").exists() else seismic.SeismicIndex
-        return _SeismicEngine(kind.load(str(self.index(work))), seismic.get_seismic_string())
+        return _OpenedSeismic(kind.load(str(self.index(work))), seismic.get_seismic_string())
 
 
-class _SeismicEngine(Engine):
-    """Queries are prepared as the arrays that its calls take: making them is not what is measured."""
+class _OpenedSeismic(OpenedEngine):
+    """Queries are prepared as the arrays that its calls take, so that creating them is not timed."""
 
     def __init__(self, index: Any, string: Any) -> None:
         self._index = index

@@ -1,4 +1,4 @@
-"""Which adapter reads a path: found out from what is there, not from a flag."""
+"""Detection of a source's format from its content, so that no flag is needed."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
@@ -24,16 +24,28 @@ EXPECTED = "a Lucene index directory, a CIFF file, or a file or folder of JSON v
 def given_source(source: str | Path | PostingSource | Iterable[Document], field: str = "contents", progress: bool = False,
                  quantize: int | Quantization | None = None, prune: Pruning | None = None, *, threads: int = 1,
                  temp_dir: str | Path | None = None) -> Iterator[PostingSource]:
-    """What a build was given, as the source that it reads; closed afterwards unless the caller made it.
+    """Opens what a build was given as a source of postings, and closes it afterwards unless the caller opened it.
 
-    Errors: those of opening and pruning it; ``ValueError`` for ``quantize`` with a source that has integer impacts already.
+    Parameters
+    ----------
+    source : str, Path, PostingSource or iterable
+        A path for :func:`open_source`, an open source, or an iterable of documents.
+    field, progress, quantize, threads, temp_dir
+        See :func:`open_source`.
+    prune : Pruning, optional
+        Static pruning of the source.
+
+    Raises
+    ------
+    ValueError
+        If ``quantize`` is given for an open source, whose impacts are integers already.
     """
     opened: Any
     if isinstance(source, str | Path):
         opened = open_source(source, field, progress, quantize, threads=threads, temp_dir=temp_dir)
     elif hasattr(source, "batches"):
         if quantize is not None:
-            raise ValueError("quantize: name it when you make the source, which has integer impacts by now")
+            raise ValueError("quantize: set it when you create the source, whose impacts are integers already")
         opened = source
     else:
         from .vectors import VectorSource
@@ -54,25 +66,35 @@ def given_source(source: str | Path | PostingSource | Iterable[Document], field:
 def open_source(path: str | Path, field: str = "contents", progress: bool = False,
                 quantize: int | Quantization | None = None, *, threads: int = 1,
                 temp_dir: str | Path | None = None) -> PostingSource:
-    """Open a source of postings.
+    """Opens a source of postings.
 
     Parameters
     ----------
     path : str or Path
         Lucene index directory; CIFF file; file or folder of JSON vectors. CIFF and JSON may be gzipped.
     field : str
-        Field of a Lucene index; the other formats have but one.
+        Field of a Lucene index; the other formats have only one.
     progress : bool
         Show a progress bar where opening reads the whole source (JSON vectors).
     quantize : int or Quantization, optional
-        Bits of the impacts that the float weights of JSON vectors become.
+        Number of bits of the impacts to which the float weights of JSON vectors are quantized.
     threads : int
-        Processors to read with, where reading is shared out (JSON vectors).
+        Number of processes that read, where reading is parallel (JSON vectors).
     temp_dir : str or Path, optional
-        Folder of temporary files, which have no name; the system's if not given.
+        Folder of unnamed temporary files; the system's by default.
 
-    Errors: ``FileNotFoundError`` if nothing is there; SourceError if it is none of these, or damaged;
-    MissingDependencyError if reading the format needs something that is not installed.
+    Returns
+    -------
+    PostingSource
+
+    Raises
+    ------
+    FileNotFoundError
+        If the path does not exist.
+    SourceError
+        If the format is not recognized, or the source is damaged.
+    MissingDependencyError
+        If reading the format needs a package that is not installed.
     """
     path = Path(path)
     if quantize is not None:
@@ -108,7 +130,7 @@ def _quantized(path: Path, quantize: int | Quantization, progress: bool, temp_di
         raise FileNotFoundError(f"{path}: no such file or folder: give JSON vectors")
     files = [] if path.is_dir() and _is_lucene_directory(path) else json_files(path)
     if not files or not begins_like_json(files[0]):
-        raise SourceError(f"{path}: not JSON vectors, and only their weights can be quantized: leave quantize out")
+        raise SourceError(f"{path}: not JSON vectors, and only their weights can be quantized: omit quantize")
     return VectorSource(json_documents(path), quantize=quantize, origin=str(path.resolve()), temp_dir=temp_dir,
                         progress=progress)
 
@@ -116,7 +138,7 @@ def _quantized(path: Path, quantize: int | Quantization, progress: bool, temp_di
 def _json_vectors(path: Path, progress: bool, threads: int, temp_dir: str | Path | None) -> PostingSource:
     from .json_vectors import JsonVectorSource
 
-    # its info, which needs the files read, cannot be assigned: all that sets it apart from the protocol
+    # cast: its info is a read-only property, computed when the files are read, which the protocol's type does not allow
     return cast(PostingSource, JsonVectorSource(path, progress=progress, threads=threads, temp_dir=temp_dir))
 
 

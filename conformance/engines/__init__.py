@@ -1,19 +1,19 @@
-"""The engines by name: ours, and what a user could take instead. Each imports what it needs when it is used."""
+"""The engines by name: ours and the alternatives to it. Each imports what it needs on first use."""
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .engine import Answer, Engine, OpenedEngine, Query, Settings
 from .exhaustive import Exhaustive
 from .lucene import DropIn, Lucene
 from .ours import Ours
-from .peer import Answer, Engine, Peer, Query, Settings
 from .pisa import Pisa
 from .rust import BLOCK_SIZES, Rust
 from .seismic import Seismic
 
-__all__ = ["GROUPS", "PEERS", "Answer", "Contestant", "Engine", "Peer", "Query", "Settings", "contestants"]
+__all__ = ["ENGINES", "GROUPS", "Answer", "Configuration", "Engine", "OpenedEngine", "Query", "Settings", "configurations"]
 
-PEERS: dict[str, Peer] = {peer.name: peer for peer in (
+ENGINES: dict[str, Engine] = {engine.name: engine for engine in (
     Lucene(), DropIn(), Ours(), Ours("bp"), Ours("leading"),
     *(Rust(size) for size in BLOCK_SIZES), *(Rust(size, "bp") for size in BLOCK_SIZES),
     Seismic(), Pisa(), Exhaustive())}
@@ -34,31 +34,35 @@ GROUPS: dict[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True)
-class Contestant:
-    """An engine at certain settings, a row of the result."""
+class Configuration:
+    """An engine with settings, which is a row of the results."""
 
-    peer: str
+    engine: str
     settings: tuple[tuple[str, float], ...] = ()
 
     @property
     def label(self) -> str:
-        return " ".join([self.peer, *(f"{name}={value:g}" for name, value in self.settings)])
+        """Returns its name in the results."""
+        return " ".join([self.engine, *(f"{name}={value:g}" for name, value in self.settings)])
 
 
-def contestants(words: list[str]) -> list[Contestant]:
-    """What the command line's words name: a peer, a group, or ``peer:setting=number,setting=number``; each once.
+def configurations(words: list[str]) -> list[Configuration]:
+    """Parses the command line's engines: an engine, a group, or ``engine:setting=number,setting=number``, without duplicates.
 
-    Errors: ``ValueError`` for a name that there is not or a setting that is not a number.
+    Raises
+    ------
+    ValueError
+        If a name is unknown, or a setting is not a number.
     """
-    found: list[Contestant] = []
+    found: list[Configuration] = []
     for word in (one for given in words for one in GROUPS.get(given, (given,))):
         name, _, listed = word.partition(":")
-        if name not in PEERS:
-            raise ValueError(f"engine {name!r} is not one of {', '.join([*PEERS, *GROUPS])}")
+        if name not in ENGINES:
+            raise ValueError(f"engine {name!r} is not one of {', '.join([*ENGINES, *GROUPS])}")
         if listed:
-            found.append(Contestant(name, tuple(_setting(part) for part in listed.split(","))))
+            found.append(Configuration(name, tuple(_setting(part) for part in listed.split(","))))
         else:
-            found += [Contestant(name, tuple(settings.items())) for settings in PEERS[name].default_settings]
+            found += [Configuration(name, tuple(settings.items())) for settings in ENGINES[name].default_settings]
     return list(dict.fromkeys(found))
 
 

@@ -1,4 +1,4 @@
-"""Pyserini's LuceneImpactSearcher, and BmpImpactSearcher in its place, on an index that Pyserini made of the collection."""
+"""Pyserini's LuceneImpactSearcher, and BmpImpactSearcher in its place, on an index that Pyserini built."""
 from __future__ import annotations
 
 import os
@@ -12,18 +12,18 @@ from typing import Any
 from bmp_plugin.conformance.collection import Collection
 from bmp_plugin.errors import BuildError
 
-from .ours import SearcherEngine
-from .peer import Engine, Peer, Query, Search, Settings, require_package
+from .engine import Engine, OpenedEngine, Query, Search, Settings, require_package
+from .ours import OpenedSearcher
 
 
 class Encoded:
-    """The query encoder for queries that are encoded already."""
+    """The query encoder for queries that are already encoded."""
 
     def encode(self, query: Query) -> Query:
         return query
 
 
-class Lucene(Peer):
+class Lucene(Engine):
     """``lucene``: LuceneImpactSearcher."""
 
     name = "lucene"
@@ -58,13 +58,13 @@ class Lucene(Peer):
             raise BuildError(f"{vectors}: Pyserini could not index it ({(done.stderr.splitlines() or ['no word'])[-1]})")
         os.replace(unfinished, path)
 
-    def open(self, work: Path) -> Engine:
+    def open(self, work: Path) -> OpenedEngine:
         from pyserini.search.lucene import LuceneImpactSearcher
 
-        return _LuceneEngine(LuceneImpactSearcher(str(self.index(work)), Encoded()))
+        return _OpenedLucene(LuceneImpactSearcher(str(self.index(work)), Encoded()))
 
 
-class _LuceneEngine(Engine):
+class _OpenedLucene(OpenedEngine):
     def __init__(self, searcher: Any) -> None:
         self._searcher = searcher
 
@@ -79,7 +79,7 @@ class _LuceneEngine(Engine):
 
 
 class DropIn(Lucene):
-    """``drop-in``: BmpImpactSearcher on the same Lucene index; its own index is the block-max index beside that."""
+    """``drop-in``: BmpImpactSearcher on the same Lucene index, with its sidecar index."""
 
     name = "drop-in"
     needs = ("lucene",)
@@ -91,11 +91,11 @@ class DropIn(Lucene):
         return work / "lucene.bmp"
 
     def build(self, collection: Collection) -> None:
-        from bmp_plugin.adapters.beside import index_of
+        from bmp_plugin.adapters.sidecar_index import index_of
 
         index_of(str(collection.work / "lucene"), progress=False)
 
-    def open(self, work: Path) -> Engine:
+    def open(self, work: Path) -> OpenedEngine:
         from bmp_plugin.adapters.pyserini import BmpImpactSearcher
 
-        return SearcherEngine(BmpImpactSearcher(str(work / "lucene"), Encoded(), progress=False))
+        return OpenedSearcher(BmpImpactSearcher(str(work / "lucene"), Encoded(), progress=False))

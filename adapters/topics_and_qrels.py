@@ -1,6 +1,6 @@
-"""Topics and judgements by what the user calls them: a file, an id of ir_datasets, or a name of Pyserini's.
+"""Topics and qrels by name: a file, an ir_datasets id, or one of Pyserini's names.
 
-Nothing is downloaded unless that is allowed: what a name would fetch is said instead.
+Nothing is downloaded unless that is allowed; otherwise an error tells what a name would download.
 """
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class Topics:
     Attributes
     ----------
     name : str
-        A file's last name, or the name given.
+        File name without its folder, or the name given.
     queries : list of (str, query)
-        Query id, and what a searcher's encoder takes: a text, or the vector itself.
+        Query id, and the input of a searcher's query encoder: a text, or the vector itself.
     encoded : bool
-        Whether queries are vectors.
+        Whether the queries are vectors.
     """
 
     name: str
@@ -45,15 +45,18 @@ class Topics:
 
 @contextlib.contextmanager
 def downloads(allowed: bool) -> Iterator[None]:
-    """Within the block, neither ir_datasets nor the Hugging Face hub fetches anything unless that is allowed.
+    """Forbids ir_datasets and the Hugging Face hub to download anything within the block, unless ``allowed``.
 
-    Errors: what needs a download is a BmpError that names it, as far as ir_datasets is asked.
+    Raises
+    ------
+    BmpError
+        If ir_datasets would download something; it names what.
     """
     if allowed:
         yield
         return
     saved = {name: os.environ.get(name) for name in _OFFLINE}
-    os.environ.update(dict.fromkeys(_OFFLINE, "1"))                  # read when the hub's client is imported
+    os.environ.update(dict.fromkeys(_OFFLINE, "1"))                  # the hub's client reads them when it is imported
     with contextlib.ExitStack() as stack:
         if "huggingface_hub.constants" in sys.modules:
             stack.enter_context(_replaced(sys.modules["huggingface_hub.constants"], "HF_HUB_OFFLINE", True))
@@ -84,7 +87,7 @@ def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
 
 
 def _path_here(original: Callable[..., Any]) -> Callable[..., Any]:
-    """ir_datasets' ``Download.path``, which fetches the file unless it is there, refusing before it tries its mirrors."""
+    """Wraps ir_datasets' ``Download.path`` so that it refuses to download a missing file before it tries any mirror."""
     from ir_datasets.util.download import LocalDownload
 
     def path(download: Any, force: bool = True) -> Any:
@@ -97,56 +100,69 @@ def _path_here(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _refuse_download(download: Any) -> Any:
-    raise BmpError(f"{getattr(download, 'url', download)} would be downloaded: allow that by --download, or give a file")
+    raise BmpError(f"{getattr(download, 'url', download)} would be downloaded: allow that with --download, or give a file")
 
 
 def open_topics(name: str, download: bool = False) -> Topics:
-    """Topics of a file, ``ir_datasets:ID`` or a name of Pyserini's.
+    """Reads the topics of a file, of ``ir_datasets:ID`` or of one of Pyserini's names.
 
-    A file is JSONL with vectors (see :func:`bmp_plugin.topics.read_topics`), or any that Pyserini reads.
+    Parameters
+    ----------
+    name : str
+        A file is JSONL with vectors (see :func:`bmp_plugin.topics.read_topics`), or any format that Pyserini reads.
+    download : bool
+        Whether ir_datasets and Pyserini may download.
 
-    Errors: ``FileNotFoundError``; BmpError for what cannot be read, for an empty set of topics, and for what would have to
-    be downloaded while ``download`` is False.
+    Returns
+    -------
+    Topics
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file or name.
+    BmpError
+        If the topics cannot be read, are empty, or would have to be downloaded while ``download`` is False.
     """
     if name.startswith(IR_DATASETS):
         found = [(query.query_id, _text(name, query)) for query in _dataset(name, "queries", download).queries_iter()]
-        return Topics(name, _some(name, found), False)
+        return Topics(name, _not_empty(name, found), False)
     path = Path(name)
     if path.exists():
         if _holds_vectors(path):
             return Topics(path.name, list(read_topics(path)), True)
-        return Topics(path.name, _some(name, _pyserinis(name)), False)
-    _demand_pyserinis(name, "topics", "--topics", download)
-    return Topics(name, _some(name, _pyserinis(name)), False)
+        return Topics(path.name, _not_empty(name, _pyserini_queries(name)), False)
+    _check_pyserini_name(name, "topics", "--topics", download)
+    return Topics(name, _not_empty(name, _pyserini_queries(name)), False)
 
 
 def open_qrels(name: str, download: bool = False) -> list[Any]:
-    """Judgements, as ``ir_measures.Qrel``, of a TREC file, ``ir_datasets:ID`` or a name of Pyserini's.
+    """Reads the qrels of a TREC file, of ``ir_datasets:ID`` or of one of Pyserini's names, as ``ir_measures.Qrel``.
 
-    Errors: as :func:`open_topics`.
+    Parameters and exceptions are those of :func:`open_topics`.
     """
     if name.startswith(IR_DATASETS):
         import ir_measures
 
         found = [ir_measures.Qrel(qrel.query_id, qrel.doc_id, qrel.relevance)
                  for qrel in _dataset(name, "qrels", download).qrels_iter()]
-        return _some(name, found)
+        return _not_empty(name, found)
     if Path(name).exists():
         return read_qrels(name)
-    _demand_pyserinis(name, "qrels", "--qrels", download)
+    _check_pyserini_name(name, "qrels", "--qrels", download)
     from pyserini.search import get_qrels_file
 
     return read_qrels(get_qrels_file(name))
 
 
-def _some(name: str, found: list[Any]) -> list[Any]:
+def _not_empty(name: str, found: list[Any]) -> list[Any]:
     if not found:
-        raise SourceError(f"{name}: holds nothing")
+        raise SourceError(f"{name}: is empty")
     return found
 
 
 def _dataset(name: str, part: str, download: bool) -> Any:
-    """A dataset whose part is there; iterating it downloads nothing more."""
+    """Loads a dataset with ``part`` on disk, so that iterating it downloads nothing more."""
     try:
         import ir_datasets
     except ImportError:
@@ -160,7 +176,7 @@ def _dataset(name: str, part: str, download: bool) -> Any:
             for _ in getattr(dataset, f"{part}_iter")():
                 break
         except KeyError:
-            raise SourceError(f"{name}: ir_datasets knows no such id") from None
+            raise SourceError(f"{name}: ir_datasets has no such id") from None
     return dataset
 
 
@@ -168,7 +184,7 @@ def _text(name: str, query: Any) -> str:
     try:
         return str(query.default_text())
     except (AttributeError, NotImplementedError):
-        raise SourceError(f"{name}: its queries are no texts") from None
+        raise SourceError(f"{name}: its queries are not texts") from None
 
 
 def _holds_vectors(path: Path) -> bool:
@@ -183,8 +199,8 @@ def _holds_vectors(path: Path) -> bool:
     return isinstance(first, Mapping) and "vector" in first
 
 
-def _pyserinis(name: str) -> list[tuple[str, Any]]:
-    """What ``python -m pyserini.search.lucene --topics`` would run, in its order."""
+def _pyserini_queries(name: str) -> list[tuple[str, Any]]:
+    """Returns the queries that ``python -m pyserini.search.lucene --topics`` would run, in its order."""
     import_pyserini()
     from pyserini.query_iterator import TopicsFormat, get_query_iterator
 
@@ -197,8 +213,16 @@ def _pyserinis(name: str) -> list[tuple[str, Any]]:
         raise SourceError(f"{name}: Pyserini cannot read it as topics ({text})") from None
 
 
-def _demand_pyserinis(name: str, part: str, argument: str, download: bool) -> None:
-    """Errors: FileNotFoundError for a name that Pyserini does not have, BmpError if its file is not there yet."""
+def _check_pyserini_name(name: str, part: str, argument: str, download: bool) -> None:
+    """Checks that a name is one of Pyserini's, and that its file exists or may be downloaded.
+
+    Raises
+    ------
+    FileNotFoundError
+        If Pyserini does not know the name.
+    BmpError
+        If its file would have to be downloaded while ``download`` is False.
+    """
     if os.sep in name or importlib.util.find_spec("pyserini") is None:
         raise FileNotFoundError(f"{argument} {name}: no such file")
     import_pyserini()
@@ -211,4 +235,4 @@ def _demand_pyserinis(name: str, part: str, argument: str, download: bool) -> No
     cached = _base.JTopicReader.getNewTopicsAbsPath(path) if part == "topics" else \
         _base.JRelevanceJudgments.getNewQrelAbsPath(path)
     if not download and not os.path.exists(cached.toString()):
-        raise BmpError(f"{argument} {name}: Pyserini would download {known.path}: allow that by --download, or give a file")
+        raise BmpError(f"{argument} {name}: Pyserini would download {known.path}: allow that with --download, or give a file")
