@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from .checks import Query, checked_weights, kept_terms
 from .index.index import BmpIndex
 from .index.layout import KernelIndex
-from .query.batch import adjust_ties
 from .query.rescore import read_impacts
+from .tie_adjustment import adjust_ties
 
 
 @dataclass(frozen=True)

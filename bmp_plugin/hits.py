@@ -5,7 +5,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from .query.batch import adjust_ties
+from .tie_adjustment import adjust_ties
 
 
 class Hit(msgspec.Struct, eq=False, gc=False):

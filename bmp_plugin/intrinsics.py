@@ -23,13 +23,11 @@ def prefetch(typing_context: Any, array: Any, index: Any) -> Any:
     """
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
-        byte = ir.IntType(8).as_pointer()
-        number = ir.IntType(32)
-        prefetch = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(ir.VoidType(), [byte, number, number, number]), "llvm.prefetch.p0i8")
-        address = builder.bitcast(builder.gep(data, [arguments[1]]), byte)
-        read, keep, of_data = ir.Constant(number, 0), ir.Constant(number, 3), ir.Constant(number, 1)
-        builder.call(prefetch, [address, read, keep, of_data])
+        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+        read_keep_data = [ir.Constant(number, value) for value in (0, 3, 1)]
+        builder.call(cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8"),
+                     [builder.bitcast(builder.gep(data, [arguments[1]]), byte), *read_keep_data])
         return context.get_dummy_value()
 
     return types.void(array, types.int64), generate
@@ -47,17 +45,14 @@ def add_product(typing_context: Any, total: Any, a: Any, b: Any) -> Any:
     return types.uint16(types.uint16, types.uint16, types.uint16), generate
 
 
-def vector(context: Any, builder: Any, signature: Any, arguments: Any, which: int, bits: int, lanes: int,
-            before: int = 0, index: int | None = None) -> Any:
-    """A pointer to ``lanes`` elements of ``bits`` bits: argument ``which`` is the array, argument ``index``, or else the one
-    after the array, where they begin, or rather ``before`` elements before it."""
+def vector(context: Any, builder: Any, signature: Any, arguments: Any, which: int, first: Any, lanes: int) -> Any:
+    """A pointer to ``lanes`` elements, as a vector, of the array that argument ``which`` is, from index ``first`` on."""
     array = context.make_array(signature.args[which])(context, builder, arguments[which])
-    first = builder.sub(arguments[which + 1 if index is None else index], ir.Constant(ir.IntType(64), before))
     if context.enable_boundscheck:
         [size] = cgutils.unpack_tuple(builder, array.shape, 1)
         for checked in (first, builder.add(first, ir.Constant(first.type, lanes - 1))):
             cgutils.do_boundscheck(context, builder, checked, size)
-    kind = ir.VectorType(ir.IntType(bits), lanes)
+    kind = ir.VectorType(ir.IntType(signature.args[which].dtype.bitwidth), lanes)
     return builder.bitcast(builder.gep(array.data, [first]), kind.as_pointer())
 
 
@@ -77,14 +72,14 @@ def scale_impacts(typing_context: Any, out: Any, at: Any, impacts: Any, weight: 
     """
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         narrow, wide = (ir.VectorType(ir.IntType(bits), LANES) for bits in (16, 32))
-        read = vector(context, builder, signature, arguments, 2, 8, LANES, index=1)
+        read = vector(context, builder, signature, arguments, 2, arguments[1], LANES)
         impact = builder.zext(builder.load(read, align=1), narrow)
         one = builder.zext(builder.icmp_unsigned("!=", impact, ir.Constant(narrow, [0] * LANES)), narrow)
         lifted = builder.shl(impact, ir.Constant(narrow, [8] * LANES))
         factor = everywhere(builder, arguments[3], LANES)
         product = builder.mul(builder.zext(lifted, wide), builder.zext(factor, wide))
         high = builder.trunc(builder.lshr(product, ir.Constant(wide, [16] * LANES)), narrow)
-        builder.store(builder.add(high, one), vector(context, builder, signature, arguments, 0, 16, LANES), align=2)
+        builder.store(builder.add(high, one), vector(context, builder, signature, arguments, 0, arguments[1], LANES), align=2)
         return context.get_dummy_value()
 
     return types.void(out, types.uint64, impacts, types.uint16), generate
@@ -103,8 +98,8 @@ def bound_increments(typing_context: Any, increments: Any, at: Any, docs: Any, p
         upper_bits = everywhere(builder, arguments[4], LANES)
 
         def load(which: int, before: int) -> Any:
-            address = vector(context, builder, signature, arguments, which, 16, LANES, before, index=1)
-            return builder.load(address, align=2)
+            first = builder.sub(arguments[1], ir.Constant(ir.IntType(64), before))
+            return builder.load(vector(context, builder, signature, arguments, which, first, LANES), align=2)
 
         def larger(a: Any, b: Any) -> Any:
             return builder.select(builder.icmp_unsigned(">", a, b), a, b)
@@ -114,7 +109,7 @@ def bound_increments(typing_context: Any, increments: Any, at: Any, docs: Any, p
             apart = builder.and_(builder.xor(doc, load(2, before)), upper_bits)
             previous = larger(previous, builder.select(builder.icmp_unsigned("==", apart, zeros), load(3, before), zeros))
         increment = builder.sub(larger(load(3, 0), previous), previous)
-        builder.store(increment, vector(context, builder, signature, arguments, 0, 16, LANES), align=2)
+        builder.store(increment, vector(context, builder, signature, arguments, 0, arguments[1], LANES), align=2)
         return context.get_dummy_value()
 
     return types.void(increments, types.uint64, docs, parts, types.uint16), generate
@@ -131,7 +126,7 @@ def block_match_mask(typing_context: Any, docs: Any, first: Any, upper: Any, blo
     lanes = 64 if bits == 8 else DECODED
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        found = builder.load(vector(context, builder, signature, arguments, 0, bits, lanes), align=bits // 8)
+        found = builder.load(vector(context, builder, signature, arguments, 0, arguments[1], lanes), align=bits // 8)
         mine = builder.and_(found, everywhere(builder, arguments[2], lanes))
         either = None
         for q in range(4):
@@ -148,7 +143,7 @@ def block_match_mask(typing_context: Any, docs: Any, first: Any, upper: Any, blo
 def below_mask(typing_context: Any, values: Any, first: Any, limit: Any) -> Any:
     """Which of LANES values are below a limit: bit i of the uint64 is values[first + i] < limit, both of uint16."""
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        found = builder.load(vector(context, builder, signature, arguments, 0, 16, LANES), align=2)
+        found = builder.load(vector(context, builder, signature, arguments, 0, arguments[1], LANES), align=2)
         return _mask(builder, builder.icmp_unsigned("<", found, everywhere(builder, arguments[2], LANES)), LANES)
 
     return types.uint64(values, types.uint64, types.uint16), generate

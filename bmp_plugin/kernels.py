@@ -121,7 +121,7 @@ def cache_folder() -> Path:
     for folder in (package / "index", package / "query", adapters):
         for path in sorted(folder.glob("*.py")):
             digest.update(path.read_bytes())
-    for path in (package / "intrinsics.py", Path(__file__)):
+    for path in (package / "intrinsics.py", package / "tie_adjustment.py", Path(__file__)):
         digest.update(path.read_bytes())
     base = Path(config.CACHE_DIR) if config.CACHE_DIR else user_cache_path("bmp-plugin")
     return base / f"kernels-{digest.hexdigest()[:16]}{'-checked' if config.BOUNDSCHECK else ''}"

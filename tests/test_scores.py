@@ -6,7 +6,7 @@ from every_kind import NUM_DOCS, lists_of, make_impacts, query_lists, random_que
 from bmp_plugin import BmpIndex
 from bmp_plugin.index.layout import WINDOW
 from bmp_plugin.kernels import kernel
-from bmp_plugin.query.bounds import make_bounds, upper_bounds
+from bmp_plugin.query.bounds import upper_bounds
 from bmp_plugin.query.lists import make_run
 from bmp_plugin.query.rescore import read_impacts
 from bmp_plugin.query.scores import add_sparse_lists, make_matches, score_superblock
@@ -50,7 +50,7 @@ def test_chosen_blocks(impacts, searcher, whole_window):
         tokens = random_query(rng, int(rng.integers(1, 16)))
         terms, weights = searcher._encode(tokens)
         query, _ = query_lists(index, *lists_of(searcher, tokens))
-        upper_bounds(query, index, make_bounds(index))
+        upper_bounds(query, index)
         superblock = [0, 255, 256, LAST][number] if number < 4 else int(rng.integers(0, LAST + 1))
         wanted = np.sort(rng.permutation(per_superblock)[:1 + number % min(40, per_superblock)])
         bounds = np.zeros(index.num_windows * WINDOW >> index.block_shift, np.uint16)      # they leave the choice to this test

@@ -10,7 +10,7 @@ from bmp_plugin import BmpIndex
 from bmp_plugin.index.layout import BLOCK_SIZES, WINDOW
 from bmp_plugin.intrinsics import BEHIND, DECODED, LANES, bound_increments
 from bmp_plugin.kernels import kernel
-from bmp_plugin.query.bounds import LARGEST, make_bounds, upper_bounds
+from bmp_plugin.query.bounds import LARGEST, Bounds, upper_bounds
 from bmp_plugin.query.lists import HEAD, QueryLists, groups_before, groups_of, make_run, read_run
 from bmp_plugin.searcher import BmpSearcher
 
@@ -41,8 +41,7 @@ def check(impacts, index, lists, weights):
     n, windows = len(lists), index.num_windows
     query, scale = query_lists(index, lists, weights)
     assert scale > 0
-    bounds = make_bounds(index)
-    upper_bounds(query, index, bounds)
+    bounds = Bounds(*upper_bounds(query, index))
 
     padded = np.zeros((windows * WINDOW, impacts.shape[1]), np.int64)
     padded[:NUM_DOCS] = impacts

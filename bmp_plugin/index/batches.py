@@ -1,7 +1,6 @@
 """Encodes a batch of posting lists: what of it goes into the arrays, before it is known where in them.
 
-Batches are independent of one another, so threads encode several at once. The build puts them one after the other and moves
-their pointers.
+Threads encode several batches at once; the build puts them one after the other and moves their pointers.
 """
 from __future__ import annotations
 
@@ -64,16 +63,9 @@ def encode_batch(batch: PostingBatch, geometry: Geometry, numbering: Numbering) 
 
 
 def split_overflow(lists: Postings) -> tuple[Postings, NDArray[np.int64], NDArray[np.uint8]]:
-    """Cut impacts to LARGEST_IMPACT and append the overflow lists: digits, to base 256, of what is above.
+    """Cut impacts to LARGEST_IMPACT, in place, and append overflow lists: the digits, to base 256, of what is above.
 
-    Returns
-    -------
-    Postings
-        The lists that came, their impacts cut in place, and the overflow lists after them.
-    int64[overflow lists]
-        Whose these are.
-    uint8[lists]
-        The shift of every list.
+    Returns all lists, whose the overflow lists are, int64[overflow lists], and the shift of every list, uint8[lists].
     """
     large = np.flatnonzero(lists.impacts > LARGEST_IMPACT)
     owners = np.searchsorted(lists.starts, large, "right") - 1

@@ -9,7 +9,10 @@ weights apart, of integers, so that sums are the same for every number of thread
 """
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
+from numpy.typing import NDArray
 
 from ..kernels import kernel
 from .layout import DEFAULT_BLOCK_SIZE, SUPERBLOCK
@@ -17,6 +20,21 @@ from .layout import DEFAULT_BLOCK_SIZE, SUPERBLOCK
 BLOCK = DEFAULT_BLOCK_SIZE     # parts are not split further: inside a block, order does not matter
 DAMPED = 64                    # in parts this small, all exchanges at once would undo one another
 FRACTION = 20                  # bits of a term's gain after the point
+
+
+class PartDocuments(NamedTuple):
+    """The documents of a part."""
+
+    order: NDArray[np.int32]         # [n], the documents
+    lengths: NDArray[np.int32]       # [n], how many postings each has
+
+
+class Halves(NamedTuple):
+    """How a part is divided."""
+
+    starts: NDArray[np.int64]        # [n + 1], where each document's postings start
+    side: NDArray[np.uint8]          # [n], 0 for the left half, 1 for the right one
+    numbers: NDArray[np.int32]       # [2, terms], new numbers of the terms in each half, see number_terms
 
 
 @kernel
@@ -192,12 +210,13 @@ def number_terms(degrees, num_terms, left, right, numbers, kept):
 
 
 @kernel
-def part_documents(lo, hi, starts, side, postings, numbers, order, lengths, to_posting, to_document, copied, new_order,
-                   new_lengths):
-    """Copy the documents lo to hi, each to its half: from to_document int64[2] and, their postings, to_posting int64[2] on.
+def part_documents(lo, hi, halves, postings, documents, places, copied, parted):
+    """Copy the documents lo to hi, :class:`PartDocuments`, to ``parted``, each to its half, and their postings to ``copied``.
 
-    order and lengths int32[n] of the part become new_order and new_lengths.
+    halves is :class:`Halves`. places int64[2, 2] says where the next posting of each half goes, and the next document.
     """
+    starts, side, numbers = halves
+    to_posting, to_document = places[0], places[1]
     for i in range(np.uint64(lo), np.uint64(hi)):
         s = np.uint64(side[i])
         to = np.uint64(to_posting[s])
@@ -210,8 +229,8 @@ def part_documents(lo, hi, starts, side, postings, numbers, order, lengths, to_p
                 to += np.uint64(1)
         to_posting[s] = to
         at = np.uint64(to_document[s])
-        new_order[at] = order[i]
-        new_lengths[at] = to - first
+        parted.order[at] = documents.order[i]
+        parted.lengths[at] = to - first
         to_document[s] += 1
 
 
@@ -227,12 +246,13 @@ def begin_part(lengths, first, left, starts, side):
 
 
 @kernel
-def finish_part(order, lengths, first, num_terms, postings, spare, slopes, rounds, stop):
-    """Split a part and its halves down to blocks; the order of its documents changes in order int32[n].
+def finish_part(documents, first, num_terms, postings, spare, slopes, rounds, stop):
+    """Split a part and its halves down to blocks; the order of its documents, :class:`PartDocuments`, changes.
 
-    lengths int32[n]; its postings start at postings[first], and both arrays are its own from there on, as far as its
-    postings go. ``stop`` uint8[1] ends it early once it is not 0.
+    Its postings start at postings[first], and both arrays are its own from there on, as far as its postings go. ``stop``
+    uint8[1] ends it early once it is not 0.
     """
+    order, lengths = documents
     n0 = len(order)
     starts = np.empty(n0 + 1, np.int64)
     side = np.empty(n0, np.uint8)
@@ -245,8 +265,7 @@ def finish_part(order, lengths, first, num_terms, postings, spare, slopes, round
     gains = np.empty((2, num_terms), np.int32)
     numbers = np.empty((2, num_terms), np.int32)
     kept = np.empty((1, 2), np.int64)
-    to_posting = np.empty(2, np.int64)
-    to_document = np.empty(2, np.int64)
+    places = np.empty((2, 2), np.int64)
     stack = [(np.int64(0), np.int64(n0), np.int64(first), np.int64(num_terms), False)]
     while len(stack) > 0 and stop[0] == 0:
         a, b, first_posting, terms, swapped = stack.pop()
@@ -265,10 +284,10 @@ def finish_part(order, lengths, first, num_terms, postings, spare, slopes, round
                 break
             exchange(0, n, starts, moves, here, side, degrees[0])
         left_terms, right_terms = number_terms(degrees, terms, left, n - left, numbers, kept)
-        to_posting[0], to_posting[1] = first_posting, first_posting + kept[0, 0]
-        to_document[0], to_document[1] = 0, left
-        part_documents(0, n, starts, side, here, numbers, order[a:b], lengths[a:b], to_posting, to_document, there,
-                       new_order, new_lengths)
+        places[0, 0], places[0, 1] = first_posting, first_posting + kept[0, 0]
+        places[1, 0], places[1, 1] = 0, left
+        part_documents(0, n, Halves(starts, side, numbers), here, PartDocuments(order[a:b], lengths[a:b]), places, there,
+                       PartDocuments(new_order, new_lengths))
         order[a:b] = new_order[:n]
         lengths[a:b] = new_lengths[:n]
         stack.append((a + left, b, first_posting + kept[0, 0], right_terms, not swapped))

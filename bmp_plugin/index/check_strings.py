@@ -1,7 +1,7 @@
 """What must hold of the strings of an index, which are the docids and the terms: see :mod:`.check`."""
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +11,16 @@ from numpy.typing import NDArray
 from ..errors import DamagedIndexError
 
 AT_ONCE = 2**18              # elements of a table
+Demand = Callable[[bool | np.bool_, str, str], None]
 
 
-class Demand:
-    """Raises :class:`DamagedIndexError`, naming an array's file, unless something holds of it."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def __call__(self, holds: bool | np.bool_, name: str, what: str) -> None:
+def demand_in(folder: Path) -> Demand:
+    """A function that raises :class:`DamagedIndexError`, naming an array's file, unless something holds of it."""
+    def demand(holds: bool | np.bool_, name: str, what: str) -> None:
         if not holds:
-            raise DamagedIndexError(f"{self._folder / (name + '.bin')}: {what}; build the index again")
+            raise DamagedIndexError(f"{folder / (name + '.bin')}: {what}; build the index again")
+
+    return demand
 
 
 def parts(length: int) -> Iterator[slice]:
@@ -31,14 +30,14 @@ def parts(length: int) -> Iterator[slice]:
 
 def check_terms(folder: Path, arrays: dict[str, NDArray[Any]]) -> None:
     """Check the table of terms, which a sharded index has, too. Raises :class:`DamagedIndexError`."""
-    demand, dfs = Demand(folder), arrays["term_df"]
+    demand, dfs = demand_in(folder), arrays["term_df"]
     check_strings(demand, arrays["term_end"], len(arrays["term_bytes"]), "term_end")
     demand(all(np.all(dfs[part] >= 0) for part in parts(len(dfs))), "term_df", "has a negative document frequency")
 
 
 def check_term_text(folder: Path, arrays: dict[str, NDArray[Any]]) -> None:
     """Check the bytes of terms. Raises :class:`DamagedIndexError`."""
-    check_text(Demand(folder), arrays["term_bytes"], arrays["term_end"], "term")
+    check_text(demand_in(folder), arrays["term_bytes"], arrays["term_end"], "term")
 
 
 def check_strings(demand: Demand, ends: NDArray[np.int64], length: int, name: str) -> None:

@@ -34,8 +34,8 @@ def decode_lanes(typing_context: Any, docs: Any, impacts: Any, at: Any, postings
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         byte, narrow = (ir.VectorType(ir.IntType(bits), DECODED) for bits in (8, 16))
         number = ir.IntType(32)
-        gap, impact = (builder.load(vector(context, builder, signature, arguments, 3, 8, DECODED, index=which), align=1)
-                       for which in (4, 5))
+        gap, impact = (builder.load(vector(context, builder, signature, arguments, 3, arguments[at], DECODED), align=1)
+                       for at in (4, 5))
         is_jump = builder.icmp_unsigned("==", gap, ir.Constant(byte, [0] * DECODED))
         jump = builder.mul(builder.zext(impact, narrow), ir.Constant(narrow, [LONGEST_GAP] * DECODED))
         sums, zeros = builder.select(is_jump, jump, builder.zext(gap, narrow)), ir.Constant(narrow, [0] * DECODED)
@@ -43,9 +43,9 @@ def decode_lanes(typing_context: Any, docs: Any, impacts: Any, at: Any, postings
             shifted = [max(i - step, -1) % (DECODED + 1) for i in range(DECODED)]
             sums = builder.add(sums, builder.shuffle_vector(sums, zeros, ir.Constant(ir.VectorType(number, DECODED), shifted)))
         sums = builder.add(sums, everywhere(builder, builder.trunc(arguments[6], ir.IntType(16)), DECODED))
-        builder.store(sums, vector(context, builder, signature, arguments, 0, 16, DECODED, index=2), align=2)
+        builder.store(sums, vector(context, builder, signature, arguments, 0, arguments[2], DECODED), align=2)
         builder.store(builder.select(is_jump, ir.Constant(byte, [0] * DECODED), impact),
-                      vector(context, builder, signature, arguments, 1, 8, DECODED, index=2), align=1)
+                      vector(context, builder, signature, arguments, 1, arguments[2], DECODED), align=1)
         return builder.zext(builder.extract_element(sums, ir.Constant(number, DECODED - 1)), ir.IntType(64))
 
     return types.uint64(docs, impacts, types.uint64, postings, types.uint64, types.uint64, types.uint64), generate

@@ -75,7 +75,7 @@ def forward_index(source: PostingSource, documents: Documents, folder: Path, poo
 
     counted = np.zeros(num_numbers, np.int32)
     for kept in _batches(source, chosen, num_docs, progress):
-        counting = [pool.submit(count_heavy, *r, *kept, chosen.lightest, counted) for r in ranges]
+        counting = [pool.submit(count_heavy, *r, kept, chosen.lightest, counted) for r in ranges]
         for done in counting:
             done.result()
     lengths = counted[documents.numbers]
@@ -88,7 +88,7 @@ def forward_index(source: PostingSource, documents: Documents, folder: Path, poo
     with _temporary(folder, total) as postings, _temporary(folder, total) as spare:
         num_terms = 0
         for kept in _batches(source, chosen, num_docs, progress):
-            taking = [pool.submit(take_heavy, *r, *kept, chosen.lightest, num_terms, slots, postings) for r in ranges]
+            taking = [pool.submit(take_heavy, *r, kept, chosen.lightest, num_terms, slots, postings) for r in ranges]
             fitted = [done.result() for done in taking]
             num_terms += int(np.count_nonzero(kept.weights))
             if not all(fitted) or num_terms > MAX_TERMS:
@@ -191,8 +191,9 @@ def first_at_least(docs, lo, hi, number):
 
 
 @kernel
-def count_heavy(low, high, counts, docs, impacts, weights, lightest, counted):
-    """Add to counted int32[numbers] how many postings each of the documents numbered low to high keeps."""
+def count_heavy(low, high, batch, lightest, counted):
+    """Add to counted int32[numbers] how many postings of a :class:`_Batch` each of the documents numbered low to high keeps."""
+    counts, docs, impacts, weights = batch
     end = np.int64(0)
     for i in range(len(counts)):
         start, end = end, end + counts[i]
@@ -207,11 +208,12 @@ def count_heavy(low, high, counts, docs, impacts, weights, lightest, counted):
 
 
 @kernel
-def take_heavy(low, high, counts, docs, impacts, weights, lightest, num_terms, slots, postings):
+def take_heavy(low, high, batch, lightest, num_terms, slots, postings):
     """Write the same postings where each document's are to go, slots int64[numbers, 2]; False if there is no room.
 
     slots holds the next and the end, -1 for numbers without a document. ``num_terms`` is the number of the first term kept.
     """
+    counts, docs, impacts, weights = batch
     end = np.int64(0)
     term = np.int64(num_terms)
     for i in range(len(counts)):

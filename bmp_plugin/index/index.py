@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,14 @@ if TYPE_CHECKING:
     from bmp_plugin.adapters.source import PostingSource
     from bmp_plugin.adapters.vectors import Document
     from bmp_plugin.quantize import Quantization
+
+
+class ReadingOptions(TypedDict, total=False):
+    """What :meth:`BmpIndex.build` says of how a source is read."""
+
+    field: str
+    quantize: int | Quantization | None
+    prune: Pruning | None
 
 
 class BmpIndex:
@@ -53,8 +61,7 @@ class BmpIndex:
     @classmethod
     def build(cls, source: str | Path | PostingSource | Iterable[Document], output: str | Path, *, reorder: str = "none",
               block_size: int = DEFAULT_BLOCK_SIZE, threads: int = 1, progress: bool = True,
-              field: str = "contents", quantize: int | Quantization | None = None,
-              prune: Pruning | None = None) -> BmpIndex:
+              **reading: Unpack[ReadingOptions]) -> BmpIndex:
         """Convert a source and open the result.
 
         Parameters
@@ -92,7 +99,10 @@ class BmpIndex:
             raise ValueError(f"threads={threads} is not at least 1")
         from bmp_plugin.adapters.detect import given_source
 
-        with given_source(source, field, progress, quantize, prune, threads=threads,
+        for name in reading:
+            if name not in ReadingOptions.__annotations__:
+                raise TypeError(f"build() got an unexpected keyword argument {name!r}")
+        with given_source(source, progress=progress, **reading, threads=threads,
                           temp_dir=Path(output).parent) as postings:
             build_index(postings, Path(output), block_size=block_size, reorder=reorder, threads=threads,
                         progress=progress)

@@ -158,11 +158,12 @@ class _Bisection:
         right_first = part.first + int(kept[:, 0].sum())
         to_posting = np.cumsum(kept, axis=0) - kept + np.array([part.first, right_first])
         to_document = self._left_and_right_before(side) + np.array([0, left])
-        new_order, new_lengths = np.empty(n, np.int32), np.empty(n, np.int32)
+        places = np.stack([to_posting, to_document], axis=1)                     # of each thread
+        parted = bisection.PartDocuments(np.empty(n, np.int32), np.empty(n, np.int32))
         self._each(lambda i, lo, hi: bisection.part_documents(
-            lo, hi, starts, side, here, numbers, order, lengths, to_posting[i], to_document[i], there, new_order,
-            new_lengths), n)
-        order[:], lengths[:] = new_order, new_lengths
+            lo=lo, hi=hi, halves=bisection.Halves(starts, side, numbers), postings=here, places=places[i], copied=there,
+            documents=bisection.PartDocuments(order, lengths), parted=parted), n)
+        order[:], lengths[:] = parted
         self._bar.update(n)
         mid = part.lo + left
         return [_Part(mid, part.hi, right_first, int(right_terms), not part.swapped, part.level + 1),
@@ -177,5 +178,6 @@ class _Bisection:
 
     def _finish(self, part: _Part) -> None:
         here, there = self._arrays(part)
-        bisection.finish_part(self._order[part.lo:part.hi], self._forward.lengths[part.lo:part.hi], part.first,
-                              part.num_terms, here, there, self._slopes, ROUNDS, self._stop)
+        documents = bisection.PartDocuments(self._order[part.lo:part.hi], self._forward.lengths[part.lo:part.hi])
+        bisection.finish_part(documents=documents, first=part.first, num_terms=part.num_terms, postings=here, spare=there,
+                              slopes=self._slopes, rounds=ROUNDS, stop=self._stop)

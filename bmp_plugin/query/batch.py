@@ -1,7 +1,6 @@
-"""Searches many queries in one call, which threads run without holding the interpreter; adjusts ties."""
+"""Searches many queries in one call, which threads run without holding the interpreter."""
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -26,8 +25,8 @@ class Results(NamedTuple):
 
     docs: NDArray[np.int32]          # [queries, >= k], internal document ids, best first
     scores: NDArray[np.float32]      # [queries, >= k]
-    outcomes: NDArray[np.int64]      # [queries, 4], documents found, or below 0 where all are to be scored or a weight is out
-    #                                  of range; terms of weight 0; superblocks, and how many were visited
+    outcomes: NDArray[np.int64]      # [queries, 4], documents found, or below 0 for TOO_LARGE, OUT_OF_RANGE or UNFIT; terms of
+    #                                  weight 0; superblocks, and how many were visited
 
 
 @kernel
@@ -48,25 +47,3 @@ def search_many(queries, kept, options, index, results):
             n = search_in_two_steps(lists[:n], weights[:n], queries.floors[q], options, index, results.docs[q],
                                     results.scores[q], results.outcomes[q, 2:])
         results.outcomes[q, 0] = n
-
-
-@kernel
-def adjust_ties(scores, n):
-    """Adjust the ranked scores float32[n] in place as Anserini's ScoreTiesAdjusterReranker does.
-
-    A score is rounded to 1e-4 as Java's Math.round(double) does; where it is within 1e-4 of the one before it, which is
-    adjusted already, 1e-6 times the number of such scores in a row is taken off. The arithmetic is float32 but for the
-    rounding, as there.
-    """
-    dup = 0
-    for i in range(n):
-        value = np.float64(scores[i]) * 10000.0
-        if value < 4503599627370496.0:                     # from 2^52 on a double has no fraction
-            value = math.floor(value + 0.5)
-        value = min(value, 9223372036854775808.0)          # Math.round ends at Long.MAX_VALUE
-        scores[i] = np.float32(value / 10000.0)
-        if i == 0 or np.float32(scores[i - 1] - scores[i]) > np.float32(1e-4):
-            dup = 0
-        else:
-            dup += 1
-            scores[i] = np.float32(scores[i] - np.float32(np.float32(1e-6) * np.float32(dup)))

@@ -19,15 +19,14 @@ from ..kernels import inline_kernel, inline_part
 from .lists import HEAD, make_run, read_run, run_bytes
 from .tuning import PREFETCHED_POSTINGS, ROW_CHUNKS, STRIDE
 
-LARGEST = 65_535
-CACHE_LINE = 64
+LARGEST, CACHE_LINE = 65_535, 64
 FRACTION = 256           # a sparse list's scaled weight is in units of one 256th: its largest part, of impact 255, fits 16 bits
 
 
 class Bounds(NamedTuple):
     """Upper bounds of one query, all below 65,535, see :func:`scale_weights`."""
 
-    blocks: NDArray[np.uint16]               # room for whole windows, so that no file makes a kernel write beyond it
+    blocks: NDArray[np.uint16]               # [blocks of whole windows], so that no file makes a kernel write beyond it
     superblocks: NDArray[np.uint16]          # [superblocks + LANES], zeros at the end
 
 
@@ -38,24 +37,21 @@ def scale_weights(lists, weights, index, scaled):
     lists int32[n], weights int64[n] >= 1. A list with block maxima gets the part of one of their units, a whole number below
     2^16; a sparse list the part of an impact of 1, in units of 1 / FRACTION.
     """
-    total, reserve = 0.0, 0.0            # the largest score, in the lists' own units; what rounding up adds at most
+    total, reserve = 0.0, 0.0            # the largest sum of parts; what rounding up adds to it at most
     largest = 1e300                      # scale with which all scaled weights fit their types
     for i in range(len(lists)):
         weight, top = np.float64(weights[i]), np.float64(index.list_max[lists[i]])
         if index.list_row[lists[i]] < 0:
-            total += weight * top
-            reserve += 1.0 + top / FRACTION
-            largest = min(largest, 255.0 / weight)
+            scaled[i] = FRACTION
+            total, reserve, largest = total + weight * top, reserve + 1.0 + top / FRACTION, min(largest, 255.0 / weight)
         else:
-            total += weight * np.float64(maximum_unit(index.list_max[lists[i]]) * LARGEST_MAXIMUM)
-            reserve += LARGEST_MAXIMUM
+            scaled[i] = maximum_unit(index.list_max[lists[i]])
+            total, reserve = total + weight * np.float64(scaled[i] * LARGEST_MAXIMUM), reserve + LARGEST_MAXIMUM
     if total == 0.0 or reserve > LARGEST / 2:
         return 0.0
     scale = min((LARGEST - 1.0 - reserve) / total, largest)
     for i in range(len(lists)):
-        part = np.float64(weights[i]) * scale
-        unit = FRACTION if index.list_row[lists[i]] < 0 else maximum_unit(index.list_max[lists[i]])
-        scaled[i] = np.int64(math.ceil(part * np.float64(unit)))
+        scaled[i] = np.int64(math.ceil(np.float64(weights[i]) * scale * np.float64(scaled[i])))
     return scale
 
 
@@ -69,19 +65,10 @@ def bound_threshold(lowest_sum, scale):
 
 
 @inline_part
-def make_bounds(index):
-    """Room for the bounds of a query."""
-    superblocks = np.empty(index.num_superblocks + LANES, np.uint16)
-    superblocks[index.num_superblocks:] = 0
-    return Bounds(np.empty((index.num_windows << 16) >> index.block_shift, np.uint16), superblocks)
-
-
-@inline_part
-def upper_bounds(query, index, bounds):
-    """Write the upper bounds of a query into ``bounds``, and record the groups of its sparse lists.
-
-    query is :class:`.lists.QueryLists`, index :class:`..index.layout.KernelIndex`, bounds :class:`Bounds`.
-    """
+def upper_bounds(query, index):
+    """The :class:`Bounds` of a query, :class:`.lists.QueryLists`; the groups of its sparse lists are recorded on the way."""
+    bounds = Bounds(np.empty(index.num_windows * WINDOW >> index.block_shift, np.uint16),
+                    np.zeros(index.num_superblocks + LANES, np.uint16))
     blocks_shift = SUPERBLOCK_SHIFT - index.block_shift               # from a superblock to its first block
     run, increments, parts = make_run(), np.empty(HEAD + WINDOW, np.uint16), np.empty(HEAD + WINDOW, np.uint16)
     parts[:HEAD] = 0                     # no posting comes before the first
@@ -97,8 +84,12 @@ def upper_bounds(query, index, bounds):
         for i in range(query.num_with_maxima, len(query.weights)):
             _prefetch_run(query, min(i + 1, len(query.weights) - 1), window, index.postings)
             _add_sparse(window_bounds, query, i, window, index, run, parts, increments)
-        last = min(first + SUPERBLOCKS_PER_WINDOW, index.num_superblocks)
-        _superblock_maxima(bounds, first, last, np.uint64(1) << np.uint64(blocks_shift))
+        for s in range(np.uint64(first), np.uint64(min(first + SUPERBLOCKS_PER_WINDOW, index.num_superblocks))):
+            top, block = np.uint16(0), s << np.uint64(blocks_shift)
+            for b in range(block, block + (np.uint64(1) << np.uint64(blocks_shift))):
+                top = max(top, bounds.blocks[b])
+            bounds.superblocks[s] = top
+    return bounds
 
 
 @inline_kernel
@@ -179,13 +170,3 @@ def _scatter(acc, docs, increments, n, shift):
         j += stride * stride
     for y in range(j, end):
         acc[np.uint64(docs[y]) >> shift] += increments[y]
-
-
-@inline_kernel
-def _superblock_maxima(bounds, first, last, per_superblock):
-    """The largest bound of the blocks of each superblock from first to before last."""
-    for s in range(np.uint64(first), np.uint64(last)):
-        top = np.uint16(0)
-        for b in range(s * per_superblock, (s + np.uint64(1)) * per_superblock):
-            top = max(top, bounds.blocks[b])
-        bounds.superblocks[s] = top

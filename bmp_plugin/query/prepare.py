@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..index.layout import DIGIT_SHIFTS
-from ..kernels import kernel
+from ..kernels import inline_part, kernel
 from .topk import EXACT
 
 LARGEST_WEIGHT = 2**31 - 1
@@ -13,24 +13,24 @@ LISTS_OF_TERM = 1 + len(DIGIT_SHIFTS)
 OUT_OF_RANGE, TOO_LARGE = -2, -1         # instead of a number of lists
 
 
+@inline_part
+def append_term(t, weight, index, lists, weights, n):
+    """Append a term's list and its overflow lists, and their weights, to n lists; returns how many there are then."""
+    lists[n], weights[n] = t, weight
+    n += 1
+    for extra in range(index.term_overflow[t], index.term_overflow[t + 1]):
+        lists[n], weights[n] = extra, weight << np.int64(index.list_shift[extra])
+        n += 1
+    return n
+
+
 @kernel
 def prepare(ids, values, kept, index, lists, list_weights):
-    """Write the lists of a query of n tokens, overflow lists included, into lists int32[n LISTS_OF_TERM], and their weights.
+    """Write the lists of a query of n tokens, and their weights, into lists int32[n LISTS_OF_TERM] and list_weights int64[...].
 
-    Parameters
-    ----------
-    ids, values : int64[n]
-        Terms, -1 for unknown tokens, and weights.
-    kept : bool[terms]
-        Which terms count.
-    index : KernelIndex
-    lists, list_weights : int32[n LISTS_OF_TERM], int64[n LISTS_OF_TERM]
-
-    Returns
-    -------
-    tuple of int64
-        How many terms count that weigh 0, and how many lists there are. That is TOO_LARGE if products may not be exact in
-        float32 or sums not fit int32, as the search assumes, and OUT_OF_RANGE if a weight is none from 0 to LARGEST_WEIGHT.
+    ids int64[n] are terms, -1 for unknown tokens, values int64[n] their weights; kept bool[terms] says which terms count.
+    Returns how many terms count that weigh 0, and how many lists there are; instead of these TOO_LARGE if products may not be
+    exact in float32 or sums not fit int32, as the search assumes, or OUT_OF_RANGE if a weight is none up to LARGEST_WEIGHT.
     """
     num_zeros, num_lists, total, small = 0, 0, 0.0, True
     for i in range(len(ids)):
@@ -42,14 +42,8 @@ def prepare(ids, values, kept, index, lists, list_weights):
         if value == 0:
             num_zeros += 1
             continue
-        lists[num_lists], list_weights[num_lists] = t, value
-        num_lists += 1
-        largest = np.float64(index.list_max[t])            # impact that the term may have, by the largest of its digits
-        for extra in range(index.term_overflow[t], index.term_overflow[t + 1]):
-            shift = np.int64(index.list_shift[extra])
-            lists[num_lists], list_weights[num_lists] = extra, value << shift
-            num_lists += 1
-            largest += np.float64(np.int64(index.list_max[extra]) << shift)
-        small = small and np.float64(value) * largest < EXACT
-        total += np.float64(value) * largest
+        end, product = append_term(t, value, index, lists, list_weights, num_lists), 0.0
+        for x in range(num_lists, end):                    # the largest product that the term may have, by its digits' largest
+            product += np.float64(list_weights[x]) * np.float64(index.list_max[lists[x]])
+        num_lists, small, total = end, small and product < EXACT, total + product
     return num_zeros, (num_lists if small and total < LARGEST_SUM else TOO_LARGE)

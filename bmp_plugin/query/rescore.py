@@ -6,7 +6,7 @@ import numpy as np
 from ..index.layout import SUPERBLOCK, SUPERBLOCK_SHIFT, WINDOW_SHIFT
 from ..kernels import kernel
 from .lists import make_query_lists, make_run, read_run
-from .prepare import LISTS_OF_TERM
+from .prepare import LISTS_OF_TERM, append_term
 from .scores import make_matches, score_superblock
 from .visits import make_visits, seek, set_blocks
 
@@ -42,8 +42,5 @@ def read_impacts(terms, docs, index, impacts):
     stay 0 where a document lacks the term."""
     lists, weights = np.empty(LISTS_OF_TERM, np.int32), np.empty(LISTS_OF_TERM, np.int64)
     for i in range(len(terms)):
-        lists[0], weights[0], n = terms[i], 1, 1
-        for extra in range(index.term_overflow[terms[i]], index.term_overflow[terms[i] + 1]):
-            lists[n], weights[n] = extra, np.int64(1) << np.int64(index.list_shift[extra])
-            n += 1
+        n = append_term(terms[i], np.int64(1), index, lists, weights, 0)
         rescore(lists[:n], weights[:n], docs, impacts[i], index)

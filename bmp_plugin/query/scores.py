@@ -36,8 +36,7 @@ class Matches(NamedTuple):
 
 @inline_part
 def make_matches(n):
-    """Room for a query of n lists. A superblock has 256 postings of a list at most, and two jumps, so that the first and the
-    last of its groups may be others' in part."""
+    """Room for a query of n lists, with 256 postings of a superblock and two jumps; two groups may be others' in part."""
     m = n * (SUPERBLOCK // DECODED + 2)
     return Matches(np.empty(m, np.uint64), np.empty(m, np.uint64), np.empty(m, np.uint64), np.empty(m, np.int32),
                    np.empty(m * DECODED, np.uint16), np.empty(m * DECODED, np.uint8))
@@ -45,20 +44,16 @@ def make_matches(n):
 
 @inline_kernel
 def score_superblock(visits, v, query, index, matches, acc, with_sparse):
-    """Add what the lists have in the blocks of visit v to acc int32, whose superblock begins at ``at``.
+    """Add up what the lists have in the blocks of visit v in acc int32[256], the superblock's scores.
 
-    If ``with_sparse``, acc int32[256] is set to 0 there before; else it is a window's sums of the sparse lists, see
-    :func:`add_sparse_lists`.
+    If not ``with_sparse``, acc int32[WINDOW] is a window's, where :func:`add_sparse_lists` has added the sparse lists up.
     """
-    num_blocks, block_shift = visits.num_blocks[v], visits.block_shift[v]
-    at = np.uint64(0)
+    at = np.uint64(visits.superblock[v] << SUPERBLOCK_SHIFT & (len(acc) - 1))
     if with_sparse:
-        for b in range(num_blocks):
+        for b in range(visits.num_blocks[v]):
             first = np.uint64(visits.blocks[v, b])
-            for d in range(first, first + (np.uint64(1) << np.uint64(block_shift))):
+            for d in range(first, first + (np.uint64(1) << np.uint64(visits.block_shift[v]))):
                 acc[d] = 0
-    else:
-        at = np.uint64(visits.superblock[v] << SUPERBLOCK_SHIFT & 0xFFFF)
     n = _match_runs(visits, v, query, index, matches)
     _add_matches(acc, at, index.postings, index.postings, matches, n)
     if with_sparse:
@@ -87,7 +82,7 @@ def _match_runs(visits, v, query, index, matches):
 def _match_sparse(visits, v, postings, matches):
     """Find the postings of visit v's blocks in the sparse lists; returns the number of matches."""
     blocks, many = visits.packed_blocks[v], visits.num_blocks[v] > 4
-    base, n = np.uint64(visits.superblock[v] << SUPERBLOCK_SHIFT & 0xFFFF), np.uint64(0)
+    base, n = np.uint64(visits.superblock[v] << SUPERBLOCK_SHIFT & (WINDOW - 1)), np.uint64(0)
     upper = np.uint16(0xFFFF << visits.block_shift[v] & 0xFFFF)
     for x in range(np.uint64(visits.num_ranges[v])):
         docs_at, impacts_at, count = visits.docs_at[v, x], visits.impacts_at[v, x], np.uint64(visits.counts[v, x])

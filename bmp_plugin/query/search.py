@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from ..index.layout import SUPERBLOCK, SUPERBLOCK_SHIFT, SUPERBLOCKS_PER_WINDOW, WINDOW
 from ..intrinsics import LANES, below_mask, lowest_bit
 from ..kernels import inline_kernel, inline_part
-from .bounds import Bounds, bound_threshold, make_bounds, scale_weights, upper_bounds
+from .bounds import Bounds, bound_threshold, scale_weights, upper_bounds
 from .lists import Run, make_query_lists, make_run
 from .scores import Matches, add_sparse_lists, make_matches, score_superblock
 from .topk import BIN_SHIFT, BINS, Candidates, Threshold, finish, initial_threshold, insert, make_candidates
@@ -62,18 +62,15 @@ class SearchState(NamedTuple):
 
 @inline_part
 def search(lists, weights, floor_score, options, index, docs, scores, statistics):
-    """The k best documents, safe or as safe as ``options`` say; scores are whole in any case.
+    """Find the k best documents, safely or as ``options`` say; scores are whole in any case.
 
     Parameters
     ----------
-    lists : int32[n]
-        Distinct, with postings.
-    weights : int64[n]
-        At least 1, such that every product of weight and impact is below 2^24 and every sum below 2^31.
+    lists, weights : int32[n], int64[n]
+        Distinct lists with postings. Weights are at least 1, products with impacts below 2^24, and sums of these below 2^31.
     floor_score : float32
         Documents that score less are left out, as if k of that score had been found; 0 leaves out none.
-    options : SearchOptions
-    index : KernelIndex
+    options, index : SearchOptions, KernelIndex
     docs, scores : int32[>= k], float32[>= k]
         Receive internal document ids and scores, best first.
     statistics : int64[2]
@@ -89,17 +86,14 @@ def search(lists, weights, floor_score, options, index, docs, scores, statistics
     if scale == 0.0:
         return np.int64(UNFIT)
     query = make_query_lists(lists, weights, scaled_weights, index)
-    visits = make_visits(DELAY + 1, len(lists) - query.num_with_maxima)
-    work = Workspace(make_bounds(index), visits, make_matches(len(lists)), np.empty(SUPERBLOCK, np.int32),
-                     np.empty(WINDOW, np.int32), make_run(), make_candidates(options.k))
 
     # Bounds: of all blocks and superblocks.
-    upper_bounds(query, index, work.bounds)
+    bounds = upper_bounds(query, index)
 
     # Order: tiers of superblocks, each with several times as many as the one before.
     counts = np.zeros(BINS, np.int64)
     for s in range(index.num_superblocks):
-        counts[work.bounds.superblocks[s] >> BIN_SHIFT] += 1
+        counts[bounds.superblocks[s] >> BIN_SHIFT] += 1
     tier = np.empty(index.num_superblocks + 1, np.int32)
     size = min(np.int64(FIRST_TIER + options.k // FIRST_TIER_SHARE), options.budget)
     ceiling = np.int64(1 << 16)          # superblocks with bounds from here up were in earlier tiers
@@ -109,6 +103,9 @@ def search(lists, weights, floor_score, options, index, docs, scores, statistics
     threshold = bound_threshold(best.lowest_sum, scale) if floor_score > np.float32(0.0) else np.int64(0)
     state = SearchState(best, threshold, np.int64(0))
 
+    visits = make_visits(DELAY + 1, len(lists) - query.num_with_maxima)
+    work = Workspace(bounds, visits, make_matches(len(lists)), np.empty(SUPERBLOCK, np.int32), np.empty(WINDOW, np.int32),
+                     make_run(), make_candidates(options.k))
     # Stop: when no bound is left that is above the threshold.
     while ceiling > state.threshold + 1 and state.visited < options.budget:
         is_last = size >= options.budget
@@ -117,7 +114,7 @@ def search(lists, weights, floor_score, options, index, docs, scores, statistics
         if floor >= ceiling and not is_last:
             continue
         floor = max(floor, min(state.threshold + 1, ceiling))
-        end = _superblocks_between(work.bounds.superblocks, index.num_superblocks, floor, ceiling, tier)
+        end = _superblocks_between(bounds.superblocks, index.num_superblocks, floor, ceiling, tier)
         first = np.int64(0)
         while first < end:
             stop, whole_window = _next_part(tier, first, end, query)

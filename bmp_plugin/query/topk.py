@@ -4,8 +4,8 @@ The key of a document has 64 bits: its float32 score's above the complement of i
 so their bits order as they do, and of two keys the larger is the better document: score descending, then rank ascending.
 Keys are distinct, hence so is the k-th best: nothing depends on the order of arrival.
 
-To know the k-th best of all candidates at every moment takes long where k is large, so the k best are seldom selected.
-Meanwhile a tally of candidates in bins of falling scores says what score k of them reach.
+To select the k best of all candidates takes long where k is large, so it is seldom done; meanwhile a tally of candidates, in
+bins of falling scores, says what score k of them reach.
 """
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Approximate search in two steps: the query's heaviest lists choose candidates, all of its lists score these.
 
 After Lassance, Dejean, Clinchant and Tonellotto, "Two-Step SPLADE: Simple, Efficient and Effective Approximation of
-SPLADE", ECIR 2024. The first step is the search of a shorter query, with all that makes that fast: most of what a long
-query costs goes to tokens that hardly move a document. The others are looked up for the candidates alone.
+SPLADE", ECIR 2024. The first step is the search of a shorter query: most of what a long query costs goes to tokens that
+hardly move a document. The others are looked up for the candidates alone.
 """
 from __future__ import annotations
 
@@ -19,10 +19,9 @@ from .tuning import FIRST_STEP_TOKENS, MORE_CANDIDATES
 
 @inline_part
 def is_heavy(lists, weights, beta, list_max):
-    """Which lists, bool[n], are for the first step: those that can add most to a score.
+    """Which lists, bool[n], are for the first step: those that can add most to a score, n s / (n + s) of them, rounded up.
 
-    Of n lists it takes n s / (n + s), rounded up, where s = FIRST_STEP_TOKENS beta / (1 - beta): of few nearly all, of many
-    never more than s. So long queries, which take most of the time, are cut most, and they can spare it.
+    s = FIRST_STEP_TOKENS beta / (1 - beta): nearly all of few, never more than s of many. So long queries are cut most.
     """
     n, tokens, keys = len(lists), FIRST_STEP_TOKENS * beta / (1.0 - beta), np.empty(len(lists), np.uint64)
     for i in range(n):                   # a weight times an impact is below 2^24
@@ -37,7 +36,7 @@ def is_heavy(lists, weights, beta, list_max):
 
 @inline_part
 def search_in_two_steps(lists, weights, floor_score, options, index, docs, scores, statistics):
-    """Do as :func:`.search.search` does, which it is for beta = 1; else beta, above 0, says how much of the query comes first.
+    """Search in two steps, or for beta = 1 in one; parameters and result are those of :func:`.search.search`.
 
     alpha and budget are the first step's, which finds k + MORE_CANDIDATES sqrt(k) documents; floor_score is not, since a
     document may score more with all lists.

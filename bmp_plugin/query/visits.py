@@ -1,8 +1,7 @@
 """Superblocks on their way to be scored: which of their blocks may matter, and where the postings of these are.
 
 Superblocks that are scored lie far apart, and waiting for their memory one after the other would be most of a search. So a
-visit has two steps, with steps of other visits in between: the postings are found and prefetched; they are scored, see
-:mod:`.scores`.
+visit has two steps, with others in between: its postings are found and prefetched, and then scored, see :mod:`.scores`.
 """
 from __future__ import annotations
 
