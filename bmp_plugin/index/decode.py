@@ -13,9 +13,9 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from ..intrinsics import DECODED, everywhere, vector
+from ..intrinsics import DECODED, add_product, everywhere, prefetch, vector
 from ..kernels import inline_kernel, kernel
-from .layout import LONGEST_GAP, SUPERBLOCK_SHIFT, WINDOW, WINDOW_SHIFT
+from .layout import BLOCKS_PER_CHUNK, BYTES_PER_CHUNK, LONGEST_GAP, SUPERBLOCK_SHIFT, WINDOW, WINDOW_SHIFT
 
 START_SENTINEL = 0xFFFF  # the document before a window's first, in 16 bits
 
@@ -61,6 +61,38 @@ def superblock_run(index, row, start, superblock):
     first = np.uint64(index.superblock_start[np.uint64(row), superblock])
     end = np.uint64(index.superblock_start[np.uint64(row), superblock + np.uint64(1)])
     return np.uint64(start) + np.uint64(2) * first, end - first
+
+
+@inline_kernel
+def window_run(start, begin, end):
+    """The run of a window in a sparse list: its first document byte, its first impact byte, uint64, and its length, int64.
+
+    start is the list's first byte; the run is from begin to before end, in postings and jumps, int64, from the list's first.
+    """
+    gaps_at = start + 2 * begin
+    return np.uint64(gaps_at), np.uint64(gaps_at + end - begin), end - begin
+
+
+@inline_kernel
+def add_block_maxima(acc, rows, pair, weights, chunk, end, ahead):
+    """Add the chunks ``chunk`` to before ``end`` of a pair of rows of block maxima, times their weights, to acc uint16[blocks].
+
+    To read and write acc is half of the work, so two rows are added at once. Sums have to fit 16 bits. On the way the rows that
+    are next are prefetched, from the bytes ``ahead`` on: rows lie too far apart for the processor to guess the next one.
+    """
+    a, b, wa, wb = np.uint64(pair[0]), np.uint64(pair[1]), np.uint16(weights[0]), np.uint16(weights[1])
+    ahead_a, ahead_b = ahead
+    for c in range(np.uint64(chunk), np.uint64(end)):
+        prefetch(rows, ahead_a)
+        prefetch(rows, ahead_b)
+        ahead_a += BYTES_PER_CHUNK
+        ahead_b += BYTES_PER_CHUNK
+        byte, low = c * np.uint64(BYTES_PER_CHUNK), c * np.uint64(BLOCKS_PER_CHUNK)
+        high = low + np.uint64(BYTES_PER_CHUNK)
+        for q in range(np.uint64(BYTES_PER_CHUNK)):
+            x, y = np.uint16(rows[a, byte + q]), np.uint16(rows[b, byte + q])
+            acc[low + q] = add_product(add_product(acc[low + q], x & np.uint16(15), wa), y & np.uint16(15), wb)
+            acc[high + q] = add_product(add_product(acc[high + q], x >> np.uint16(4), wa), y >> np.uint16(4), wb)
 
 
 @kernel

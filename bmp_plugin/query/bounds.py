@@ -12,11 +12,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..index.decode import add_block_maxima, window_run
 from ..index.encode import maximum_unit
 from ..index.layout import BLOCKS_PER_CHUNK, BYTES_PER_CHUNK, LARGEST_MAXIMUM, SUPERBLOCK_SHIFT, SUPERBLOCKS_PER_WINDOW, WINDOW
-from ..intrinsics import BEHIND, LANES, add_product, bound_increments, prefetch, scale_impacts
+from ..intrinsics import BEHIND, LANES, bound_increments, prefetch, scale_impacts
 from ..kernels import inline_kernel, inline_part
-from .lists import HEAD, make_run, read_run, run_bytes
+from .lists import HEAD, make_run, read_run
 from .tuning import PREFETCHED_POSTINGS, ROW_CHUNKS, STRIDE
 
 LARGEST, CACHE_LINE = 65_535, 64
@@ -102,35 +103,13 @@ def _add_rows(acc, block_max, query, chunk, end):
         following, byte = (i + 2, chunk * BYTES_PER_CHUNK) if i + 2 < n else (0, end * BYTES_PER_CHUNK)
         ahead = (query.row[following] * block_max.shape[1] + byte,
                  query.row[min(following + 1, n - 1)] * block_max.shape[1] + byte)
-        _add_two_rows(acc, block_max, (query.row[i], query.row[other]), (query.scaled_weights[i], weight), chunk, end, ahead)
-
-
-@inline_kernel
-def _add_two_rows(acc, rows, pair, weights, chunk, end, ahead):
-    """Add a pair of rows, weighed, to acc: to read and write it is half of the work, so one pass is for two rows.
-
-    Sums fit 16 bits by the choice of the scale. On the way the rows that are next are prefetched, from the bytes ``ahead`` on:
-    rows lie too far apart for the processor to guess the next one.
-    """
-    a, b, wa, wb = np.uint64(pair[0]), np.uint64(pair[1]), np.uint16(weights[0]), np.uint16(weights[1])
-    ahead_a, ahead_b = ahead
-    for c in range(np.uint64(chunk), np.uint64(end)):
-        prefetch(rows, ahead_a)
-        prefetch(rows, ahead_b)
-        ahead_a += BYTES_PER_CHUNK
-        ahead_b += BYTES_PER_CHUNK
-        byte, low = c * np.uint64(BYTES_PER_CHUNK), c * np.uint64(BLOCKS_PER_CHUNK)
-        high = low + np.uint64(BYTES_PER_CHUNK)
-        for q in range(np.uint64(BYTES_PER_CHUNK)):
-            x, y = np.uint16(rows[a, byte + q]), np.uint16(rows[b, byte + q])
-            acc[low + q] = add_product(add_product(acc[low + q], x & np.uint16(15), wa), y & np.uint16(15), wb)
-            acc[high + q] = add_product(add_product(acc[high + q], x >> np.uint16(4), wa), y >> np.uint16(4), wb)
+        add_block_maxima(acc, block_max, (query.row[i], query.row[other]), (query.scaled_weights[i], weight), chunk, end, ahead)
 
 
 @inline_kernel
 def _prefetch_run(query, i, window, postings):
     """Prefetch the beginning of a run: the processor guesses what follows, but not where it is."""
-    gaps_at, impacts_at, n = run_bytes(query, i, window)
+    gaps_at, impacts_at, n = window_run(query.start[i], query.run_start[window, i], query.run_end[window, i])
     for byte in range(0, min(n, PREFETCHED_POSTINGS), CACHE_LINE):
         prefetch(postings, np.int64(gaps_at) + byte)
         prefetch(postings, np.int64(impacts_at) + byte)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..index.decode import START_SENTINEL, decode_lanes
+from ..index.decode import START_SENTINEL, decode_lanes, window_run
 from ..index.layout import WINDOW
 from ..intrinsics import DECODED, LANES, below_mask, count_bits
 from ..kernels import inline_kernel, inline_part
@@ -78,14 +78,6 @@ def make_query_lists(lists, weights, scaled_weights, index):
 
 
 @inline_kernel
-def run_bytes(query, i, window):
-    """Where sparse list i has its run of a window: the first document byte, the first impact byte, and how many there are."""
-    begin, end = query.run_start[window, i], query.run_end[window, i]
-    gaps_at = query.start[i] + 2 * begin
-    return np.uint64(gaps_at), np.uint64(gaps_at + end - begin), end - begin
-
-
-@inline_kernel
 def groups_of(query, i, window):
     """Where the groups of sparse list i in a window are recorded, int64."""
     return query.groups_at[i] + query.run_start[window, i] // DECODED
@@ -94,7 +86,7 @@ def groups_of(query, i, window):
 @inline_kernel
 def read_run(query, i, window, postings, run):
     """Decode the run of sparse list i in a window, and record its groups; returns how many postings and jumps it has."""
-    gaps_at, impacts_at, n = run_bytes(query, i, window)
+    gaps_at, impacts_at, n = window_run(query.start[i], query.run_start[window, i], query.run_end[window, i])
     groups, before = np.uint64(groups_of(query, i, window)), np.uint64(START_SENTINEL)
     for j in range(np.uint64(0), np.uint64(n), np.uint64(DECODED)):
         before = decode_lanes(run.docs, run.impacts, np.uint64(HEAD) + j, postings, gaps_at + j, impacts_at + j, before)

@@ -10,11 +10,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..index.decode import START_SENTINEL, superblock_run
+from ..index.decode import START_SENTINEL, superblock_run, window_run
 from ..index.layout import SUPERBLOCK, SUPERBLOCK_SHIFT, SUPERBLOCKS_PER_WINDOW, WINDOW_SHIFT
 from ..intrinsics import DECODED, count_bits, lowest_bit, prefetch
 from ..kernels import inline_kernel, inline_part
-from .lists import groups_before, groups_of, run_bytes
+from .lists import groups_before, groups_of
 
 FEW_BLOCKS = 8           # bytes of a uint64
 UNIT_SHIFT = 2           # a superblock has 64 units of 4 documents, as many as a uint64 has bits
@@ -100,7 +100,7 @@ def seek(visits, v, query, index, with_sparse):
     last = start + np.int64(visits.blocks[v, visits.num_blocks[v] - 1]) + (np.int64(1) << visits.block_shift[v]) - 1
     end_of_lists = len(query.weights) if with_sparse else query.num_with_maxima
     for i in range(np.uint64(query.num_with_maxima), np.uint64(end_of_lists)):
-        gaps_at, impacts_at, length = run_bytes(query, i, window)
+        gaps_at, impacts_at, length = window_run(query.start[i], query.run_start[window, i], query.run_end[window, i])
         groups, recorded = groups_of(query, i, window), length // DECODED
         over = groups_before(query, groups, recorded, first)
         if over * DECODED < length:
