@@ -6,8 +6,8 @@
 The base commit is checked out into a temporary worktree of git, and each side has processes of its own, which import its
 package. Both build their indexes anew, by two threads, and all their answers are compared: where docids or scores differ,
 the command says where and times nothing. Then the same queries are timed singly, in one thread; the sides take turns after
-every 100 queries, so that what else happens on the machine happens to both. Kernels are compiled before anything is timed;
---cold times that too. Do not edit the checkout meanwhile: it is imported by one process after another.
+every 100 queries, so that what else happens on the machine happens to both, and every round has new processes. Kernels are
+compiled before anything is timed; --cold times that too. Do not edit the checkout meanwhile: it is imported by one process after another.
 
 Exit status: 0 done, 1 answers differ, 2 unusable input, 130 interrupted.
 """
@@ -19,8 +19,8 @@ import itertools
 import json
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -56,15 +56,15 @@ class Measured:
         How many queries the sets have.
     built : dict of str to pair of dict
         By order of documents; see :meth:`.commit_worker.Worker.build`.
-    times : dict of Task to float64[rounds, 2 sides, 2 clocks, queries]
-        Seconds, on the processor and by the wall clock.
+    times : dict of Task to list of float64[2 sides, 2 clocks, queries]
+        Of every round: seconds, on the processor and by the wall clock.
     cold : pair of pair of float
         Seconds to the first answer, of each side by each clock; empty if that was not asked for.
     """
 
     sizes: dict[str, int]
     built: dict[str, list[dict[str, float]]] = field(default_factory=dict)
-    times: dict[Task, NDArray[np.float64]] = field(default_factory=dict)
+    times: dict[Task, list[NDArray[np.float64]]] = field(default_factory=dict)
     cold: list[tuple[float, float]] = field(default_factory=list)
 
 
@@ -83,7 +83,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def say(text: str) -> None:
-    """A word of progress."""
+    """Print progress."""
     print(f"commits: {text}", file=sys.stderr, flush=True)
 
 
@@ -99,7 +99,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--k", nargs="+", type=int, default=[10, 100, 1000], help="default: %(default)s")
     parser.add_argument("--reorder", nargs="+", choices=ORDERS, default=["none"],
                         help="orders of documents to build indexes in (default: none, the given order)")
-    parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s; a query's time is the least of them")
+    parser.add_argument("--rounds", type=int, default=3,
+                        help="default: %(default)s; each in new processes, a query's time is their median")
     parser.add_argument("--max-queries", type=int, metavar="N",
                         help="use only so many of each file: a random choice, but always the same")
     parser.add_argument("--cold", action="store_true",
@@ -127,15 +128,12 @@ def _run(options: argparse.Namespace, given: Sequence[str]) -> int:
                  "new": commit_sides.CHECKOUT}
         for order in dict.fromkeys(options.reorder):
             measured.built[order] = _build(roots, order, temporary, work)
-        sides = [stack.enter_context(Side(label, root)) for label, root in roots.items()]   # fresh after what builds left
-        for side in sides:
-            for order in measured.built:
-                side.ask("open", order, str(_index(work, side.label, order)))
-            for name, found in topics.items():
-                side.ask("take", name, [query for _, query in found])
-        if _tell_differences(sides, tasks, topics):
-            return 1
-        _time(sides, tasks, options.rounds, measured)
+        for number in range(options.rounds):
+            say(f"round {number + 1} of {options.rounds}")
+            with _sides(roots, work, measured, topics) as sides:
+                if number == 0 and _tell_differences(sides, tasks, topics):
+                    return 1
+                _time(sides, tasks, number, measured)
         for label, root in roots.items() if options.cold else ():
             say(f"{label}: compiling kernels ...")
             query = topics[tasks[0].queries][0][1]
@@ -193,13 +191,25 @@ def _tell_differences(sides: Sequence[Side], tasks: Sequence[Task], topics: Mapp
     return any_found
 
 
-def _time(sides: Sequence[Side], tasks: Sequence[Task], rounds: int, measured: Measured) -> None:
-    times: dict[Task, list[NDArray[np.float64]]] = {task: [] for task in tasks}
-    for number in range(rounds):
-        say(f"round {number + 1} of {rounds}")
-        for task in tasks:
-            times[task].append(commit_sides.timed(sides, task, measured.sizes[task.queries], number))
-    measured.times = {task: np.array(found) for task, found in times.items()}
+@contextmanager
+def _sides(roots: Mapping[str, Path], work: Path, measured: Measured, topics: Mapping[str, Topics]) -> Iterator[list[Side]]:
+    """Processes of both sides, new ones every round: where memory happens to lie moves all times of a process by some 5 %."""
+    with ExitStack() as stack:
+        sides = [stack.enter_context(Side(label, root)) for label, root in roots.items()]
+        for side in sides:
+            for order in measured.built:
+                side.ask("open", order, str(_index(work, side.label, order)))
+            for name, found in topics.items():
+                side.ask("take", name, [query for _, query in found])
+        yield sides
+
+
+def _time(sides: Sequence[Side], tasks: Sequence[Task], number: int, measured: Measured) -> None:
+    for task in tasks:
+        size = measured.sizes[task.queries]
+        for side in sides:                                                       # read what the queries touch
+            side.ask("times", *task, 0, size)
+        measured.times.setdefault(task, []).append(commit_sides.timed(sides, task, size, number))
 
 
 def report(measured: Measured, hashes: tuple[str, str], collection: str, command: str) -> str:
@@ -222,10 +232,11 @@ def report(measured: Measured, hashes: tuple[str, str], collection: str, command
                   "p99, base | new | new / base |", "|---|---|---|---|---|---|---|---|---|---|"]
         for task, times in measured.times.items():
             if task.queries == name:
-                lines += [f"| {task.order} | {task.k} | {clock} | {_figures(times[:, :, at] * 1e6)} |"
+                lines += [f"| {task.order} | {task.k} | {clock} | {_figures(np.array(times)[:, :, at] * 1e6)} |"
                           for at, clock in enumerate(CLOCKS)]
-    lines += ["", "A query's time is its least of all rounds: of its thread on the processor, and by the wall clock. Mean and "
-              "p99 are over queries. Every round by itself has a ratio of means, too: *rounds* says from which to which."]
+    lines += ["", "A query's time is its median of all rounds, each in new processes: of its thread on the processor, and by "
+              "the wall clock. Mean and p99 are over queries. Every round by itself has a ratio of means, too: *rounds* says "
+              "from which to which."]
     if measured.cold:
         lines += ["", "## First answer of a new process that compiles its kernels, s", "", "| time | base | new | new / base |",
                   "|---|---|---|---|"]
@@ -236,10 +247,10 @@ def report(measured: Measured, hashes: tuple[str, str], collection: str, command
 
 def _figures(times: NDArray[np.float64]) -> str:
     """Cells of times[rounds, sides, queries]."""
-    least, means = times.min(axis=0), times.mean(axis=2)
+    typical, means = np.median(times, axis=0), times.mean(axis=2)
     ratios = means[:, 1] / means[:, 0]
-    return (f"{_compared(least.mean(axis=1).tolist(), '.1f')} | {ratios.min():.3f} to {ratios.max():.3f} | "
-            f"{_compared(np.percentile(least, 99, axis=1).tolist(), '.1f')}")
+    return (f"{_compared(typical.mean(axis=1).tolist(), '.1f')} | {ratios.min():.3f} to {ratios.max():.3f} | "
+            f"{_compared(np.percentile(typical, 99, axis=1).tolist(), '.1f')}")
 
 
 def _compared(pair: Sequence[float], form: str) -> str:

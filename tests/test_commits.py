@@ -146,7 +146,7 @@ def test_differences() -> None:
 def test_figures() -> None:
     """Of two rounds, two sides, two queries."""
     times = np.array([[[1.0, 3.0], [2.0, 2.0]], [[2.0, 1.0], [4.0, 8.0]]])
-    assert commits._figures(times) == "1.0 | 2.0 | 2.000 | 1.000 to 4.000 | 1.0 | 2.0 | 2.000"
+    assert commits._figures(times) == "1.8 | 4.0 | 2.286 | 1.000 to 4.000 | 2.0 | 5.0 | 2.496"
 
 
 REFUSED = [
