@@ -14,7 +14,7 @@ class WithGaps(ArraySource):
 
     def documents(self) -> Documents:
         found = super().documents()
-        return Documents(found.docid_bytes, found.docid_ends, found.numbers * 3 + 5)
+        return Documents(found.docid_bytes, found.docid_ends, found.source_docids * 3 + 5)
 
     def batches(self) -> Iterator[PostingBatch]:
         for batch in super().batches():

@@ -133,7 +133,7 @@ def test_bad_options(tmp_path, options):
 def test_a_term_twice_is_refused(tmp_path):
     source = make_source()
     source._names[3] = source._names[4]
-    with pytest.raises(SourceError, match="'t4' comes twice"):
+    with pytest.raises(SourceError, match="'t4' occurs twice"):
         BmpIndex.build(source, tmp_path / "i.bmp", progress=False)
 
 

@@ -250,7 +250,7 @@ class Long:
     """Lists without end, made as they are read: document d has term t with the impact ``of(t, d)``."""
 
     def __init__(self, num_docs: int, dense: int, wide: int) -> None:
-        self.numbers = np.arange(num_docs, dtype=np.int32)
+        self.docs = np.arange(num_docs, dtype=np.int32)
         self.dense, self.wide = dense, wide
         self.info = SourceInfo("synthetic", "<synthetic>", "none", num_docs)
 
@@ -263,19 +263,19 @@ class Long:
         return np.where(docs == term, 0, impacts).astype(np.int32)
 
     def documents(self) -> Documents:
-        digits = len(str(len(self.numbers)))
-        joined = np.char.zfill(self.numbers.astype(f"S{digits}"), digits).tobytes()
-        return Documents(joined, np.arange(1, len(self.numbers) + 1, dtype=np.int64) * digits, self.numbers)
+        digits = len(str(len(self.docs)))
+        joined = np.char.zfill(self.docs.astype(f"S{digits}"), digits).tobytes()
+        return Documents(joined, np.arange(1, len(self.docs) + 1, dtype=np.int64) * digits, self.docs)
 
     def num_postings_hint(self) -> int:
-        return (self.dense + self.wide) * (len(self.numbers) - 1)
+        return (self.dense + self.wide) * (len(self.docs) - 1)
 
     def batches(self) -> Iterator[PostingBatch]:
-        count = np.array([len(self.numbers) - 1], np.int64)
+        count = np.array([len(self.docs) - 1], np.int64)
         for term in range(self.dense + self.wide):
-            impacts = self.of(term, self.numbers)
+            impacts = self.of(term, self.docs)
             present = impacts > 0
-            yield PostingBatch([b"%05d" % term], count, count, self.numbers[present], impacts[present])
+            yield PostingBatch([b"%05d" % term], count, count, self.docs[present], impacts[present])
 
     def close(self) -> None:
         pass
@@ -284,7 +284,7 @@ class Long:
 def check_long(tmp_path: Path, source: Long, queries: Sequence[Mapping[int, int]]) -> BmpIndex:
     index = BmpIndex.build(source, tmp_path / "long.bmp", progress=False)
     searcher = BmpSearcher(index)
-    docs = source.numbers
+    docs = source.docs
     digits = len(str(len(docs)))
     for query in queries:
         sums = sum(source.of(term, docs).astype(np.int64) * weight for term, weight in query.items())
