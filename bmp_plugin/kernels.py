@@ -10,8 +10,8 @@ Here, it looks first: see :class:`_KernelCache`.
 
 With ``NUMBA_BOUNDSCHECK=1`` in the environment, kernels check every index into an array, and raise ``IndexError`` if it is out
 of range. This is for tests, since searches take several times as long. Two checks are added to numba's: of negative indices,
-which numba counts from the end and kernels never use, and of the ranges that :mod:`.intrinsics` read and write at once. Checked code
-has its own folder.
+which numba counts from the end and kernels never use, and of the ranges that :mod:`.intrinsics` read and write at once.
+Checked code has its own folder.
 """
 from __future__ import annotations
 
