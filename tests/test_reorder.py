@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from term_numbers import source_of
+from term_ids import source_of
 from tqdm import tqdm
 
 from bmp_plugin import BmpIndex, BmpSearcher
@@ -89,9 +89,9 @@ def test_runs_are_byte_identical(tmp_path):
 def test_deleted_documents_leave_gaps_in_source_ids(tmp_path):
     documents = random_documents(700, 80)
     plain = source_of(documents, 80)
-    with_gaps = source_of(documents, 80, gaps=True)
+    with_deletions = source_of(documents, 80, deletions=True)
     for threads in (1, 4):
-        assert np.array_equal(order_of(with_gaps, tmp_path, threads), order_of(plain, tmp_path, threads))
+        assert np.array_equal(order_of(with_deletions, tmp_path, threads), order_of(plain, tmp_path, threads))
 
 
 def test_only_the_largest_impacts_are_used(tmp_path, monkeypatch):
