@@ -1,4 +1,4 @@
-"""A block-max index as a source of postings: what an export reads. Its document ids are the index's internal ones."""
+"""A block-max index as a source of postings, for exports. Its source document ids are the index's internal ones."""
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -15,13 +15,13 @@ from bmp_plugin.kernels import kernel
 from .source import Documents, PostingBatch, SourceInfo
 
 BATCH = 4_000_000
-"""Postings of a batch at most, unless a single term has more."""
+"""Largest number of postings of a batch, unless a single term has more."""
 
 
 class BlockMaxSource:
     """A :class:`~bmp_plugin.adapters.source.PostingSource` over an index, in its current document order.
 
-    Terms come in ascending order of their UTF-8 bytes; those whose documents are all deleted are left out.
+    Terms are in ascending order of their UTF-8 bytes; those without live documents are omitted.
 
     Parameters
     ----------
@@ -36,21 +36,21 @@ class BlockMaxSource:
 
     @property
     def num_terms(self) -> int:
-        """Terms that have postings."""
+        """The number of terms that have postings."""
         return int(np.count_nonzero(self._counts))
 
     def documents(self) -> Documents:
-        """All documents, in the order of the index."""
+        """Returns all documents, in the order of the index."""
         arrays = self._index.arrays
         return Documents(arrays["docid_bytes"].tobytes(), np.array(arrays["docid_end"]),
                          np.arange(self._index.num_docs, dtype=np.int32))
 
     def num_postings_hint(self) -> int | None:
-        """How many postings there are."""
+        """Returns the exact number of postings."""
         return self._index.num_postings
 
     def batches(self) -> Iterator[PostingBatch]:
-        """Every term once, in ascending order."""
+        """Yields every term once, in ascending order."""
         arrays = self._index.arrays
         index, term_end = kernel_index(arrays, self._index.geometry), arrays["term_end"]
         term_start = np.concatenate([np.zeros(1, np.int64), term_end[:-1]])
@@ -70,19 +70,19 @@ class BlockMaxSource:
             first = last
 
     def close(self) -> None:
-        """Nothing to free: the maps go with the index."""
+        """Does nothing: memory maps are released with the index."""
 
 
 @kernel
 def read_terms(first, last, index, docs, impacts):
-    """Read the postings of terms first to before last into docs int32[m] and impacts int32[m], one term after the other."""
+    """Decodes the postings of terms first to last - 1 into docs int32[m] and impacts int32[m], concatenated."""
     longest = np.int64(0)
     for t in range(first, last):
         longest = max(longest, index.list_count[t])
     scratch_docs, scratch_impacts = np.empty(longest, np.int32), np.empty(longest, np.uint8)
-    whole, at = np.empty(longest, np.int64), np.int64(0)
+    term_impacts, at = np.empty(longest, np.int64), np.int64(0)
     for t in range(first, last):
-        n = decode_term(t, index, scratch_docs, scratch_impacts, docs[at:], whole)
+        n = decode_term(t, index, scratch_docs, scratch_impacts, docs[at:], term_impacts)
         for j in range(n):
-            impacts[at + j] = np.int32(whole[j])
+            impacts[at + j] = np.int32(term_impacts[j])
         at += n

@@ -108,7 +108,7 @@ class CiffSource:
         return self._documents
 
     def _read_documents(self, window: _Window) -> Documents:
-        num_docs, numbers, docids = self._header.num_docs, array("q"), Docids()
+        num_docs, source_docids, docids = self._header.num_docs, array("q"), Docids()
         parse = self._messages.DocRecord.FromString
         for index, start, end in window.messages(num_docs, "documents", _MAX_RECORD):
             try:
@@ -117,12 +117,12 @@ class CiffSource:
                 raise SourceError(f"{self._path}: document record {index} is malformed: export it again") from None
             if not record.collection_docid:
                 raise SourceError(f"{self._path}: document record {index} has no collection docid: export it again")
-            numbers.append(record.docid)
+            source_docids.append(record.docid)
             docids.append(record.collection_docid.encode())
         joined, ends = docids.joined()
-        order = np.argsort(np.array(numbers, np.int64), kind="stable")
-        if not np.array_equal(np.array(numbers, np.int64)[order], np.arange(num_docs)):
-            raise SourceError(f"{self._path}: document numbers are not 0 to {num_docs - 1}, each once")
+        order = np.argsort(np.array(source_docids, np.int64), kind="stable")
+        if not np.array_equal(np.array(source_docids, np.int64)[order], np.arange(num_docs)):
+            raise SourceError(f"{self._path}: document ids are not 0 to {num_docs - 1}, each once")
         if docids.duplicate() is not None:
             raise SourceError(f"{self._path}: a collection docid occurs twice: docids must be unique")
         if not np.array_equal(order, np.arange(num_docs)):

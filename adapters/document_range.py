@@ -29,8 +29,8 @@ class DocumentRange:
     def __init__(self, source: PostingSource, documents: Documents, lo: int, hi: int,
                  dfs: dict[bytes, int] | None = None) -> None:
         self._source, self._documents, self._lo, self._hi, self._dfs = source, documents, lo, hi, dfs
-        self.first = int(documents.numbers[lo]) if hi > lo else 0
-        self._end = int(documents.numbers[hi - 1]) + 1 if hi > lo else 0
+        self.first = int(documents.source_docids[lo]) if hi > lo else 0
+        self._end = int(documents.source_docids[hi - 1]) + 1 if hi > lo else 0
         info = source.info
         details = {name: value for name, value in info.details.items() if name != "max_doc"}
         self.info = replace(info, fingerprint=f"{info.fingerprint}[{lo}:{hi}]", num_docs=hi - lo,
@@ -42,11 +42,11 @@ class DocumentRange:
         start = int(ends[self._lo - 1]) if self._lo else 0
         stop = int(ends[self._hi - 1]) if self._hi else 0
         return Documents(self._documents.docid_bytes[start:stop], ends[self._lo:self._hi] - start,
-                         self._documents.numbers[self._lo:self._hi] - np.int32(self.first))
+                         self._documents.source_docids[self._lo:self._hi] - np.int32(self.first))
 
     def num_postings_hint(self) -> int | None:
         """Estimates the number of postings from the range's share of the documents."""
-        whole, num_docs = self._source.num_postings_hint(), len(self._documents.numbers)
+        whole, num_docs = self._source.num_postings_hint(), len(self._documents.source_docids)
         return None if whole is None or not num_docs else whole * (self._hi - self._lo) // num_docs
 
     def batches(self) -> Iterator[PostingBatch]:

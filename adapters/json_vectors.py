@@ -132,7 +132,7 @@ class JsonVectorSource:
     @cached_property
     def info(self) -> SourceInfo:
         """Describes the source; this reads the files, to count the documents."""
-        num_docs = self.documents().numbers.size
+        num_docs = self.documents().source_docids.size
         return SourceInfo(
             kind="json-vectors",
             path=str(self._path.resolve()),

@@ -113,15 +113,15 @@ class LuceneSource:
 
     def documents(self) -> Documents:
         """Returns all live documents in Lucene's order, with the docids by which Anserini breaks ties."""
-        numbers, lengths, docids = [], [], []
+        source_docids, lengths, docids = [], [], []
         # Lucene 9 may refuse to read docvalues that Lucene 8 wrote; Anserini does not use them there either.
         with self._answers(b"D" if self.info.ties_by_docid else b"S") as frames:
             for frame in frames:
-                numbers.append(frame.payload[:4 * frame.a].view("<i4"))
+                source_docids.append(frame.payload[:4 * frame.a].view("<i4"))
                 lengths.append(frame.payload[4 * frame.a:8 * frame.a].view("<i4"))
                 docids.append(frame.payload[8 * frame.a:].tobytes())
         return Documents(docid_bytes=b"".join(docids), docid_ends=np.cumsum(np.concatenate(lengths), dtype=np.int64),
-                         numbers=np.concatenate(numbers).astype(np.int32, copy=False))
+                         source_docids=np.concatenate(source_docids).astype(np.int32, copy=False))
 
     def batches(self) -> Iterator[PostingBatch]:
         """Yields every term in byte order, about two million postings per batch; may be called again."""

@@ -92,12 +92,12 @@ class PrunedSource:
     def __init__(self, source: PostingSource, pruning: Pruning, temp_dir: str | Path | None = None) -> None:
         self._source, self._pruning, self._temp_dir = source, pruning, temp_dir
         documents = source.documents()
-        numbers = documents.numbers
+        source_docids = documents.source_docids
         docids = _docids(documents)
         keep = _kept(pruning, docids)
         self._kept_documents = _selected(documents, docids, keep)
-        self._kept = np.zeros(int(numbers[-1]) + 1 if len(numbers) else 0, np.bool_)
-        self._kept[numbers[keep]] = True
+        self._kept = np.zeros(int(source_docids[-1]) + 1 if len(source_docids) else 0, np.bool_)
+        self._kept[source_docids[keep]] = True
         self._lightest: NDArray[np.int32] | None = None
         dropped = len(docids) - int(np.count_nonzero(keep))
         self._report: dict[str, Any] = {"documents": {"dropped": dropped, "share": _share(dropped, len(docids))}}
@@ -181,7 +181,8 @@ def _docids(documents: Documents) -> list[str]:
 
 def _selected(documents: Documents, docids: list[str], keep: NDArray[np.bool_]) -> Documents:
     names = [docid.encode() for docid, kept in zip(docids, keep.tolist(), strict=True) if kept]
-    return Documents(b"".join(names), np.cumsum(np.fromiter(map(len, names), np.int64, len(names))), documents.numbers[keep])
+    ends = np.cumsum(np.fromiter(map(len, names), np.int64, len(names)))
+    return Documents(b"".join(names), ends, documents.source_docids[keep])
 
 
 def _kept(pruning: Pruning, docids: list[str]) -> NDArray[np.bool_]:

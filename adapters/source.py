@@ -22,13 +22,13 @@ class Documents:
         All collection docids, UTF-8, concatenated.
     docid_ends : int64[num_docs]
         Where each docid ends in ``docid_bytes``.
-    numbers : int32[num_docs]
+    source_docids : int32[num_docs]
         Source document ids (Lucene's docids), ascending; with gaps where documents are deleted.
     """
 
     docid_bytes: bytes
     docid_ends: NDArray[np.int64]
-    numbers: NDArray[np.int32]
+    source_docids: NDArray[np.int32]
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Why a document has its score: what every token of the query adds to it, and what becomes of the sum."""
+"""Explanations of scores: what every token of a query contributes, and how the sum becomes the score of a hit."""
 from __future__ import annotations
 
 import math
@@ -18,7 +18,7 @@ from .tie_adjustment import adjust_ties
 
 @dataclass(frozen=True)
 class Contribution:
-    """What one token adds: the document's impact times the query's weight, multiplied in float32 as Lucene does."""
+    """The contribution of one token: the document's impact times the query's weight, multiplied in float32 as by Lucene."""
 
     token: str
     impact: int
@@ -28,27 +28,27 @@ class Contribution:
 
 @dataclass(frozen=True)
 class Explanation:
-    """A document's score for a query.
+    """An explanation of a document's score for a query.
 
     Attributes
     ----------
     docid : str
     lucene_docid : int
-        Its number in the source index.
+        Its source document id.
     contributions : list of Contribution
-        Of the tokens that the document has, in the order of the query.
+        Those of the tokens that the document has, in the order of the query.
     sum : float
-        Of the products, in float64.
+        The sum of the products, in float64.
     score : float
-        The sum in float32: what documents are ranked by.
+        The sum in float32, by which documents are ranked.
     rank : int or None
-        Its place among all documents that match, from 1; None if it does not match.
+        Its rank among all documents that match, from 1; None if it does not match.
     adjustment : float
-        What tie adjustment adds to the score at that place.
+        What tie adjustment adds to the score at that rank.
     adjusted : float
         The float32 score that a search returns.
     left_out : dict of str to str
-        Tokens of the query that count for no document, and why.
+        Tokens of the query that are ignored, each with the reason.
     """
 
     docid: str
@@ -63,11 +63,11 @@ class Explanation:
 
     @property
     def matches(self) -> bool:
-        """Whether the document has a token of the query, be it of weight 0."""
+        """Whether the document has a token of the query, possibly of weight 0."""
         return bool(self.contributions)
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON output."""
+        """Returns the explanation as a dict, for JSON."""
         return asdict(self)
 
     def __str__(self) -> str:
@@ -79,33 +79,33 @@ class Explanation:
 
 
 def impacts_of(index: KernelIndex, terms: NDArray[np.int32], docs: NDArray[np.int32]) -> NDArray[np.int64]:
-    """Impacts int64[terms, documents] of the documents with internal document ids ``docs``; 0 where one lacks the term."""
+    """Returns the impacts of terms in the documents with internal ids ``docs``, 0 where absent: int64[terms, documents]."""
     impacts = np.zeros((len(terms), len(docs)), np.int64)
     read_impacts(terms=terms, docs=docs.astype(np.int64), index=index, impacts=impacts)
     return impacts
 
 
 def products_of(impacts: NDArray[np.int64], weights: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Products float32[terms, documents], multiplied in float32."""
+    """Returns the products of impacts and weights, multiplied in float32: float32[terms, documents]."""
     return impacts.astype(np.float32) * weights.astype(np.float32)[:, np.newaxis]
 
 
 class Found(NamedTuple):
-    """A document that is to be explained: its number in the source, and what the tokens that it has add."""
+    """A document to explain: its source document id, and the contributions of its tokens."""
 
     lucene_docid: int
     contributions: list[Contribution]
 
 
 class Ahead(NamedTuple):
-    """What of an index, or of a shard, ranks before a document.
+    """What ranks ahead of a document in an index or a shard.
 
     Attributes
     ----------
     above : float32[n]
-        Higher scores of documents that match, in no order.
+        Higher scores of documents that match, unordered.
     ties : int
-        How many more have the same score and come first.
+        Number of documents with the same score that precede it.
     """
 
     above: NDArray[np.float32]
@@ -113,9 +113,14 @@ class Ahead(NamedTuple):
 
 
 def find(index: BmpIndex, kernel_index: KernelIndex, keeps: NDArray[np.bool_], query: Query, docid: str) -> Found | None:
-    """What a document has of a query, in the order of the query; None for a docid that the index does not have.
+    """Returns how a document matches a query; None if the index does not have the docid.
 
-    keeps bool[terms] tells which terms count. Raises ``ValueError`` for a bad weight.
+    keeps bool[terms] tells which terms min_idf keeps.
+
+    Raises
+    ------
+    ValueError
+        If a weight is invalid.
     """
     ids, values = index.term_ids(query), checked_weights(query).tolist()
     doc = index.docs_of([docid])
@@ -131,13 +136,13 @@ def find(index: BmpIndex, kernel_index: KernelIndex, keeps: NDArray[np.bool_], q
 
 
 def ahead(scores: NDArray[np.float32], matched: NDArray[np.bool_], first: NDArray[np.bool_], score: float) -> Ahead:
-    """Documents that rank before one with a score: scores float32, whether they match, and whether they come first."""
+    """Returns what ranks ahead of a document: of all documents, their scores, whether they match, and precede it in a tie."""
     mine = np.float32(score)
     return Ahead(scores[matched & (scores > mine)], int(np.count_nonzero(matched & first & (scores == mine))))
 
 
 def left_out(tokens: Iterable[str], ids: Iterable[int], df: NDArray[np.int64], num_docs: int, min_idf: float) -> dict[str, str]:
-    """Why tokens count for no document: tokens and their numbers, df int64[terms], and documents of the source."""
+    """Returns why tokens are ignored; ids are their term ids, num_docs is that of the source."""
     reasons = {}
     for token, term in zip(tokens, ids, strict=True):
         if term < 0:
@@ -151,10 +156,18 @@ def left_out(tokens: Iterable[str], ids: Iterable[int], df: NDArray[np.int64], n
 
 def explained(docid: str, found: Found, reasons: dict[str, str], before: Callable[[float], Sequence[Ahead]],
               adjust: bool) -> Explanation:
-    """The explanation of a document that was found.
+    """Returns the explanation of a document.
 
-    ``before`` tells what ranks before it in each part of the collection, given its score; it is asked only if the document
-    matches. ``reasons`` are those of tokens that are left out; ``adjust`` says whether ties are adjusted.
+    Parameters
+    ----------
+    docid : str
+    found : Found
+    reasons : dict of str to str
+        Tokens that are ignored, each with the reason.
+    before : callable
+        Returns what ranks ahead of the document in each shard, given its score; called only if the document matches.
+    adjust : bool
+        Whether Anserini adjusts the ties of this index.
     """
     total = float(sum(part.product for part in found.contributions))
     score, rank, adjusted = float(np.float32(total)), None, 0.0

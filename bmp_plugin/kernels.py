@@ -1,17 +1,17 @@
-"""The decorators of all kernels: compiled by numba on first use, without the interpreter's lock, and kept for next time.
+"""The decorators of all kernels, which numba compiles on first use, without the interpreter lock, and caches on disk.
 
-Numba keeps compiled code by the one file that a function stands in, and would go on using it after a change of a function
-that it calls elsewhere. Here the folder's name is a digest of all kernels' sources, of the processor and of the versions
-that compile, so that code of another version is never run. The folder lies in the user's cache, or below
-``NUMBA_CACHE_DIR`` where that is set; where it cannot be written, every process compiles for itself.
+Numba's own cache depends only on the file of a function, and would remain in use after a change to a function that it calls
+elsewhere. Here, the folder's name is a digest of all kernels' sources, of the processor and of the compilers' versions, so
+that outdated code is never run. The folder is in the user's cache, or below ``NUMBA_CACHE_DIR`` if that is set; if it cannot
+be written, every process compiles for itself.
 
-Numba also makes ready to compile, which takes four times as long as loading what is compiled, before it looks whether it
-has to. Here it looks first: see :class:`_KernelCache`.
+Numba also initializes its compiler, which takes four times as long as loading compiled code, before it looks into the cache.
+Here, it looks first: see :class:`_KernelCache`.
 
-With ``NUMBA_BOUNDSCHECK=1`` in the environment kernels check every index into an array, and one that is out of range is an
-``IndexError`` instead of some other memory: for tests, since searches take several times as long. Two things are checked
-that numba leaves out: negative indices, which it takes from the end and kernels never mean, and the ranges that instructions
-of :mod:`.intrinsics` read and write at once. Checked code is kept in a folder of its own.
+With ``NUMBA_BOUNDSCHECK=1`` in the environment, kernels check every index into an array, and raise ``IndexError`` if it is out
+of range. This is for tests, since searches take several times as long. Two checks are added to numba's: of negative indices,
+which numba counts from the end and kernels never use, and of the ranges that :mod:`.intrinsics` read and write at once.
+Checked code has its own folder.
 """
 from __future__ import annotations
 
@@ -37,59 +37,59 @@ from numba.core.registry import CPUDispatcher
 from numba.core.runtime.nrt import rtsys
 from platformdirs import user_cache_path
 
-config: Any = numba.core.config          # its names are set when it is loaded, out of a type checker's sight
-Function = Callable[..., Any]            # of a kernel mypy knows no more: numba finds its types when it is called
+config: Any = numba.core.config          # its names are set at import, where a type checker does not see them
+Function = Callable[..., Any]            # numba infers a kernel's types when it is called
 
 PATIENCE = 1.0
-"""Seconds of compiling after which a notice says so."""
+"""Seconds of compiling after which the compile notice is printed."""
 
 
 def kernel(function: Function) -> Function:
-    """``function`` compiled by numba."""
+    """Returns ``function``, compiled by numba on first use."""
     compiled: Any = numba.njit(function, nogil=True)
     compiled._cache = _KernelCache(function)
     return cast(Function, compiled)
 
 
 def inline_kernel(function: Function) -> Function:
-    """``function``, which makes no array nor calls what does, compiled as a part of the kernels that call it, and inlined.
+    """Returns ``function``, compiled as a part of the kernels that call it, and inlined; it must not create arrays.
 
-    It counts no references to the arrays it is given, since handing over some dozens of them takes longer than most of these
-    functions do.
+    References to its array arguments are not counted, since that takes longer for some dozens of arrays than most of these
+    functions run.
     """
     return _linked(function, _nrt=False, forceinline=True)
 
 
 def inline_part(function: Function) -> Function:
-    """``function``, which may make arrays, compiled as a part of the kernels that call it."""
+    """Returns ``function``, compiled as a part of the kernels that call it; it may create arrays."""
     return _linked(function)
 
 
 def _linked(function: Function, **options: Any) -> Function:
     options |= {"nogil": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "pipeline_class": _LinkedCompiler}
     compiled: Any = numba.njit(**options)(function)
-    if hasattr(compiled, "py_func"):                         # which NUMBA_DISABLE_JIT leaves out
+    if hasattr(compiled, "py_func"):                         # not with NUMBA_DISABLE_JIT
         compiled.__class__ = _LinkedDispatcher
     return cast(Function, compiled)
 
 
 class _LinkedDispatcher(CPUDispatcher):
-    """A function that kernels call. Python, which seldom does, calls a copy that is compiled by itself."""
+    """A function that kernels call. Calls from Python, which are rare, run a copy that is compiled separately."""
 
     def __call__(self, *arguments: Any) -> Any:
-        return _by_itself(self.py_func)(*arguments)
+        return _standalone(self.py_func)(*arguments)
 
 
 @functools.cache
-def _by_itself(function: Function) -> Function:
+def _standalone(function: Function) -> Function:
     return kernel(function)
 
 
 class _LinkedLibrary(codegen.JITCodeLibrary):
-    """Code that is linked into the kernels that call it, and optimized there: machine code of its own would never run.
+    """Code that is linked into the kernels that call it, and optimized only there: its own machine code would never run.
 
-    Numba optimizes every function and makes machine code of it, before and after it is linked into each of its callers, which
-    takes two thirds of the time.
+    By default, numba optimizes every function and generates its machine code, before and after linking it into each of its
+    callers, which takes two thirds of the time.
     """
 
     def _optimize_final_module(self) -> None:
@@ -98,8 +98,8 @@ class _LinkedLibrary(codegen.JITCodeLibrary):
     def _finalize_final_module(self) -> None:
         self._finalize_dynamic_globals()
         names = [value.name for value in self._final_module.global_variables if value.name.startswith("_ZN08NumbaEnv")]
-        places = llvmlite.binding.parse_assembly("\n".join(f'@"{name}" = common global i8* null' for name in names))
-        self._codegen._add_module(places)                    # where numba notes what exceptions need
+        environments = llvmlite.binding.parse_assembly("\n".join(f'@"{name}" = common global i8* null' for name in names))
+        self._codegen._add_module(environments)              # numba writes there what exceptions need
         self._codegen._engine.finalize_object()
         self._finalized = True
 
@@ -112,7 +112,7 @@ class _LinkedCompiler(Compiler):
 
 @functools.cache
 def cache_folder() -> Path:
-    """Where compiled kernels are kept."""
+    """Returns the folder of compiled kernels."""
     package = Path(__file__).parent
     adapters = Path(import_module("bmp_plugin.adapters").__path__[0])
     digest = hashlib.sha256()
@@ -128,7 +128,7 @@ def cache_folder() -> Path:
 
 
 class _CacheLocation(caching._CacheLocator):
-    """A function's folder, one for every module. The folder's name says how fresh it is."""
+    """The location of a function's compiled code: a folder for each module, whose digest serves as the time stamp."""
 
     def __init__(self, function: Any) -> None:
         self._function = function
@@ -144,7 +144,7 @@ class _CacheLocation(caching._CacheLocator):
 
 
 class _CacheFormat(caching.CompileResultCacheImpl):
-    """Numba's own, but for the place, which no setting of the environment moves."""
+    """Numba's own format, at a location that does not depend on numba's settings."""
 
     def __init__(self, function: Any) -> None:
         self._lineno = function.__code__.co_firstlineno
@@ -153,33 +153,33 @@ class _CacheFormat(caching.CompileResultCacheImpl):
 
 
 class _KernelCache(caching.FunctionCache):
-    """Compiled code of one function on disk. What goes wrong with it costs time, and nothing else."""
+    """Compiled code of one function on disk. Errors cost time, and nothing else."""
 
     _impl_class = _CacheFormat
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        # numba's own calls target_context.refresh(), which loads all that a compiler knows (of arrays, linear algebra,
-        # ...) and which compiling calls again; running needs no more than numba's memory manager
+        # numba's own method calls target_context.refresh(), which registers implementations (of arrays, linear algebra,
+        # ...) and which compiling calls again; running needs only numba's memory manager
         rtsys.initialize(target_context)
         try:
             found = self._load_overload(sig, target_context)
-        except Exception:                    # damaged: compiled and written anew
+        except Exception:                    # damaged: compile and write again
             with suppress(OSError):
                 self.flush()
             return None
-        # two processes that save different signatures at once may give them one number
+        # two processes that save different signatures at once may use the same file
         return found if found and tuple(found.signature.args) == tuple(sigutils.normalize_signature(sig)[0]) else None
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        with suppress(OSError):              # no folder that can be written, or no room
+        with suppress(OSError):              # the folder cannot be written, or the disk is full
             self._save_overload(sig, data)
 
 
 class _CompileNotice(event.Listener):
-    """After a second of compiling, a line on standard error says what takes so long, once."""
+    """Prints a notice on standard error, once, after a second of compiling."""
 
     def __init__(self) -> None:
-        self._depth = 0                      # only one thread compiles at a time; a kernel's compiling starts others'
+        self._depth = 0                      # one thread compiles at a time; a kernel compiles those that it calls
         self._began = 0.0
         self._spent = 0.0
         self._timer: threading.Timer | None = None
@@ -209,18 +209,18 @@ def _is_kernel(event: Any) -> bool:
 
 
 def _print_notice() -> None:
-    print("bmp-plugin: compiling kernels, which are kept for next time ...", file=sys.stderr, flush=True)
+    print("bmp-plugin: compiling kernels, which are cached for the next time ...", file=sys.stderr, flush=True)
 
 
 def _refuse_negative_indices() -> None:
-    """Let numba check indices as they are, instead of what they are from the end."""
+    """Makes numba check indices as they are, instead of counting negative ones from the end."""
     from numba.core import types
     from numba.np import arrayobj
 
-    def as_it_is(context: Any, builder: Any, kind: Any, index: Any, size: Any) -> Any:
+    def keep_index(context: Any, builder: Any, kind: Any, index: Any, size: Any) -> Any:
         return context.cast(builder, index, kind, types.intp if kind.signed else types.uintp)
 
-    cast(Any, arrayobj).fix_integer_index = as_it_is
+    cast(Any, arrayobj).fix_integer_index = keep_index
 
 
 event.register("numba:compile", _CompileNotice())

@@ -1,4 +1,4 @@
-"""BmpSearcher: queries in, the hits of Pyserini's LuceneImpactSearcher out."""
+"""BmpSearcher, which answers queries with the hits of Pyserini's LuceneImpactSearcher."""
 from __future__ import annotations
 
 import itertools
@@ -26,14 +26,20 @@ Terms = tuple[NDArray[np.int32], NDArray[np.int64]]
 class BmpSearcher:
     """Searches a block-max index; may be shared between threads.
 
+    Answers are those of ``LuceneImpactSearcher`` on the index's source: the same documents, order and float32 scores. If the
+    index has quantized weights, queries' weights are multiplied by the documents' scale, and rounded alike.
+
     Parameters
     ----------
     index : BmpIndex or path
     min_idf : float
-        A token is used only if ``ln(N / df) > min_idf``; at 0 a token of every document is left out, as in Pyserini.
+        A token is used only if ``ln(N / df) > min_idf``; at 0, a token of every document is dropped, as in Pyserini.
 
-    Answers are those of ``LuceneImpactSearcher`` on the index's source: the same documents, order and float32 scores. Of an
-    index with quantized weights, queries' weights are multiplied by the documents' scale and rounded alike.
+    Raises
+    ------
+    FileNotFoundError
+    bmp_plugin.BmpError
+        If there is no index at the path, or a damaged one.
     """
 
     hit_type: type[Hit] = Hit
@@ -44,7 +50,7 @@ class BmpSearcher:
         source = self.index.manifest["source"]
         self._source_docs: int = source["num_docs"]
         self._adjust: bool = source["ties_by_docid"]
-        self._scale = scale_of(source["details"])              # of the weights that the documents had
+        self._scale = scale_of(source["details"])              # of the documents' weights
         self._kernel_index = kernel_index(self.index.arrays, self.index.geometry)
         self._kept: tuple[float, NDArray[np.bool_]] | None = None
 
@@ -55,51 +61,66 @@ class BmpSearcher:
         self.close()
 
     def close(self) -> None:
-        """Nothing to do: the maps go with the index. Callers of other searchers expect it."""
+        """Does nothing: memory maps are released with the index."""
 
     def search(self, query: Query, k: int = 10, alpha: float = 1.0, beta: float = 1.0,
                budget: int | None = None) -> list[Hit]:
-        """The k best documents for a query.
+        """Returns the k best documents for a query, each with its exact score, even if the search is approximate.
 
         Parameters
         ----------
         query : mapping of str to number
-            Token to weight. Floats are cut towards zero; a weight of 0 matches with score 0. Unknown tokens are ignored.
+            Token to weight. Floats are truncated; a weight of 0 matches with score 0. Unknown tokens are ignored.
         k : int
-            How many hits, at least 1; fewer come where fewer documents match.
+            Number of hits, at least 1; there are fewer if fewer documents match.
         alpha : float in (0, 1]
-            Upper bounds are multiplied by it, so blocks are skipped that could still hold one of the k best. 1 is safe;
-            lower is faster and may lose documents.
+            Upper bounds are multiplied by it, so blocks are pruned that could still contain one of the k best. 1 is safe;
+            a lower value is faster and may lose documents.
         beta : float in (0, 1]
-            Below 1, the search has two steps. The tokens that can add most to a score choose k + 5 sqrt(k) candidates, by
-            the sum of what they add alone; all tokens together then choose the k best of these. Of n tokens about
-            n s / (n + s) make the first step, where s = 12 beta / (1 - beta): of few nearly all, of many never more than s,
-            which is 48 at 0.8. 1 is safe; lower is faster, unless k is many hundreds, and may lose documents.
+            Below 1, the search has two steps. The heaviest tokens, those that can add most to a score, choose k + 5 sqrt(k)
+            candidates by their own sum; all tokens together then choose the k best of these. About n s / (n + s) of n tokens
+            are heavy, where s = 12 beta / (1 - beta): nearly all of few, and never more than s of many, which is 48 at 0.8.
+            1 is safe; a lower value is faster, unless k is many hundreds, and may lose documents.
         budget : int, optional
-            Stop after so many superblocks of 256 documents, the most promising ones: bounds the time of the longest
-            queries. None is safe.
-
-        Whatever is skipped, every score that is returned is the document's own.
+            Number of superblocks of 256 documents to score at most, the most promising ones, which limits the time of the
+            longest queries. None is safe.
 
         Returns
         -------
-        list of Hit, best first: float32 score descending, then docid ascending as UTF-8 bytes; ties adjusted as Anserini
-        does.
+        list of Hit
+            Best first: float32 score descending, then docid ascending as UTF-8 bytes; ties adjusted as by Anserini.
 
-        Errors
+        Raises
         ------
-        ValueError for a negative weight, a weight that is not a number or above 2^31 - 1, and for k < 1 or an alpha, beta
-        or budget out of range.
+        ValueError
+            If a weight is negative, not a number or above 2^31 - 1, or k, alpha, beta or budget is out of range.
         """
         check_options(k, 1, alpha, beta, budget)
         return self._answer([query], k, alpha, beta, budget)[0]
 
     def batch_search(self, queries: Sequence[Query], qids: Sequence[str], k: int = 10, threads: int = 1,
                      alpha: float = 1.0, beta: float = 1.0, budget: int | None = None) -> dict[str, list[Hit]]:
-        """Search many queries, in threads that do not wait for the interpreter while they search.
+        """Searches many queries, in threads that run without the interpreter lock.
 
-        Returns the hits by qid, in the order of ``qids``; of queries with the same qid the last one counts. Parameters
-        and errors as in :meth:`search`; ``ValueError`` also if ``queries`` and ``qids`` differ in length or threads < 1.
+        Parameters
+        ----------
+        queries : sequence of mapping
+        qids : sequence of str
+            The query id of each query; of queries with the same id, the last one counts.
+        k, alpha, beta, budget
+            See :meth:`search`.
+        threads : int
+            Number of threads, at least 1.
+
+        Returns
+        -------
+        dict of str to list of Hit
+            The hits by query id, in the order of ``qids``.
+
+        Raises
+        ------
+        ValueError
+            As by :meth:`search`, or if ``queries`` and ``qids`` differ in length.
         """
         check_qids(len(queries), len(qids))
         check_options(k, threads, alpha, beta, budget)
@@ -107,10 +128,24 @@ class BmpSearcher:
         return dict(zip(qids, itertools.chain.from_iterable(answers), strict=True))
 
     def score(self, query: Query, docids: Sequence[str]) -> NDArray[np.float32]:
-        """Scores of given documents, without searching: float32[docids], in their order.
+        """Returns the scores of given documents without searching.
 
-        They are the scores that documents are ranked by, before tie adjustment; 0 for a document without any token of the
-        query, nan for a docid that the index does not have. Errors: ``ValueError`` for a bad weight, as in :meth:`search`.
+        Parameters
+        ----------
+        query : mapping of str to number
+            See :meth:`search`.
+        docids : sequence of str
+
+        Returns
+        -------
+        float32[docids]
+            The scores by which documents are ranked, before tie adjustment: 0 for a document without any token of the query,
+            nan for a docid that the index does not have.
+
+        Raises
+        ------
+        ValueError
+            If a weight is invalid, as by :meth:`search`, or ``docids`` is a string.
         """
         check_docids(docids)
         terms, weights = self._encode(query)
@@ -123,9 +158,22 @@ class BmpSearcher:
         return scores
 
     def explain(self, query: Query, docid: str) -> Explanation:
-        """Why a document has its score for a query; scores all documents, to know its rank and so its tie adjustment.
+        """Explains the score of a document for a query; scores all documents to find its rank, which tie adjustment depends on.
 
-        Errors: ``ValueError`` for a docid that the index does not have, and for a bad weight, as in :meth:`search`.
+        Parameters
+        ----------
+        query : mapping of str to number
+            See :meth:`search`.
+        docid : str
+
+        Returns
+        -------
+        Explanation
+
+        Raises
+        ------
+        ValueError
+            If the index does not have the docid, or a weight is invalid, as by :meth:`search`.
         """
         found = self.find(query, docid)
         if found is None:
@@ -137,42 +185,46 @@ class BmpSearcher:
                          self._adjust)
 
     def find(self, query: Query, docid: str) -> Found | None:
-        """What a document has of a query, in the order of the query; None for a docid that the index does not have."""
+        """Returns how a document matches a query, None if the index does not have it: see :func:`.explanation.find`."""
         return find(self.index, self._kernel_index, self._keeps(), self._scaled(query), docid)
 
-    def ahead(self, query: Query, score: float, docid: str, number: int) -> Ahead:
-        """What ranks before a document of this or another shard: its docid, and its number as this source would count."""
+    def ahead(self, query: Query, score: float, docid: str, lucene_docid: int) -> Ahead:
+        """Returns what ranks ahead of a document of this or another shard, whose source document id is relative to this one."""
         sums, matched = self._sums(*self._encode(query))
-        first = self.index.arrays["doc_rank"] < self.index.rank_of(docid, number)
+        first = self.index.arrays["doc_rank"] < self.index.rank_of(docid, lucene_docid)
         return ahead(sums.astype(np.float32), matched, first, score)
 
     def _answer(self, queries: Sequence[Query], k: int, alpha: float, beta: float,
                 budget: int | None) -> list[list[Hit]]:
-        """Answers some queries at once."""
+        """Returns the hits of some queries, which are searched by one call of the kernels."""
         ranked, _ = self.rank(queries, k, alpha, beta, budget)
         if not ranked:
             return []
         found = ranked[0][0] if len(ranked) == 1 else np.concatenate([docs for docs, _ in ranked])
-        docids, numbers = self.index.docids(found), self.index.arrays["source_docid"].take(found)
+        docids, lucene_docids = self.index.docids(found), self.index.arrays["source_docid"].take(found)
         hits, end = [], 0
         for _, scores in ranked:
             start, end = end, end + len(scores)
-            hits.append(finish_hits(docids[start:end], numbers[start:end], scores, self._adjust, self.hit_type))
+            hits.append(finish_hits(docids[start:end], lucene_docids[start:end], scores, self._adjust, self.hit_type))
         return hits
 
     def rank(self, queries: Sequence[Query], k: int, alpha: float = 1.0, beta: float = 1.0, budget: int | None = None,
              floors: NDArray[np.float32] | None = None) -> tuple[list[Ranked], NDArray[np.int64]]:
-        """Queries to ranked documents, ties as they are, by one call of the kernels; options are not checked.
+        """Ranks documents for some queries by one call of the kernels, without tie adjustment; options are not checked.
 
-        floors float32[queries] are scores that k documents are known to reach, or 0: documents that score less may be
-        missing. It is how shards of a collection tell each other what they need not look for.
+        Parameters
+        ----------
+        queries, k, alpha, beta, budget
+            See :meth:`batch_search`.
+        floors : float32[queries], optional
+            Initial thresholds: scores that k documents of other shards reach, or 0. Documents that score less may be missing.
 
         Returns
         -------
         list of (int32[n], float32[n])
-            Positions and scores of each query, n <= k.
+            Internal document ids and scores of each query, n <= k.
         int64[queries, 2]
-            Superblocks that there are, and those of which any block was scored.
+            Number of superblocks, and number of those that were scored.
         """
         n = len(queries)
         if self.index.num_docs == 0 or n == 0:
@@ -191,18 +243,18 @@ class BmpSearcher:
         for q, (found, zeros, _, _) in enumerate(outcomes.tolist()):
             if found < 0:
                 ranked.append(self._exhaustive(self._encode(queries[q]), k))
-            elif found < k and zeros and budget is None and not floors[q]:   # else some may be missing that score above 0
+            elif found < k and zeros and budget is None and not floors[q]:   # else documents that score above 0 may be missing
                 ranked.append(self._with_zeros(self._encode(queries[q]), k, docs[q, :found], scores[q, :found]))
             else:
                 ranked.append((docs[q, :found], scores[q, :found]))
         return ranked, outcomes[:, 2:]
 
     def _scaled(self, query: Query) -> Query:
-        """The query with the documents' scale, where they have one."""
+        """Returns the query, multiplied by the documents' scale if they are quantized."""
         return query if self._scale is None else quantize_query(query, self._scale)
 
     def _tokens(self, queries: Sequence[Query]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-        """Queries' tokens one after the other: int64[queries + 1], where each begins; their terms, or -1; their weights."""
+        """Returns the concatenated tokens of queries: where each query begins, int64[queries + 1]; term ids or -1; weights."""
         if self._scale is not None:
             queries = [self._scaled(query) for query in queries]
         ids = self.index.term_ids([token for query in queries for token in query])
@@ -210,14 +262,14 @@ class BmpSearcher:
         return starts, np.array(ids, np.int64), weights_of(queries)
 
     def _encode(self, query: Query) -> Terms:
-        """The terms of a query that count, and their weights. Raises ``ValueError`` for a bad weight."""
+        """Returns the terms of a query that min_idf keeps, and their weights; raises ``ValueError`` if a weight is invalid."""
         ids, weights = np.array(self.index.term_ids(query), np.int64), checked_weights(self._scaled(query))
         known = np.flatnonzero(ids >= 0)
-        counted = known[self._keeps()[ids[known]]]
-        return ids[counted].astype(np.int32), weights[counted]
+        kept = known[self._keeps()[ids[known]]]
+        return ids[kept].astype(np.int32), weights[kept]
 
     def _keeps(self) -> NDArray[np.bool_]:
-        """Whether min_idf, which may be assigned, keeps each term: bool[num_terms]."""
+        """Tells for each term whether min_idf keeps it: bool[num_terms]; min_idf may be assigned between searches."""
         if self._kept is None or self._kept[0] != self.min_idf:
             self._kept = (self.min_idf, kept_terms(self.index.arrays["term_df"], self._source_docs, self.min_idf))
         return self._kept[1]
@@ -230,7 +282,7 @@ class BmpSearcher:
         return found[best].astype(np.int32), scores[best]
 
     def _with_zeros(self, query: Terms, k: int, docs: NDArray[np.int32], scores: NDArray[np.float32]) -> Ranked:
-        """All documents with a positive score are in; those that match by tokens of weight 0 alone follow by rank."""
+        """Appends the documents that match by tokens of weight 0 alone, by rank, to all documents with a positive score."""
         terms, weights = query
         _, matched = self._sums(terms[weights == 0], weights[weights == 0])
         matched[docs] = False
@@ -239,7 +291,7 @@ class BmpSearcher:
         return np.concatenate([docs, more]), np.concatenate([scores, np.zeros(len(more), np.float32)])
 
     def _sums(self, terms: NDArray[np.int32], weights: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """Scores of all documents, and whether they match."""
+        """Returns the scores of all documents, float64[num_docs], and whether they match, bool[num_docs]."""
         sums, matched = np.zeros(self.index.num_docs), np.zeros(self.index.num_docs, np.bool_)
         add_terms(terms=terms, weights=weights.astype(np.float32), index=self._kernel_index, sums=sums, matched=matched)
         return sums, matched

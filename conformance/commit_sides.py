@@ -1,4 +1,4 @@
-"""The two sides that :mod:`.commits` compares: their checkouts and processes, and what is asked of both in turns."""
+"""The two sides that :mod:`.commits` compares: their checkouts and processes, and the requests to both."""
 from __future__ import annotations
 
 import itertools
@@ -21,11 +21,11 @@ from . import commit_worker
 from .commit_worker import Answer
 
 CHECKOUT = Path(__file__).resolve().parents[1]
-BLOCK = 100                     # queries that a side is asked before it is the other's turn
+QUERIES_AT_ONCE = 100           # queries that one side answers before the other answers them
 
 
 class Task(NamedTuple):
-    """A set of queries, asked of the indexes in some order of documents, at some k."""
+    """A set of queries to search for at one k, in the indexes of one document order."""
 
     order: str
     queries: str
@@ -36,21 +36,21 @@ class Task(NamedTuple):
 
 
 class Side:
-    """A process that takes the package from a checkout; see :class:`.commit_worker.Worker`.
+    """A process that imports the package from a checkout; see :class:`.commit_worker.Worker`.
 
     Parameters
     ----------
     label : str
-        What errors call it.
+        The name of the side in messages.
     root : Path
         The checkout.
     environment : mapping
-        Variables to be set for the process.
+        Additional environment variables of the process.
     """
 
     def __init__(self, label: str, root: Path, environment: Mapping[str, str] | None = None) -> None:
         self.label = label
-        # -P keeps the script's folder out of the modules' path; in a session of its own, the process gets no Ctrl-C
+        # -P keeps the script's folder out of the modules' path; in its own session, the process does not receive Ctrl-C
         self._process = subprocess.Popen([sys.executable, "-P", commit_worker.__file__], stdin=subprocess.PIPE,
                                          stdout=subprocess.PIPE, start_new_session=True,
                                          env={**os.environ, **(environment or {})})
@@ -67,9 +67,12 @@ class Side:
         self.close()
 
     def ask(self, method: str, *arguments: Any) -> Any:
-        """What a method of the worker returns.
+        """Calls a method of the worker, and returns its result.
 
-        Errors: BmpError if it raised, or if the process died.
+        Raises
+        ------
+        BmpError
+            If the method raised, or the process died.
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -87,17 +90,17 @@ class Side:
         return reply["value"]
 
     def close(self) -> None:
-        """End the process, whatever it is at; may be called twice."""
+        """Kills the process; may be called twice."""
         self._process.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
             assert pipe is not None
-            with suppress(ConnectionError):     # of a request that it did not take any more
+            with suppress(ConnectionError):     # a request that it did not read
                 pipe.close()
 
 
 def git(*arguments: str | Path) -> str:
-    """What git says in the checkout. Errors: BmpError with git's last line."""
+    """Runs git in the checkout, and returns its output; raises ``BmpError`` with git's last line if it fails."""
     done = subprocess.run(["git", *arguments], cwd=CHECKOUT, capture_output=True, text=True, check=False)
     if done.returncode:
         raise BmpError(f"git {arguments[0]}: {(done.stderr.strip() or 'failed').splitlines()[-1]}")
@@ -105,9 +108,12 @@ def git(*arguments: str | Path) -> str:
 
 
 def hashes(base: str) -> tuple[str, str]:
-    """The base's hash and the checkout's, which ends in ``-dirty`` where there are uncommitted changes or new files.
+    """Returns the hashes of the base and of the checkout, with ``-dirty`` if there are uncommitted changes or new files.
 
-    Errors: BmpError if this is no checkout of git, or has no such commit.
+    Raises
+    ------
+    BmpError
+        If this is not a git checkout, or has no such commit.
     """
     try:
         top = Path(git("rev-parse", "--show-toplevel")).resolve()
@@ -124,17 +130,17 @@ def hashes(base: str) -> tuple[str, str]:
 
 @contextmanager
 def worktree(commit: str, folder: Path) -> Iterator[Path]:
-    """A commit, checked out in ``folder`` within the block."""
+    """Checks out a commit in ``folder`` for the duration of the block."""
     try:
         git("worktree", "add", "--detach", folder, commit)
         yield folder
     finally:
         if folder.exists():
-            git("worktree", "remove", "--force", "--force", folder)        # twice: also one that was left half made
+            git("worktree", "remove", "--force", "--force", folder)        # twice: even an incomplete one
 
 
 def differences(base: Sequence[Answer], new: Sequence[Answer]) -> dict[int, str]:
-    """Where two sides' answers to the same queries part, by the number of the query; equal ones are left out."""
+    """Returns the first difference of two sides' answers to each query, by its index; equal answers are omitted."""
     found = {}
     for number, (a, b) in enumerate(zip(base, new, strict=True)):
         if a != b:
@@ -145,7 +151,7 @@ def differences(base: Sequence[Answer], new: Sequence[Answer]) -> dict[int, str]
 
 
 def compare(sides: Sequence[Side], task: Task, size: int) -> dict[int, str]:
-    """The differences of the sides' answers to a set of ``size`` queries; both have compiled and read all afterwards."""
+    """Returns the differences of the sides' answers to a set of ``size`` queries; this also warms up both sides."""
     found = {}
     for lo, hi in _blocks(size):
         answers = [side.ask("answers", *task, lo, hi) for side in sides]
@@ -154,16 +160,16 @@ def compare(sides: Sequence[Side], task: Task, size: int) -> dict[int, str]:
 
 
 def timed(sides: Sequence[Side], task: Task, size: int, number: int) -> NDArray[np.float64]:
-    """One round: seconds float64[sides, 2, queries], on the processor and by the wall clock."""
+    """Times one round: float64[sides, 2, queries], seconds of processor and wall-clock time."""
     times = np.empty((len(sides), 2, size))
     for block, (lo, hi) in enumerate(_blocks(size)):
-        for at in (0, 1) if (number + block) % 2 == 0 else (1, 0):           # neither is always the second
+        for at in (0, 1) if (number + block) % 2 == 0 else (1, 0):           # the sides alternate in being first
             times[at, :, lo:hi] = sides[at].ask("times", *task, lo, hi)
     return times
 
 
 def first_answer(label: str, root: Path, index: Path, query: Mapping[str, int], k: int, cache: Path) -> tuple[float, float]:
-    """Seconds to the first answer of a new process, on the processor and by the wall clock, with kernels kept in ``cache``."""
+    """Times the first answer of a new process that caches its kernels in ``cache``: processor and wall-clock seconds."""
     started = time.perf_counter()
     with Side(label, root, {"NUMBA_CACHE_DIR": str(cache)}) as side:
         used: float = side.ask("first", str(index), query, k)
@@ -171,4 +177,4 @@ def first_answer(label: str, root: Path, index: Path, query: Mapping[str, int], 
 
 
 def _blocks(size: int) -> Iterator[tuple[int, int]]:
-    return ((lo, min(lo + BLOCK, size)) for lo in range(0, size, BLOCK))
+    return ((lo, min(lo + QUERIES_AT_ONCE, size)) for lo in range(0, size, QUERIES_AT_ONCE))

@@ -1,7 +1,7 @@
-"""The process of one side of :mod:`.commits`: it takes the package from a checkout, and does as the orchestrator says.
+"""The process of one side of :mod:`.commits`, which imports the package from a checkout and answers requests.
 
-It is a script that is run by its path, since as a module it would bring the installed package with it. Of the package it
-uses only what is public, so that it serves earlier commits too. Requests and replies are lines of JSON.
+It is a script that is run by its path, since importing it as a module would import the installed package. It uses only the
+public interface of the package, so that it works with earlier commits too. Requests and replies are lines of JSON.
 """
 from __future__ import annotations
 
@@ -14,39 +14,42 @@ from typing import Any
 
 Answer = list[tuple[str, float]]        # docid and score, best first
 
-LEAD_IN = 10          # queries before a block that are asked without being timed: the other side has had the caches meanwhile
+WARM_UP_QUERIES = 10  # queries before timed ones that are not timed: the other side has used the caches meanwhile
 BUILD_THREADS = 2
 
 
 def processor_seconds() -> float:
-    """What this process and the ended ones of its children have used, as user and as system."""
+    """Returns the user and system time of this process and of its children that have ended."""
     return sum(os.times()[:4])
 
 
 class Worker:
-    """The methods that can be asked for; indexes are known by their order of documents, sets of queries by a name."""
+    """The methods that requests call; indexes are identified by their document order, sets of queries by a name."""
 
     def __init__(self) -> None:
         self._searchers: dict[str, Any] = {}
         self._queries: dict[str, list[dict[str, int]]] = {}
 
     def load(self, root: str) -> None:
-        """Import the package from the checkout ``root``, before anything else.
+        """Imports the package from the checkout ``root``; the first request.
 
-        Errors: ``ImportError`` if another installation takes its place.
+        Raises
+        ------
+        ImportError
+            If another installation is imported instead.
         """
         sys.path.insert(0, root)
         import bmp_plugin
 
-        bmp_plugin.__path__.append(root)          # where adapters/ lies, which an installation has inside of the package
+        bmp_plugin.__path__.append(root)          # contains adapters/, which an installation has inside the package
         import bmp_plugin.adapters
 
         for module in (bmp_plugin, bmp_plugin.adapters):
             if not Path(str(module.__file__)).resolve().is_relative_to(Path(root).resolve()):
-                raise ImportError(f"{module.__name__} is not taken from the checkout, but from {module.__file__}")
+                raise ImportError(f"{module.__name__} is not imported from the checkout, but from {module.__file__}")
 
     def build(self, arrays: str, output: str, reorder: str, rows: int | None = None) -> dict[str, float]:
-        """Build an index of the collection whose arrays lie in the folder ``arrays``, or of its first rows.
+        """Builds an index of the collection whose arrays are in the folder ``arrays``, or of its first rows.
 
         Returns
         -------
@@ -72,25 +75,25 @@ class Worker:
         return found | {"bytes": size, "postings": index.num_postings}
 
     def open(self, order: str, index: str) -> None:
-        """Open an index, the one in this order of documents."""
+        """Opens the index with a document order."""
         from bmp_plugin import BmpSearcher
 
         self._searchers[order] = BmpSearcher(index)
 
-    def take(self, name: str, queries: list[dict[str, int]]) -> None:
-        """Keep a set of queries."""
+    def add_queries(self, name: str, queries: list[dict[str, int]]) -> None:
+        """Receives a set of queries."""
         self._queries[name] = queries
 
     def answers(self, order: str, name: str, k: int, lo: int, hi: int) -> list[Answer]:
-        """The answers to the queries from ``lo`` up to ``hi`` of a set."""
+        """Returns the answers to the queries lo to hi - 1 of a set."""
         search = self._searchers[order].search
         return [[(hit.docid, float(hit.score)) for hit in search(query, k)] for query in self._queries[name][lo:hi]]
 
     def times(self, order: str, name: str, k: int, lo: int, hi: int) -> list[list[float]]:
-        """Seconds of each of these queries: those of this thread on the processor, and those that passed."""
+        """Returns the seconds of each of these queries, one by one: processor time of this thread, and wall-clock time."""
         search, queries = self._searchers[order].search, self._queries[name]
         processor, wall = time.thread_time, time.perf_counter
-        for at in range(lo - LEAD_IN, lo):
+        for at in range(lo - WARM_UP_QUERIES, lo):
             search(queries[at % len(queries)], k)
         found: list[list[float]] = [[], []]
         for query in queries[lo:hi]:
@@ -102,7 +105,7 @@ class Worker:
         return found
 
     def first(self, index: str, query: dict[str, int], k: int) -> float:
-        """Open an index, and answer one query: the processor seconds since the process began."""
+        """Opens an index and answers one query; returns the processor seconds since the process started."""
         from bmp_plugin import BmpSearcher
 
         BmpSearcher(index).search(query, k)
@@ -110,9 +113,9 @@ class Worker:
 
 
 def main() -> None:
-    """Answer requests until there are no more."""
+    """Answers requests until the input ends."""
     replies = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)                                 # what the package may print is no reply
+    os.dup2(2, 1)                                 # what the package prints must not become a reply
     worker = Worker()
     for line in sys.stdin.buffer:
         method, arguments = json.loads(line)

@@ -1,15 +1,15 @@
-"""What a change of the engine does: the checkout as it stands, uncommitted changes included, against another commit.
+"""Compares the checkout, including uncommitted changes, with another commit: answers, times and index sizes.
 
     python -m bmp_plugin.conformance.commits --base main --vectors vectors.npz --vocabulary vocab.txt \\
         --queries queries.jsonl.gz --k 10 100 1000 --reorder none bp --rounds 3
 
-The base commit is checked out into a temporary worktree of git, and each side has processes of its own, which import its
-package. Both build their indexes anew, by two threads, and all their answers are compared: where docids or scores differ,
-the command says where and times nothing. Then the same queries are timed singly, in one thread; the sides take turns after
-every 100 queries, so that what else happens on the machine happens to both, and every round has new processes. Kernels are
-compiled before anything is timed; --cold times that too. Do not edit the checkout meanwhile: it is imported by one process after another.
+The base commit is checked out into a temporary git worktree, and each side has its own processes, which import its package.
+Both build their indexes, with two threads, and all their answers are compared: if docids or scores differ, the command prints
+the differences and times nothing. Then the same queries are timed one by one, in one thread; the sides alternate every 100
+queries, so that other load on the machine affects both alike, and every round has new processes. Kernels are compiled before
+anything is timed; --cold times that too. Do not edit the checkout meanwhile: several processes import it, one after another.
 
-Exit status: 0 done, 1 answers differ, 2 unusable input, 130 interrupted.
+Exit status: 0 success, 1 answers differ, 2 unusable input, 130 interrupted.
 """
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ from .report import circumstances
 
 MODULE = "bmp_plugin.conformance.commits"
 ORDERS = ("none", "bp", "leading")
-WARM_UP_ROWS = 2000             # documents of an index that is built for its kernels to be compiled
-MOST_DIFFERENCES = 10           # that are told of one task
+WARM_UP_ROWS = 2000             # documents of an index that is built only to compile the kernels
+MOST_DIFFERENCES = 10           # that are printed for each task
 PACKAGES = ("python", "numpy", "numba", "llvmlite")
 CLOCKS = ("processor", "wall")
 Topics = Sequence[tuple[str, Query]]
@@ -48,18 +48,18 @@ Topics = Sequence[tuple[str, Query]]
 
 @dataclass
 class Measured:
-    """What was measured; pairs are of the base and of the checkout.
+    """The measurements; pairs are those of the base and of the checkout.
 
     Attributes
     ----------
     sizes : dict of str to int
-        How many queries the sets have.
+        Number of queries of each set.
     built : dict of str to pair of dict
-        By order of documents; see :meth:`.commit_worker.Worker.build`.
+        By document order; see :meth:`.commit_worker.Worker.build`.
     times : dict of Task to list of float64[2 sides, 2 clocks, queries]
-        Of every round: seconds, on the processor and by the wall clock.
+        Of every round: seconds of processor and wall-clock time.
     cold : pair of pair of float
-        Seconds to the first answer, of each side by each clock; empty if that was not asked for.
+        Seconds to the first answer, of each side by each clock; empty without ``--cold``.
     """
 
     sizes: dict[str, int]
@@ -69,7 +69,7 @@ class Measured:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command; returns its exit status."""
+    """Runs the command; returns its exit status."""
     given = sys.argv[1:] if arguments is None else arguments
     options = _parser().parse_args(given)
     try:
@@ -83,7 +83,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def say(text: str) -> None:
-    """Print progress."""
+    """Prints a progress message."""
     print(f"commits: {text}", file=sys.stderr, flush=True)
 
 
@@ -93,21 +93,21 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--base", required=True, metavar="COMMIT", help="the commit to compare with: a hash, branch or tag")
     parser.add_argument("--vectors", type=Path, required=True, metavar="PATH",
                         help="the collection: a folder of JSON vectors, or an .npz file of arrays ptr, terms, imps, ids")
-    parser.add_argument("--vocabulary", type=Path, metavar="FILE", help="the tokens of an .npz file's terms, one a line")
+    parser.add_argument("--vocabulary", type=Path, metavar="FILE", help="the tokens of an .npz file's terms, one per line")
     parser.add_argument("--queries", type=Path, required=True, nargs="+", action="extend", metavar="FILE",
-                        help="topics, JSONL or TSV; each file has a table of its own")
+                        help="topics, JSONL or TSV; each file has its own table")
     parser.add_argument("--k", nargs="+", type=int, default=[10, 100, 1000], help="default: %(default)s")
     parser.add_argument("--reorder", nargs="+", choices=ORDERS, default=["none"],
                         help="orders of documents to build indexes in (default: none, the given order)")
     parser.add_argument("--rounds", type=int, default=3,
                         help="default: %(default)s; each in new processes, a query's time is their median")
     parser.add_argument("--max-queries", type=int, metavar="N",
-                        help="use only so many of each file: a random choice, but always the same")
+                        help="use only N queries of each file, a random sample that is always the same")
     parser.add_argument("--cold", action="store_true",
                         help="also time the first answer of a new process that has to compile its kernels")
     parser.add_argument("--work", type=Path, metavar="DIR",
-                        help="folder for the indexes, which are kept (default: the system's temporary folder)")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="write the report to this file too, as Markdown")
+                        help="folder for the indexes, which remain there (default: the system's temporary folder)")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="also write the report to this file, as Markdown")
     return parser
 
 
@@ -148,7 +148,7 @@ def _run(options: argparse.Namespace, given: Sequence[str]) -> int:
 
 
 def _write_arrays(collection: Collection, folder: Path) -> str:
-    """Write the arrays in forms that need none of our code to be read; says how many documents and postings there are."""
+    """Writes the arrays in formats that numpy and json read; returns a description of the collection's size."""
     collection.prepare()
     arrays = collection.arrays
     for name, values in (("ptr", arrays.ptr), ("terms", arrays.terms), ("impacts", arrays.impacts)):
@@ -176,8 +176,8 @@ def _build(roots: Mapping[str, Path], order: str, arrays: Path, work: Path) -> l
     return found
 
 
-def _tell_differences(sides: Sequence[Side], tasks: Sequence[Task], topics: Mapping[str, Topics]) -> bool:
-    """Whether any answers differ; the first of each task are told."""
+def _print_differences(sides: Sequence[Side], tasks: Sequence[Task], topics: Mapping[str, Topics]) -> bool:
+    """Tells whether any answers differ, and prints the first differences of each task."""
     any_found = False
     for task in tasks:
         say(f"{task}: comparing answers ...")
@@ -213,7 +213,7 @@ def _time(sides: Sequence[Side], tasks: Sequence[Task], number: int, measured: M
 
 
 def report(measured: Measured, hashes: tuple[str, str], collection: str, command: str) -> str:
-    """All that was measured, as Markdown."""
+    """Returns the measurements as Markdown."""
     rounds = max((len(times) for times in measured.times.values()), default=0)
     versions = {name: version for name, version in machine.versions().items() if name in PACKAGES}
     lines = [f"# {hashes[1]} against {hashes[0]}", "",
@@ -226,7 +226,7 @@ def report(measured: Measured, hashes: tuple[str, str], collection: str, command
         for name, clock in (("build, processor s", "processor"), ("build, wall s", "wall")):
             lines.append(f"| {order} | {name} | {_compared([found[clock] for found in built], '.2f')} |")
         sizes = [found["bytes"] / max(1, found["postings"]) for found in built]
-        lines.append(f"| {order} | bytes a posting | {_compared(sizes, '.3f')} |")
+        lines.append(f"| {order} | bytes per posting | {_compared(sizes, '.3f')} |")
     for name, size in measured.sizes.items():
         lines += ["", f"## {name}, {size:,} queries", "", "| order | k | time, us | mean, base | new | new / base | rounds | "
                   "p99, base | new | new / base |", "|---|---|---|---|---|---|---|---|---|---|"]
@@ -254,10 +254,10 @@ def _figures(times: NDArray[np.float64]) -> str:
 
 
 def _compared(pair: Sequence[float], form: str) -> str:
-    """Cells of a figure of both sides, and the ratio."""
+    """Returns the cells of a figure of both sides, and of their ratio."""
     return f"{pair[0]:{form}} | {pair[1]:{form}} | {pair[1] / pair[0] if pair[0] else 1:.3f}"
 
 
 if __name__ == "__main__":
-    interrupts.install()        # so that SIGTERM, too, leaves no worktree behind
+    interrupts.install()        # so that SIGTERM, too, removes the worktree
     sys.exit(main())

@@ -1,4 +1,4 @@
-"""A collection with posting lists of every kind, and its vectors as one matrix to compare with."""
+"""A collection with lists with block maxima, sparse lists and overflow lists of every digit, and its impacts as a matrix."""
 from __future__ import annotations
 
 from typing import Any
@@ -19,17 +19,17 @@ LARGEST_IMPACTS = (255, 255, 300, 100_000, 2_000, 255, 3, 255, 200, 40, 70_000, 
 
 
 def make_impacts() -> NDArray[np.int64]:
-    """int64[documents, terms]: lists of every kind, some of whose documents come in sequences."""
+    """Returns impacts int64[documents, terms] with lists of every kind, some of whose documents are consecutive."""
     rng = np.random.default_rng(8)
-    dense = np.zeros((NUM_DOCS, len(SHARES)), np.int64)
+    impacts = np.zeros((NUM_DOCS, len(SHARES)), np.int64)
     for t, (share, largest) in enumerate(zip(SHARES, LARGEST_IMPACTS, strict=True)):
         alone = rng.random(NUM_DOCS) < share / 2
-        in_sequences = np.repeat(rng.random(NUM_DOCS // 6) < share / 2, 6)
-        present = alone | in_sequences
+        consecutive = np.repeat(rng.random(NUM_DOCS // 6) < share / 2, 6)
+        present = alone | consecutive
         present[-1] = present[65_535] = present[65_536] = True
-        dense[present, t] = np.minimum(rng.integers(1, largest, present.sum(), endpoint=True),
+        impacts[present, t] = np.minimum(rng.integers(1, largest, present.sum(), endpoint=True),
                                        rng.integers(1, largest, present.sum(), endpoint=True))
-    return dense
+    return impacts
 
 
 def source_of(impacts: NDArray[np.int64]) -> ArraySource:
@@ -44,7 +44,7 @@ def random_query(rng: np.random.Generator, size: int) -> dict[str, int]:
 
 
 def lists_of(searcher: BmpSearcher, query: dict[str, int]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """The posting lists of a query, and their weights."""
+    """Returns the posting lists of a query, including overflow lists, and their weights."""
     terms, weights = searcher._encode(query)
     lists, list_weights = np.empty(LISTS_OF_TERM * len(terms), np.int32), np.empty(LISTS_OF_TERM * len(terms), np.int64)
     _, n = prepare(terms.astype(np.int64), weights, searcher._keeps(), searcher._kernel_index, lists, list_weights)
@@ -52,14 +52,14 @@ def lists_of(searcher: BmpSearcher, query: dict[str, int]) -> tuple[NDArray[np.i
 
 
 def query_lists(index: KernelIndex, lists: NDArray[np.int32], weights: NDArray[np.int64]) -> tuple[QueryLists, float]:
-    """The same as kernels take them, and the scale of their bounds."""
+    """Returns a query's lists as kernels take them, and the scale of its upper bounds."""
     scaled = np.empty(len(lists), np.int64)
     scale = scale_weights(lists, weights, index, scaled)
     return QueryLists(*make_query_lists(lists, weights, scaled, index)), scale
 
 
 def columns_of(index: Any, lists: NDArray[np.int32], impacts: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    """The impacts, int64[documents], in each of a query's lists: of the terms, and of their overflow lists."""
+    """Returns the impacts, int64[documents], in each of a query's lists: those of the terms, and overflow lists."""
     columns = []
     for x in lists.tolist():
         if x < len(SHARES):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 DOCUMENTS = 30_000
-ALTERNATIVES = np.array([1, 2, 3, 6, 40, 300] * 30)      # a document has one of so many terms, a slot each
+ALTERNATIVES = np.array([1, 2, 3, 6, 40, 300] * 30)      # for each slot, the number of terms of which a document has one
 VOCABULARY = [f"t{number}" for number in range(int(ALTERNATIVES.sum()))]
 
 
@@ -21,8 +21,8 @@ def arrays(documents: int = DOCUMENTS) -> tuple[NDArray[np.int64], NDArray[np.ui
     chosen = (noise >> np.uint64(8)) % ALTERNATIVES.astype(np.uint64)
     terms = (np.cumsum(ALTERNATIVES) - ALTERNATIVES + chosen).astype(np.uint16)
     impacts = (1 + (noise >> np.uint64(24)) % 200).astype(np.int32)
-    impacts[(noise >> np.uint64(40)) % 64 == 0] += 300                       # an overflow here and there
-    impacts[:, 10] *= 90                                                     # and lists of two digits
+    impacts[(noise >> np.uint64(40)) % 64 == 0] += 300                       # overflow lists with few postings
+    impacts[:, 10] *= 90                                                     # overflow lists of two digits
     impacts[:, 11] *= 40_000
     ptr = np.concatenate([np.zeros(1, np.int64), np.cumsum(present.sum(axis=1))])
     return ptr, terms[present], impacts[present], [f"doc-{number * 7919 % 1_000_003}" for number in range(documents)]

@@ -118,7 +118,7 @@ def documents_of(docids: list[bytes]) -> Documents:
 @given(st.lists(st.one_of(st.binary(max_size=30), st.text("\0a", max_size=20).map(str.encode))), st.binary(max_size=20))
 def test_docids_are_ranked_by_their_bytes(docids: list[bytes], prefix: bytes) -> None:
     docids = [prefix + docid for docid in docids]
-    expected = sorted(range(len(docids)), key=docids.__getitem__)           # stable: equal ones by number
+    expected = sorted(range(len(docids)), key=docids.__getitem__)           # stable: equal ones by source document id
     assert docid_ranks(documents_of(docids), True).tolist() == expected
     assert docid_ranks(documents_of(docids), False).tolist() == list(range(len(docids)))
 

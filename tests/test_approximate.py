@@ -1,4 +1,4 @@
-"""Approximate search: which documents it may lose, and that it never loses a part of a score."""
+"""Approximate search may lose documents, but every score that it returns is exact."""
 import subprocess
 import sys
 
@@ -15,18 +15,18 @@ QUERY = {token: 1 + 3 * i for i, token in enumerate(VOCABULARY)}
 
 @pytest.fixture(scope="module")
 def scores():
-    """Every document's score for QUERY, float64[NUM_DOCS], and the collection: lists of every kind and width."""
+    """Every document's score for QUERY, int64[NUM_DOCS], and the source: lists with block maxima, sparse and overflow lists."""
     rng = np.random.default_rng(5)
     share = np.geomspace(0.002, 0.5, len(VOCABULARY))[rng.permutation(len(VOCABULARY))]
     present = rng.random((NUM_DOCS, len(VOCABULARY))) < share
     docs, terms = np.nonzero(present)
     impacts = rng.exponential(np.where(terms % 7 == 6, 90, 20)).astype(np.int64) + 1            # some above 255
-    dense = np.zeros((NUM_DOCS, len(VOCABULARY)), np.int64)
-    dense[docs, terms] = impacts
+    matrix = np.zeros((NUM_DOCS, len(VOCABULARY)), np.int64)
+    matrix[docs, terms] = impacts
     ptr = np.concatenate([[0], np.cumsum(present.sum(1))])
     docids = [f"d{i:05}" for i in range(NUM_DOCS)]
     source = ArraySource(ptr, terms.astype(np.uint16), impacts, docids, VOCABULARY)
-    return dense @ np.array(list(QUERY.values())), source
+    return matrix @ np.array(list(QUERY.values())), source
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def overlap(searcher, k, **options):
 @pytest.mark.parametrize("options", [{"alpha": 0.7}, {"beta": 0.5}, {"beta": 0.01}, {"budget": 7}, {"beta": 0.3, "budget": 1},
                                      {"alpha": 0.9, "beta": 0.6, "budget": 20}])
 @pytest.mark.parametrize("k", [1, 10, 1000])
-def test_scores_are_whole_and_in_order(searcher, scores, options, k):
+def test_scores_are_exact_and_in_order(searcher, scores, options, k):
     hits = searcher.search(QUERY, k, **options)
     assert len(hits) == k or len(hits) <= 256 * options["budget"]
     exact = [float(np.float32(scores[0][int(hit.docid[1:])])) for hit in hits]
@@ -56,7 +56,7 @@ def test_documents_may_be_lost(searcher, options):
     assert 0 < overlap(searcher, 100, **options) < 1
 
 
-def test_a_batch_is_approximate_alike(searcher):
+def test_batches_give_the_answers_of_single_searches(searcher):
     options = {"alpha": 0.9, "beta": 0.4, "budget": 9}
     queries = [dict(list(QUERY.items())[i:]) for i in range(20)]
     runs = searcher.batch_search(queries, [str(i) for i in range(20)], 10, threads=2, **options)
@@ -65,7 +65,7 @@ def test_a_batch_is_approximate_alike(searcher):
         assert [(hit.docid, hit.score) for hit in runs[str(i)]] == [(hit.docid, hit.score) for hit in single]
 
 
-def test_a_larger_budget_finds_more_and_one_of_all_superblocks_is_safe(searcher):
+def test_a_larger_budget_finds_more_and_a_budget_of_all_superblocks_is_safe(searcher):
     overlaps = [overlap(searcher, 50, budget=budget) for budget in (1, 4, 16, 79)]
     assert overlaps == sorted(overlaps)
     assert overlaps[0] < overlaps[-1] == 1
@@ -82,7 +82,7 @@ def source_of(vectors, vocabulary):
 
 @pytest.fixture(scope="module")
 def one_far(tmp_path_factory):
-    """300 documents score 1000 by the heavy token; the best one, far from them, 990 by it and 50 by the light one."""
+    """300 documents score 1000 with the heavy token; the best one, far from them, 990 with it and 50 with the light one."""
     vectors = [{"heavy": 100}] * 300 + [{"other": 1}] * 9_700 + [{"heavy": 99, "light": 50}] + [{"other": 2}] * 2_000
     source = source_of(vectors, ["heavy", "light", "other"])
     return BmpIndex.build(source, tmp_path_factory.mktemp("far") / "i.bmp", progress=False).path
@@ -90,21 +90,21 @@ def one_far(tmp_path_factory):
 
 @pytest.mark.parametrize(("options", "found"), [
     ({}, True),
-    ({"beta": 0.15}, True),                 # of two tokens both make the first step
-    ({"beta": 0.14}, False),                # the heavy one alone, which the best document has with 99 only
-    ({"alpha": 0.97}, True),                # of its upper bound, 1040, which then is above 1000
+    ({"beta": 0.15}, True),                 # both tokens are in the first step
+    ({"beta": 0.14}, False),                # only the heavy one, whose impact is 99 in the best document
+    ({"alpha": 0.97}, True),                # 0.97 times its upper bound, 1040, is above 1000
     ({"alpha": 0.95}, False),
     ({"budget": 1}, True),                  # the largest upper bound comes first
 ])
-def test_what_alpha_beta_and_budget_mean(one_far, options, found):
+def test_alpha_beta_and_budget_as_documented(one_far, options, found):
     hits = BmpSearcher(one_far).search({"heavy": 10, "light": 1}, 10, **options)
     assert (hits[0].docid == "best") == found
     assert hits[0].score == (1040 if found else 1000)
 
 
 @pytest.mark.parametrize(("k", "found"), [(1, False), (6, False), (7, True), (10, True)])
-def test_how_many_candidates_there_are(tmp_path, k, found):
-    """The best document is the 20th by the heavy token; k + 5 sqrt(k) are candidates."""
+def test_the_first_step_chooses_so_many_candidates(tmp_path, k, found):
+    """The best document is the 20th by the heavy token alone; there are k + 5 sqrt(k) candidates."""
     impacts = np.arange(119, 19, -1)
     vectors = [{"heavy": int(impact)} for impact in impacts] + [{"other": 1}]
     vectors[19]["light"] = 100
@@ -113,7 +113,7 @@ def test_how_many_candidates_there_are(tmp_path, k, found):
     assert hits[0].score == (1900 if found else 1190)
 
 
-def test_tokens_that_too_few_documents_have_do_not_hide_the_others(tmp_path):
+def test_all_tokens_are_used_if_the_first_step_finds_too_few_documents(tmp_path):
     vectors = [{"heavy": 100}] * 3 + [{"light": 1 + i % 100} for i in range(500)] + [{"other": 1}] * 10
     index = BmpIndex.build(source_of(vectors, ["heavy", "light", "other"]), tmp_path / "i.bmp", progress=False)
     hits, safe = (BmpSearcher(index).search({"heavy": 10, "light": 1}, 50, beta=beta) for beta in (0.01, 1))
@@ -122,7 +122,7 @@ def test_tokens_that_too_few_documents_have_do_not_hide_the_others(tmp_path):
 
 @pytest.fixture(scope="module")
 def wide(tmp_path_factory):
-    """Impacts int64[documents, 40] of one to three digits, in lists of every kind over two windows, and a searcher."""
+    """Impacts int64[documents, 40] with lists of every kind in two windows, overflow lists of three digits, and a searcher."""
     rng = np.random.default_rng(8)
     n, m = 70_000, 40
     largest = np.array([255, 200, 20_000, 255, 100_000, 120, 20, 255, 300, 255])[np.arange(m) % 10]
@@ -140,7 +140,7 @@ def wide(tmp_path_factory):
 
 
 def lists_of(matrix, terms, weights):
-    """The impacts of every list of a query, int64[documents, lists], overflow lists included, and their weights."""
+    """Returns the impacts in every list of a query, int64[documents, lists], including overflow lists, and their weights."""
     columns, list_weights = [], []
     for term, weight in zip(terms, weights, strict=True):
         rest = np.maximum(matrix[:, term] - 255, 0)
@@ -155,10 +155,10 @@ def lists_of(matrix, terms, weights):
 @pytest.mark.parametrize("weight", [1, 7, 150])              # 150: sums above 2^24, which float32 rounds
 @pytest.mark.parametrize("beta", [0.9, 0.7, 0.4])
 @pytest.mark.parametrize("k", [1, 10, 300])
-def test_two_steps_are_those_of_an_exhaustive_search(wide, weight, beta, k):
+def test_two_steps_equal_their_exhaustive_computation(wide, weight, beta, k):
     matrix, searcher = wide
     rng = np.random.default_rng(k)
-    terms = rng.permutation(np.flatnonzero(4 * weight * matrix.max(axis=0) < 2**24))[:30]      # else all would be scored
+    terms = rng.permutation(np.flatnonzero(4 * weight * matrix.max(axis=0) < 2**24))[:30]      # else exhaustive
     weights = weight * rng.integers(1, 5, len(terms))
     columns, list_weights = lists_of(matrix, terms, weights)
     most = list_weights * columns.max(axis=0)
@@ -176,7 +176,7 @@ def test_two_steps_are_those_of_an_exhaustive_search(wide, weight, beta, k):
     assert [hit.score for hit in hits] == pytest.approx(scores[expected].astype(np.float32).tolist(), rel=1e-6)
 
 
-def test_tokens_of_weight_0_do_not_hide_documents_that_a_budget_leaves_out(tmp_path):
+def test_documents_beyond_the_budget_do_not_match_by_weight_0(tmp_path):
     n = 600
     source = ArraySource(np.append(np.arange(0, 2 * n + 1, 2), 2 * n + 1), np.array([0, 1] * n + [2], np.uint16),
                          np.ones(2 * n + 1, np.int64), [f"d{i:03}" for i in range(n)] + ["x"], ["a", "other", "z"])
@@ -203,7 +203,7 @@ def test_the_command_has_a_budget(one_far, tmp_path):
     assert "--budget" in done.stderr
 
 
-def test_the_drop_in_passes_it_on(one_far):
+def test_the_drop_in_passes_the_options_on(one_far):
     pytest.importorskip("pyserini")
     from bmp_plugin.adapters.pyserini import BmpImpactSearcher
 

@@ -68,7 +68,7 @@ def content(source: CiffSource) -> tuple[list[str], Lists]:
             lists[term.decode()] = [next(pairs) for _ in range(count)]
         assert next(pairs, None) is None
     documents = source.documents()
-    assert documents.numbers.tolist() == list(range(source.info.num_docs))
+    assert documents.source_docids.tolist() == list(range(source.info.num_docs))
     ends = documents.docid_ends.tolist()
     return [documents.docid_bytes[a:b].decode() for a, b in zip([0, *ends], ends, strict=False)], lists
 

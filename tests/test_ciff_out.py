@@ -95,19 +95,19 @@ def test_order_of_the_index(cranfield: BmpIndex, exported: Path) -> None:
     source = CiffSource(exported)
     docids, _ = content(source)
     assert docids == cranfield.docids(np.arange(cranfield.num_docs, dtype=np.int32))
-    numbers = cranfield.arrays["source_docid"].tolist()
-    assert (numbers == sorted(numbers)) == (cranfield.manifest["reorder"] == "none")
+    source_docids = cranfield.arrays["source_docid"].tolist()
+    assert (source_docids == sorted(source_docids)) == (cranfield.manifest["reorder"] == "none")
     assert source.info.details["description"].endswith(cranfield.manifest["reorder"])
 
 
 def test_same_answers_through_our_own_reader(cranfield: BmpIndex, exported: Path, queries: Any) -> None:
     again = BmpIndex.build(exported, exported.with_suffix(".again.bmp"), progress=False)
     ours, theirs = BmpSearcher(cranfield), BmpSearcher(again)
-    number = dict(zip(again.docids(np.arange(again.num_docs, dtype=np.int32)), range(again.num_docs), strict=True))
+    index_of = dict(zip(again.docids(np.arange(again.num_docs, dtype=np.int32)), range(again.num_docs), strict=True))
     for query in queries:
         hits = theirs.search(query, 200)
         assert [(hit.docid, hit.score) for hit in hits] == [(hit.docid, hit.score) for hit in ours.search(query, 200)]
-        assert [hit.lucene_docid for hit in hits] == [number[hit.docid] for hit in hits]       # CIFF's own number
+        assert [hit.lucene_docid for hit in hits] == [index_of[hit.docid] for hit in hits]       # CIFF's own ids
 
 
 def test_gzipped_by_suffix(cranfield: BmpIndex, exported: Path) -> None:

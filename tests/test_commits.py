@@ -76,7 +76,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def repository(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The repository as the checkout, as it is committed and with no worktree but its own."""
     monkeypatch.setattr(commit_sides, "CHECKOUT", folder / "repository")
-    monkeypatch.setattr(commit_sides, "BLOCK", 3)
+    monkeypatch.setattr(commit_sides, "QUERIES_AT_ONCE", 3)
     git(folder / "repository", "reset", "--quiet", "--hard")
     return folder / "repository"
 
@@ -107,7 +107,7 @@ def test_report(folder: Path, repository: Path, tmp_path: Path, monkeypatch: pyt
     assert f"{DOCUMENTS} documents" in text
     assert "--vectors vectors.npz" in text
     assert str(folder) not in text
-    assert len(re.findall(r"^\| (?:none|bp) \| bytes a posting \| [\d.]+ \| [\d.]+ \| 1.000 \|$", text, re.MULTILINE)) == 2
+    assert len(re.findall(r"^\| (?:none|bp) \| bytes per posting \| [\d.]+ \| [\d.]+ \| 1.000 \|$", text, re.MULTILINE)) == 2
     assert len(re.findall(r"^\| (?:none|bp) \| build, (?:processor|wall) s \|(?: [\d.]+ \|){3}$", text, re.MULTILINE)) == 4
     tables = text.split("\n## ")
     assert [table.partition("\n")[0] for table in tables[2:4]] == ["queries.jsonl, 5 queries", "others.jsonl, 5 queries"]
@@ -127,11 +127,11 @@ def test_other_answers_are_found(folder: Path, repository: Path, capsys: pytest.
     assert commits.main(arguments(folder)) == 1
     printed = capsys.readouterr()
     assert not printed.out
-    told = [line for line in printed.err.splitlines() if "error" in line]
+    errors = [line for line in printed.err.splitlines() if "error" in line]
     assert re.fullmatch(r"commits: error: queries.jsonl, order none, k = 3: query q1: "
-                        r"rank 3 has d\d+ with \d+.0 at the base, nothing now", told[0])
-    assert "query q4" in told[1]
-    assert told[2:] == ["commits: error: queries.jsonl, order none, k = 3: 2 of 7 answers differ"]
+                        r"rank 3 has d\d+ with \d+.0 at the base, nothing now", errors[0])
+    assert "query q4" in errors[1]
+    assert errors[2:] == ["commits: error: queries.jsonl, order none, k = 3: 2 of 7 answers differ"]
     assert_no_worktree_left(repository)
 
 
@@ -170,10 +170,10 @@ def test_refusals(folder: Path, repository: Path, capsys: pytest.CaptureFixture[
     assert commits.main(arguments(folder, *more, **files)) == 2
     printed = capsys.readouterr()
     assert not printed.out
-    told = [line for line in printed.err.splitlines() if "building" not in line]
-    assert len(told) == 1
-    assert told[0].startswith("commits: error: ")
-    assert message in told[0]
+    errors = [line for line in printed.err.splitlines() if "building" not in line]
+    assert len(errors) == 1
+    assert errors[0].startswith("commits: error: ")
+    assert message in errors[0]
     assert_no_worktree_left(repository)
 
 
@@ -185,8 +185,8 @@ def test_not_a_checkout(folder: Path, repository: Path, tmp_path: Path, capsys: 
         assert "not imported from a git checkout" in capsys.readouterr().err
 
 
-def test_another_installation_is_not_taken_for_the_checkout(tmp_path: Path) -> None:
-    with pytest.raises(BmpError, match=r"base: ImportError: bmp_plugin is not taken from the checkout"):
+def test_another_installation_instead_of_the_checkout_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BmpError, match=r"base: ImportError: bmp_plugin is not imported from the checkout"):
         commit_sides.Side("base", tmp_path)
 
 
@@ -194,7 +194,7 @@ def test_a_process_that_dies(folder: Path, repository: Path) -> None:
     with commit_sides.Side("new", repository) as side:
         side._process.kill()
         with pytest.raises(BmpError, match="new: its process ended with status -9"):
-            side.ask("take", "queries", [])
+            side.ask("add_queries", "queries", [])
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -1,4 +1,4 @@
-"""Damaged and hostile index directories: a refusal that names the file, or the right answer; SECURITY.md names these tests."""
+"""Damaged and malicious indexes are refused by name, or give the right answers; SECURITY.md names these tests."""
 import json
 import os
 import re
@@ -44,28 +44,29 @@ def sharded(specimens, tmp_path):
 
 
 @pytest.fixture(autouse=True)
-def own_memory(tmp_path_factory, monkeypatch):
-    """What is proved in a test is known in no other."""
+def proved_folder(tmp_path_factory, monkeypatch):
+    """The folder that remembers proved indexes, a new one for each test."""
     folder = tmp_path_factory.mktemp("proved")
     monkeypatch.setattr(proof, "known_folder", lambda: folder)
     return folder
 
 
 def change(path, index, value):
-    """Set a number of an index's array."""
+    """Sets elements of an index's array."""
     values = np.fromfile(path, ARRAYS[path.stem].dtype)
     values[index] = value
     values.tofile(path)
 
 
 def flip(path, at):
+    """Flips a bit of a file."""
     data = bytearray(path.read_bytes())
     data[at] ^= 1 << at % 8
     path.write_bytes(data)
 
 
 def edit(folder, **entries):
-    """Change a manifest's entries, and seal it anew."""
+    """Changes a manifest's entries, and updates its seal."""
     path = folder / "manifest.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | entries))
     assert reseal(folder)
@@ -76,10 +77,10 @@ def test_cases():
     assert not outcome.failures
     assert outcome.sorts["refused"] > 20
     assert outcome.sorts["sealed, refused"] > 10
-    assert outcome.sorts["sealed, answered"] > 2            # else nothing was sealed well enough to be searched
+    assert outcome.sorts["sealed, answered"] > 2            # else no malicious index was searched
 
 
-def test_the_command_says_what_failed(monkeypatch, capsys):
+def test_the_command_prints_how_to_repeat_a_failure(monkeypatch, capsys):
     monkeypatch.setattr("bmp_plugin.conformance.damage.__main__.run", _one_failure)
     assert damage(["--cases", "1", "--seed", "5"]) == 1
     assert "--seed 5 --only 0" in capsys.readouterr().out
@@ -96,7 +97,7 @@ def _one_failure(seed, numbers, say):
 
 
 @pytest.mark.parametrize("name", sorted(ARRAYS))
-def test_every_bit_counts(plain, name):
+def test_flipped_bits_are_refused(plain, name):
     path = plain / f"{name}.bin"
     size = path.stat().st_size
     for at in {0, size // 2, size - 1} if size else ():
@@ -132,30 +133,32 @@ def table(folder, name):
 
 
 def sparse(folder):
-    """A sparse list with some postings."""
+    """Returns the longest sparse list."""
     return int(np.argmax(np.where(table(folder, "list_row") < 0, table(folder, "list_count"), 0)))
 
 
 def with_maxima(folder):
+    """Returns the first list with block maxima."""
     return int(np.flatnonzero(table(folder, "list_row") >= 0)[0])
 
 
 def superblock(folder, number):
-    """The flat index of a start of a list with block maxima."""
+    """Returns the flat index of a superblock's start in the first list with block maxima."""
     columns = -(-json.loads((folder / "manifest.json").read_text())["num_docs"] // 256) + 1
     return int(table(folder, "list_row")[with_maxima(folder)]) * columns + number
 
 
 def posting(folder, which):
-    """Where the document bytes of a list begin in ``postings``."""
+    """Returns where the document bytes of a list begin in ``postings``."""
     return int(table(folder, "list_start")[which(folder)])
 
 
 def entry(folder):
+    """Returns the first entry of the longest sparse list."""
     return int(table(folder, "list_entry")[sparse(folder)])
 
 
-HOSTILE = {
+MALICIOUS = {
     "a superblock's start beyond the list": ("superblock_start", lambda f: superblock(f, 1), 2**32 - 1),
     "a superblock's start that falls": ("superblock_start", lambda f: superblock(f, 2), 0),
     "a list's end beyond the list": ("superblock_start", lambda f: superblock(f, 4), 1023),
@@ -186,17 +189,17 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize("what", HOSTILE)
-def test_hostile_tables_are_refused(plain, what):
-    """Holes, by name: each made a kernel read or write where it must not, or a search end in a traceback."""
-    name, where, value = HOSTILE[what]
+@pytest.mark.parametrize("what", MALICIOUS)
+def test_malicious_tables_are_refused(plain, what):
+    """Each of these would make a kernel read or write out of bounds, or a search end with a traceback."""
+    name, where, value = MALICIOUS[what]
     change(plain / f"{name}.bin", where(plain), value(plain) if callable(value) else value)
     assert reseal(plain)
     with pytest.raises(DamagedIndexError, match=re.escape(str(plain)) + "/"):
         BmpSearcher(plain)
 
 
-def test_hostile_specimens_have_every_kind_of_list(plain):
+def test_malicious_tables_are_of_every_kind_of_list(plain):
     kinds = set(zip((table(plain, "list_row") >= 0).tolist(), table(plain, "list_shift").tolist(), strict=True))
     assert kinds >= {(kind, shift) for kind in (False, True) for shift in (0, 8, 16)}
     assert json.loads((plain / "manifest.json").read_text())["num_docs"] == 900         # four superblocks in the tests above
@@ -206,7 +209,7 @@ def test_hostile_specimens_have_every_kind_of_list(plain):
     ({"quantize": {"scale": -1.0}}, False), ({"quantize": {"scale": 0}}, False), ({"quantize": {"scale": "2"}}, False),
     ({"quantize": {"scale": True}}, False), ({"quantize": None}, False), ({"max_doc": "many"}, False), ({"max_doc": -1}, False),
     ([], False), ({"quantize": {"scale": 2}, "max_doc": 900}, True)])
-def test_details_are_checked(plain, details, sound):
+def test_details_of_the_source_are_checked(plain, details, sound):
     source = json.loads((plain / "manifest.json").read_text())["source"]
     edit(plain, source=source | {"details": details})
     if sound:
@@ -218,7 +221,7 @@ def test_details_are_checked(plain, details, sound):
 
 def test_documents_of_a_source_without_any_are_refused(plain):
     source = json.loads((plain / "manifest.json").read_text())["source"]
-    edit(plain, source=source | {"num_docs": 0})           # the logarithm of which an explanation takes
+    edit(plain, source=source | {"num_docs": 0})           # whose logarithm an explanation computes
     with pytest.raises(DamagedIndexError, match=r"manifest.json: has documents of a source without any"):
         BmpIndex.open(plain)
 
@@ -226,7 +229,7 @@ def test_documents_of_a_source_without_any_are_refused(plain):
 @pytest.mark.parametrize("entries", [
     {"created_with": 3}, {"reorder": ["bp"]}, {"block_size": 8.5}, {"num_docs": 900.0}, {"num_postings": 1},
     {"num_postings": -1}, {"num_postings": 10**300}, {"sha256": "0"}, {"sha256": None}, {"sha256": 3}, {"more": 1}])
-def test_entries_are_checked(plain, entries):
+def test_manifest_entries_are_checked(plain, entries):
     path = plain / "manifest.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | entries))
     with pytest.raises(BmpError, match=re.escape(str(plain))):
@@ -256,7 +259,7 @@ def test_gigantic_claims_are_refused(plain):
             edit(plain, counts=counts, num_docs=counts["num_docs"], num_terms=counts["num_terms"])
             for name, spec in ARRAYS.items():
                 if spec.shape == (count,):
-                    os.truncate(plain / f"{name}.bin", (2**31 - 1) * np.dtype(spec.dtype).itemsize)      # takes no room
+                    os.truncate(plain / f"{name}.bin", (2**31 - 1) * np.dtype(spec.dtype).itemsize)      # a sparse file
             with pytest.raises(BmpError, match=re.escape(str(plain))):
                 BmpSearcher(plain)
         assert tracemalloc.get_traced_memory()[1] < 2**28
@@ -286,7 +289,7 @@ def test_nonsense_manifests_are_refused(plain, text):
 
 @pytest.mark.parametrize("name", ["manifest.json", "postings.bin", "entry_end.bin"])
 @pytest.mark.parametrize("kind", ["pipe", "folder", "device", "itself", "dangling"])
-def test_what_is_no_file_is_refused(plain, name, kind):
+def test_pipes_devices_and_folders_are_refused(plain, name, kind):
     path = plain / name
     path.unlink()
     if kind == "pipe":
@@ -300,7 +303,7 @@ def test_what_is_no_file_is_refused(plain, name, kind):
     assert main(["verify", str(plain)]) in (1, 2)
 
 
-def test_names_do_not_leave_the_folder(plain, sharded, tmp_path, monkeypatch):
+def test_names_cannot_escape_the_folder(plain, sharded, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache" / "user"))
     (tmp_path / "evil.bin").write_bytes(b"x")
     manifest = json.loads((plain / "manifest.json").read_text())
@@ -314,7 +317,7 @@ def test_names_do_not_leave_the_folder(plain, sharded, tmp_path, monkeypatch):
     shards = json.loads((sharded / "manifest.json").read_text())["shards"]
     edit(sharded, shards=[shards[0] | {"identity": "../../evil"}, *shards[1:]])
     manifest = json.loads((sharded / "manifest.json").read_text())
-    manifest["shards"][0]["identity"] = "../../evil"           # a name in the cache
+    manifest["shards"][0]["identity"] = "../../evil"           # the name of a folder in the cache
     (sharded / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(DamagedIndexError, match="identity"):
         ShardedIndex.open(sharded)
@@ -328,7 +331,7 @@ def test_no_pickle():
         assert not re.search(r"pickle|marshal|\beval\(|\bexec\(|np\.load|__import__", path.read_text()), path
 
 
-def test_what_is_proved_is_known(plain, own_memory, monkeypatch):
+def test_proved_indexes_are_remembered(plain, proved_folder, monkeypatch):
     proofs = []
     check = BmpIndex._prove
     monkeypatch.setattr(BmpIndex, "_prove", lambda index: (proofs.append(index.path.name), check(index)))
@@ -338,7 +341,7 @@ def test_what_is_proved_is_known(plain, own_memory, monkeypatch):
         BmpSearcher(plain).search(QUERIES[0])
         return len(proofs)
 
-    time.sleep(2 * proof.TICK)                  # younger files are not trusted to keep their times
+    time.sleep(2 * proof.TICK)                  # younger files could change and keep their times
     assert (searched(), searched()) == (1, 0)
     moved = plain.with_name("moved")
     plain.rename(moved)
@@ -347,7 +350,7 @@ def test_what_is_proved_is_known(plain, own_memory, monkeypatch):
     path = plain / "postings.bin"
     status, data = path.stat(), path.read_bytes()
     path.write_bytes(data)
-    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))          # time of modification as before
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))          # the same time of modification
     assert searched() == 1
     time.sleep(2 * proof.TICK)
     assert (searched(), searched()) == (1, 0)
@@ -359,13 +362,13 @@ def test_what_is_proved_is_known(plain, own_memory, monkeypatch):
     monkeypatch.setenv("BMP_PLUGIN_VERIFY", "never")
     flip(path, 7)
     assert searched() == 0
-    assert main(["verify", str(plain)]) == 1    # and what is known to be damaged is not known as sound
+    assert main(["verify", str(plain)]) == 1    # which also forgets the index
     monkeypatch.delenv("BMP_PLUGIN_VERIFY")
     with pytest.raises(DamagedIndexError, match=r"postings.bin"):
         searched()
 
 
-def test_what_is_built_here_is_known(tmp_path, monkeypatch):
+def test_indexes_built_here_need_no_proof(tmp_path, monkeypatch):
     monkeypatch.setattr(BmpIndex, "_prove", lambda index: pytest.fail("proved"))
     monkeypatch.setattr(ShardedIndex, "_prove", lambda index: pytest.fail("proved"))
     assert BmpSearcher(build("plain", tmp_path, 1)).search(QUERIES[0])
@@ -373,18 +376,18 @@ def test_what_is_built_here_is_known(tmp_path, monkeypatch):
         assert searcher.search(QUERIES[0])
 
 
-def test_memory_of_proofs_is_bounded(own_memory, plain, monkeypatch):
+def test_the_number_of_remembered_indexes_is_bounded(proved_folder, plain, monkeypatch):
     monkeypatch.setattr(proof, "MOST_KNOWN", 6)
     for number in range(9):
-        (own_memory / f"{number}").touch()
+        (proved_folder / f"{number}").touch()
     proof.Identity(plain, ARRAYS).remember()
-    assert len(list(own_memory.iterdir())) == 7
+    assert len(list(proved_folder.iterdir())) == 7
     monkeypatch.setattr(proof, "known_folder", lambda: plain / "manifest.json" / "x")          # cannot be written
     proof.Identity(plain, ARRAYS).remember()
     assert not proof.Identity(plain, ARRAYS).is_known
 
 
-def test_a_shard_of_other_numbers_is_refused(sharded):
+def test_a_shard_with_other_counts_is_refused(sharded):
     shards = json.loads((sharded / "manifest.json").read_text())["shards"]
     first, second = shards[0], shards[1]
     edit(sharded, shards=[first | {"num_docs": first["num_docs"] - 1}, second | {"num_docs": second["num_docs"] + 1},
@@ -393,18 +396,18 @@ def test_a_shard_of_other_numbers_is_refused(sharded):
         ShardedSearcher(sharded)
 
 
-def test_a_table_of_a_sharded_index_is_proved(sharded):
+def test_tables_of_a_sharded_index_are_proved(sharded):
     flip(sharded / "term_df.bin", 0)
     with pytest.raises(DamagedIndexError, match=r"term_df.bin: its content is not what was written"):
         ShardedSearcher(sharded).search(QUERIES[0])
 
 
-def test_a_weight_beyond_floats_is_refused(specimens):
+def test_a_weight_that_overflows_when_quantized_is_refused(specimens):
     with pytest.raises(ValueError, match="token 't00' is not finite"):
         BmpSearcher(specimens / "quantized").search({"t00": 1e308})
 
 
-def test_damage_beside_lucene_is_built_anew(lucene_index, tmp_path):
+def test_a_damaged_sidecar_index_is_rebuilt(lucene_index, tmp_path):
     from bmp_plugin.adapters.sidecar_index import index_of
 
     lucene = shutil.copytree(lucene_index("cranfield"), tmp_path / "lucene")

@@ -1,4 +1,4 @@
-"""An index directory appears whole or not at all, and one that is damaged is refused by name."""
+"""Index directories are written atomically, and damaged ones are refused with the name of the file."""
 import json
 import shutil
 
@@ -30,7 +30,7 @@ def copy(sound, tmp_path):
     return shutil.copytree(sound, tmp_path / "i.bmp")
 
 
-def test_manifest_describes_itself(sound):
+def test_the_manifest_lists_all_arrays(sound):
     manifest = json.loads((sound / "manifest.json").read_text())
     assert manifest["source"]["kind"] == "arrays"
     assert set(manifest["arrays"]) == set(ARRAYS)
@@ -83,15 +83,15 @@ def test_manifests_are_checked(copy, change, message):
         BmpIndex.open(copy)
 
 
-class Broken:
+class Failing:
     """A source that fails after its first batch."""
 
-    def __init__(self, whole):
-        self.info, self.documents, self.num_postings_hint = whole.info, whole.documents, whole.num_postings_hint
-        self.whole = whole
+    def __init__(self, source):
+        self.info, self.documents, self.num_postings_hint = source.info, source.documents, source.num_postings_hint
+        self.source = source
 
     def batches(self):
-        yield from self.whole.batches()
+        yield from self.source.batches()
         raise SourceError("postings.ciff: ends early; fetch it again")
 
     def close(self):
@@ -100,13 +100,13 @@ class Broken:
 
 def test_a_failed_build_leaves_nothing(tmp_path):
     with pytest.raises(SourceError, match="ends early"):
-        BmpIndex.build(Broken(make_source()), tmp_path / "i.bmp", progress=False)
+        BmpIndex.build(Failing(make_source()), tmp_path / "i.bmp", progress=False)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_failed_rebuild_leaves_the_old_index(copy):
     with pytest.raises(SourceError, match="ends early"):
-        BmpIndex.build(Broken(make_source()), copy, progress=False)
+        BmpIndex.build(Failing(make_source()), copy, progress=False)
     assert [path.name for path in copy.parent.iterdir()] == ["i.bmp"]
     BmpIndex.open(copy).verify()
 
@@ -115,7 +115,7 @@ def test_only_an_index_is_replaced(copy, tmp_path):
     old = BmpSearcher(copy)
     BmpIndex.build(make_source(), copy, progress=False, block_size=32).verify()
     assert BmpIndex.open(copy).manifest["block_size"] == 32
-    assert len(old.search({"t1": 1})) == 10              # who has the old one open goes on using it
+    assert len(old.search({"t1": 1})) == 10              # a searcher that has the old one open still works
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("dear")
     with pytest.raises(BuildError, match="is not a block-max index, so it is not replaced"):
@@ -130,14 +130,14 @@ def test_bad_options(tmp_path, options):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_term_twice_is_refused(tmp_path):
+def test_a_duplicate_term_is_refused(tmp_path):
     source = make_source()
     source._names[3] = source._names[4]
-    with pytest.raises(SourceError, match="'t4' comes twice"):
+    with pytest.raises(SourceError, match="'t4' occurs twice"):
         BmpIndex.build(source, tmp_path / "i.bmp", progress=False)
 
 
-def test_reordering_keeps_answers_and_numbers(sound, tmp_path):
+def test_reordering_keeps_answers_and_source_docids(sound, tmp_path):
     plain = BmpSearcher(sound)
     reordered = BmpSearcher(BmpIndex.build(make_source(), tmp_path / "r.bmp", reorder="bp", threads=2, progress=False))
     assert not np.array_equal(plain.index.arrays["source_docid"], reordered.index.arrays["source_docid"])

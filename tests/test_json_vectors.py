@@ -26,7 +26,7 @@ def content(source: PostingSource) -> Content:
     documents = source.documents()
     ends = documents.docid_ends.tolist()
     docids = [documents.docid_bytes[a:b].decode() for a, b in zip([0, *ends], ends, strict=False)]
-    name = dict(zip(documents.numbers.tolist(), docids, strict=True))
+    name = dict(zip(documents.source_docids.tolist(), docids, strict=True))
     lists = {}
     for batch in source.batches():
         assert batch.docs.dtype == batch.impacts.dtype == np.int32

@@ -1,4 +1,4 @@
-"""Kernels are compiled once for each version of their sources, and run even where nothing can be kept."""
+"""Kernels are compiled once for each version of their sources, and run even if nothing can be cached."""
 import os
 import subprocess
 import sys
@@ -31,7 +31,7 @@ def counts(compiled):
     return sum(compiled.stats.cache_hits.values()), sum(compiled.stats.cache_misses.values())
 
 
-def test_compiled_once(folder):
+def test_kernels_are_compiled_once(folder):
     first, again = kernels.kernel(successor), kernels.kernel(successor)
     assert first(1) == again(1) == 2
     assert counts(first) == (0, 1)
@@ -40,7 +40,7 @@ def test_compiled_once(folder):
     assert counts(again) == (1, 1)
 
 
-def test_loaded_code_can_be_called_by_what_is_compiled_later(folder, monkeypatch):
+def test_cached_kernels_can_be_called_by_kernels_compiled_later(folder, monkeypatch):
     kernels.kernel(successor)(1)
     loaded = kernels.kernel(successor)
     monkeypatch.setattr(sys.modules[__name__], "compiled_successor", loaded)
@@ -51,27 +51,27 @@ def test_loaded_code_can_be_called_by_what_is_compiled_later(folder, monkeypatch
 
 @pytest.mark.parametrize("suffix", ["nbi", "nbc"])
 @pytest.mark.parametrize("content", [b"", b"not a pickle"])
-def test_damaged_files_are_written_anew(folder, suffix, content):
+def test_damaged_cache_files_are_replaced(folder, suffix, content):
     kernels.kernel(successor)(1)
     for path in folder.rglob(f"*.{suffix}"):
         path.write_bytes(content)
-    mender, again = kernels.kernel(successor), kernels.kernel(successor)
-    assert mender(1) == again(1) == 2
-    assert (counts(mender), counts(again)) == ((0, 1), (1, 0))
+    first, again = kernels.kernel(successor), kernels.kernel(successor)
+    assert first(1) == again(1) == 2
+    assert (counts(first), counts(again)) == ((0, 1), (1, 0))
 
 
-def test_code_of_another_signature_is_not_run(folder):
+def test_cached_code_of_another_signature_is_not_run(folder):
     """Two processes that compile different signatures at the same time may write to the same file."""
     kernels.kernel(successor)(1)
-    [whole] = folder.rglob("*.nbc")
-    for_integers = whole.read_bytes()
+    [first] = folder.rglob("*.nbc")
+    for_integers = first.read_bytes()
     kernels.kernel(successor)(1.5)
-    [other] = set(folder.rglob("*.nbc")) - {whole}
+    [other] = set(folder.rglob("*.nbc")) - {first}
     other.write_bytes(for_integers)
     assert kernels.kernel(successor)(1.5) == 2.5
 
 
-def test_without_a_folder_for_compiled_code(tmp_path, monkeypatch):
+def test_kernels_run_without_a_cache_folder(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setattr(kernels, "cache_folder", lambda: tmp_path / "file" / "kernels")
     for _ in range(2):
@@ -80,7 +80,7 @@ def test_without_a_folder_for_compiled_code(tmp_path, monkeypatch):
         assert counts(compiled) == (0, 1)
 
 
-def test_processes_at_once(tmp_path):
+def test_processes_compile_concurrently(tmp_path):
     (tmp_path / "mine.py").write_text("""
 from bmp_plugin.kernels import cache_folder, kernel
 @kernel
@@ -105,15 +105,15 @@ def total(values):
         assert out.strip() == f"[{', '.join('5.0' if 'float' in kind else '5' for kind in order.split(','))}]"
 
 
-def test_the_folder_is_that_of_the_sources_and_of_what_compiles_them(monkeypatch):
+def test_the_cache_folder_depends_on_sources_and_compilers(monkeypatch):
     read: set[str] = set()
     read_bytes = Path.read_bytes
 
-    def noted(path):
+    def recorded(path):
         read.add(f"{path.parent.name}/{path.name}")
         return read_bytes(path)
 
-    monkeypatch.setattr(kernels.Path, "read_bytes", noted)
+    monkeypatch.setattr(kernels.Path, "read_bytes", recorded)
     name_folder = kernels.cache_folder.__wrapped__
     now = name_folder()
     names = {f"{Path(name).parent.name}/{Path(name).name}" for name in read}
@@ -159,7 +159,7 @@ def decode(docs, impacts, at, postings, gaps_at, impacts_at):
     return decode_lanes(docs, impacts, at, postings, gaps_at, impacts_at, np.uint64(0))
 
 @inline_kernel
-def look(values, first):
+def below(values, first):
     return below_mask(values, first, np.uint16(1))
 
 @inline_kernel
@@ -196,7 +196,7 @@ for number, wrong in ((0, wide[:63]), (1, narrow[:63]), (2, U(49)), (2, last), (
                       (5, U(49))):
     assert refused(decode, *sound[:number], wrong, *sound[number + 1:]), (number, wrong)
 zeros = np.zeros(64, np.uint16)
-for function, values, lanes in ((look, zeros, 32), (find, zeros, 16), (find_narrow, narrow, 64)):
+for function, values, lanes in ((below, zeros, 32), (find, zeros, 16), (find_narrow, narrow, 64)):
     assert function(values, np.uint64(64 - lanes)) == 2**lanes - 1, function
     assert refused(function, values, np.uint64(65 - lanes)) and refused(function, values, last), function
 raw, out = np.zeros(5, np.uint8), np.zeros(9, np.uint8)
@@ -206,8 +206,8 @@ assert cache_folder().name.endswith("-checked")
 """
 
 
-def test_bounds_are_checked_if_asked_for(tmp_path):
-    """In kernels of both kinds and in the instructions for many values, also below 0."""
+def test_bounds_are_checked_if_requested(tmp_path):
+    """In kernels, inlined ones and intrinsics, indices are checked at both ends."""
     (tmp_path / "checked.py").write_text(CHECKED)
     environment = os.environ | {"NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": str(tmp_path),
                                 "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -215,7 +215,7 @@ def test_bounds_are_checked_if_asked_for(tmp_path):
     assert done.returncode == 0, done.stderr
 
 
-def test_checked_code_is_kept_apart(monkeypatch):
+def test_checked_code_has_its_own_folder(monkeypatch):
     names = set()
     for checks in (None, 0, 1):
         monkeypatch.setattr(kernels.config, "BOUNDSCHECK", checks)
@@ -223,14 +223,14 @@ def test_checked_code_is_kept_apart(monkeypatch):
     assert len(names) == 2
 
 
-def test_where_numba_is_told_to_keep_its_own(monkeypatch, tmp_path):
+def test_the_cache_folder_follows_numba_cache_dir(monkeypatch, tmp_path):
     monkeypatch.setattr(kernels.config, "CACHE_DIR", str(tmp_path))
     assert kernels.cache_folder.__wrapped__().parent == tmp_path
 
 
 @pytest.fixture
 def notice(monkeypatch):
-    """A notice that comes at once, in place of the one that may have come already."""
+    """A compile notice that is printed immediately, instead of one that may have been printed before."""
     mine = kernels._CompileNotice()
     monkeypatch.setattr(kernels, "PATIENCE", 0.001)
     event.register("numba:compile", mine)
@@ -238,20 +238,20 @@ def notice(monkeypatch):
     event.unregister("numba:compile", mine)
 
 
-def test_slow_compiling_is_said_once(folder, notice, capsys):
+def test_slow_compiling_prints_one_notice(folder, notice, capsys):
     for value in (1, 1.5, True):                            # three signatures
         kernels.kernel(successor)(value)
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1
-    assert "compiling" in said
+    printed = capsys.readouterr().err
+    assert printed.count("\n") == 1
+    assert "compiling" in printed
 
 
-def test_compiling_of_others_is_not_said(folder, notice, capsys):
+def test_compiling_other_functions_prints_no_notice(folder, notice, capsys):
     kernels.numba.njit(successor)(1)
     assert capsys.readouterr().err == ""
 
 
-def test_nothing_is_said_of_compiled_code(folder, capsys):
+def test_cached_code_prints_no_notice(folder, capsys):
     kernels.kernel(successor)(1)
     mine = kernels._CompileNotice()
     event.register("numba:compile", mine)

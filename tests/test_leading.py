@@ -1,7 +1,7 @@
 """The order by leading terms: documents are sorted as documented, for any number of threads, and answers do not change."""
 import numpy as np
 import pytest
-from term_numbers import source_of
+from term_ids import source_of
 
 from bmp_plugin import BmpIndex, BmpSearcher
 from bmp_plugin.adapters.arrays import ArraySource
@@ -18,15 +18,15 @@ def vectors():
 
 
 @pytest.mark.parametrize("threads", [1, 4])
-@pytest.mark.parametrize("gaps", [False, True])
-def test_documents_are_sorted_by_their_leading_terms(vectors, threads, gaps):
+@pytest.mark.parametrize("deletions", [False, True])
+def test_documents_are_sorted_by_their_leading_terms(vectors, threads, deletions):
     df = np.bincount([t for vector in vectors for t in vector], minlength=TERMS)
 
     def key(doc):
         leading = sorted(vectors[doc], key=lambda t: (-vectors[doc][t], t))[:LEADING]
         return [(-df[t], t) for t in leading] + [(0, TERMS)] * (LEADING - len(leading))
 
-    source = source_of(vectors, TERMS, gaps)
+    source = source_of(vectors, TERMS, deletions)
     found = leading_order(source, source.documents(), threads=threads)
     assert found.dtype == np.int32
     assert found.tolist() == sorted(range(DOCUMENTS), key=key)

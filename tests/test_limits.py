@@ -1,4 +1,4 @@
-"""The ends of the ranges: each answer is the oracle's (Lucene's too, where it can), or a refusal in one line."""
+"""Extreme values: each answer is the oracle's (and Lucene's, if it has one), or a refusal in one line."""
 from __future__ import annotations
 
 import json
@@ -46,7 +46,7 @@ def expected(documents: Mapping[str, Vector], query: Vector, k: int, min_idf: fl
 
 @pytest.fixture(scope="module")
 def many() -> dict[str, Vector]:
-    """700 documents: more than two superblocks, with ties everywhere, also at each cut."""
+    """700 documents: more than two superblocks, with ties everywhere, also at each cut-off."""
     return {f"{'é' if i % 3 else 'Z'}{i}": {"tie": 5, f"mod{i % 7}": 3, "half": 1 + i * 31 % 400} if i % 2 else {"tie": 5}
             for i in range(699)} | {"other": {"rare": 1}}
 
@@ -63,7 +63,7 @@ def test_k_from_one_to_far_above_the_collection(tmp_path: Path, many: dict[str, 
             assert answer(searcher, query, k) == whole[:k]
 
 
-def test_k_as_lucene_has_it(java: Path, host: Any, tmp_path: Path, many: dict[str, Vector]) -> None:
+def test_k_as_in_lucene(java: Path, host: Any, tmp_path: Path, many: dict[str, Vector]) -> None:
     lucene = index_with_anserini(java, [{"id": docid, "contents": "", "vector": vector} for docid, vector in many.items()],
                                  tmp_path / "many")
     from pyserini.encode import TokFreqQueryEncoder
@@ -79,7 +79,7 @@ def test_k_as_lucene_has_it(java: Path, host: Any, tmp_path: Path, many: dict[st
 
 
 @pytest.mark.parametrize("k", [0, -1, -2**70, 1.5, "10", None])
-def test_k_that_is_none_is_refused(tmp_path: Path, k: Any) -> None:
+def test_invalid_k_is_refused(tmp_path: Path, k: Any) -> None:
     searcher = BmpSearcher(build(tmp_path, {"a": {"t": 1}}))
     with pytest.raises(ValueError, match="k="):
         searcher.search({"t": 1}, k)
@@ -127,7 +127,7 @@ def test_tiny_collections(tmp_path: Path, name: str, reorder: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["one posting", "two alike", "one posting each"])
-def test_tiny_collections_as_lucene_has_them(java: Path, host: Any, tmp_path: Path, name: str) -> None:
+def test_tiny_collections_as_in_lucene(java: Path, host: Any, tmp_path: Path, name: str) -> None:
     from pyserini.encode import TokFreqQueryEncoder
 
     from bmp_plugin.adapters.pyserini import BmpImpactSearcher
@@ -159,7 +159,7 @@ def test_no_documents(tmp_path: Path, reorder: str) -> None:
 
 @pytest.mark.parametrize("others", [0, 300])
 def test_largest_impacts_and_weights(tmp_path: Path, others: int) -> None:
-    """Products up to 2^62, sums far beyond what float32 tells apart: equality and ties are those of the float32 result."""
+    """Products up to 2^62, and sums that float32 rounds: equality and ties are those of the float32 result."""
     documents: dict[str, Vector] = {
         "a": {"t": LARGEST, "u": LARGEST, "v": LARGEST}, "b": {"t": LARGEST, "u": LARGEST - 1, "v": LARGEST},
         "c": {"t": LARGEST}, "d": {"t": LARGEST - 1}, "e": {"t": 2**24 + 1}, "f": {"t": 2**24}, "g": {"w": 1},
@@ -188,37 +188,37 @@ def test_weights_out_of_range_are_refused(tmp_path: Path, weight: Any) -> None:
         BmpSearcher(build(tmp_path, {"a": {"t": 1}})).search({"t": weight})
 
 
-# --- more than 32 bits of postings ------------------------------------------------------------------------------------
+# --- offsets beyond 32 bits -------------------------------------------------------------------------------------------
 
 BEYOND = 2**32 + 12_345
 
 
 @pytest.fixture
-def kinds(tmp_path: Path) -> tuple[BmpIndex, dict[str, Vector]]:
-    """70,000 documents, two windows, with lists of each kind and digit."""
+def index_of_every_kind(tmp_path: Path) -> tuple[BmpIndex, dict[str, Vector]]:
+    """70,000 documents, two windows, with lists with block maxima, sparse lists, and overflow lists of several digits."""
     documents: dict[str, dict[str, int]] = {}
     for i in range(70_000):
         vector = {"most": 1 + i % 250} if i % 3 else {"most": 7, "some": 1 + i % 9} if i % 6 else {"x": 1}
         if i % 17 == 0:
-            vector |= {"frequent8": 1 + i % 200, "frequent16": 300 + i, "frequent32": 70_000 + i}
+            vector |= {"maxima8": 1 + i % 200, "maxima16": 300 + i, "maxima32": 70_000 + i}
         if i % 1999 == 0:
-            vector |= {"rare8": 1 + i % 100, "rare16": 300 + i % 999, "rare32": 70_000 + i}
+            vector |= {"sparse8": 1 + i % 100, "sparse16": 300 + i % 999, "sparse32": 70_000 + i}
         if i % 50 == 0:
             vector |= {"sparse": 1 + i % 77}
         documents[f"d{i}"] = vector
     return build(tmp_path, documents), documents
 
 
-def test_offsets_beyond_32_bits(tmp_path: Path, kinds: tuple[BmpIndex, dict[str, Vector]]) -> None:
-    """Every list moved by 2^32 and more, in arrays that are holes on the disk: the answers stay."""
-    index, _ = kinds
+def test_offsets_beyond_32_bits(tmp_path: Path, index_of_every_kind: tuple[BmpIndex, dict[str, Vector]]) -> None:
+    """If every list is moved by more than 2^32, in sparse files, answers do not change."""
+    index, _ = index_of_every_kind
     lists = zip((index.arrays["list_row"] >= 0).tolist(), index.arrays["list_shift"].tolist(), strict=True)
     assert set(lists) == {(kind, shift) for kind in (False, True) for shift in (0, 8, 16)}
     queries = [{token: 1 + place for place, token in enumerate(index.terms())}, *({token: 3} for token in index.terms()),
-               {"rare8": 9, "some": 2}, {"frequent16": 9, "most": 200}, {"rare32": LARGEST, "most": 1}]
-    whole = BmpSearcher(index)
-    before = [answer(whole, query, k) for query in queries for k in (1, 1000)]
-    explained = whole.explain(queries[0], "d3998").score
+               {"sparse8": 9, "some": 2}, {"maxima16": 9, "most": 200}, {"sparse32": LARGEST, "most": 1}]
+    searcher = BmpSearcher(index)
+    before = [answer(searcher, query, k) for query in queries for k in (1, 1000)]
+    explained = searcher.explain(queries[0], "d3998").score
 
     folder = Path(tempfile.mkdtemp(dir=tmp_path))
     arrays = index.arrays
@@ -247,35 +247,38 @@ def moved(folder: Path, name: str, values: np.ndarray[Any, Any], by: int) -> np.
 
 
 class Long:
-    """Lists without end, made as they are read: document d has term t with the impact ``of(t, d)``."""
+    """A source of long lists, generated while it is read: document d has term t with the impact ``of(t, d)``.
 
-    def __init__(self, num_docs: int, dense: int, wide: int) -> None:
-        self.numbers = np.arange(num_docs, dtype=np.int32)
-        self.dense, self.wide = dense, wide
+    Impacts are up to 255 for the first ``small`` terms; the other ``large`` ones have overflow lists.
+    """
+
+    def __init__(self, num_docs: int, small: int, large: int) -> None:
+        self.docs = np.arange(num_docs, dtype=np.int32)
+        self.small, self.large = small, large
         self.info = SourceInfo("synthetic", "<synthetic>", "none", num_docs)
 
     def of(self, term: int, docs: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        """Impacts int32, 0 for the one document that lacks the term: else min_idf would leave it out."""
+        """Impacts int32; 0 for one document that lacks the term, since min_idf drops a term of all documents."""
         docs = docs.astype(np.int64)
         impacts = (docs * (2 * term + 3) + term) % 251 + 1
-        if term >= self.dense:
+        if term >= self.small:
             impacts = impacts * 300 + 1
         return np.where(docs == term, 0, impacts).astype(np.int32)
 
     def documents(self) -> Documents:
-        digits = len(str(len(self.numbers)))
-        joined = np.char.zfill(self.numbers.astype(f"S{digits}"), digits).tobytes()
-        return Documents(joined, np.arange(1, len(self.numbers) + 1, dtype=np.int64) * digits, self.numbers)
+        digits = len(str(len(self.docs)))
+        joined = np.char.zfill(self.docs.astype(f"S{digits}"), digits).tobytes()
+        return Documents(joined, np.arange(1, len(self.docs) + 1, dtype=np.int64) * digits, self.docs)
 
     def num_postings_hint(self) -> int:
-        return (self.dense + self.wide) * (len(self.numbers) - 1)
+        return (self.small + self.large) * (len(self.docs) - 1)
 
     def batches(self) -> Iterator[PostingBatch]:
-        count = np.array([len(self.numbers) - 1], np.int64)
-        for term in range(self.dense + self.wide):
-            impacts = self.of(term, self.numbers)
+        count = np.array([len(self.docs) - 1], np.int64)
+        for term in range(self.small + self.large):
+            impacts = self.of(term, self.docs)
             present = impacts > 0
-            yield PostingBatch([b"%05d" % term], count, count, self.numbers[present], impacts[present])
+            yield PostingBatch([b"%05d" % term], count, count, self.docs[present], impacts[present])
 
     def close(self) -> None:
         pass
@@ -284,7 +287,7 @@ class Long:
 def check_long(tmp_path: Path, source: Long, queries: Sequence[Mapping[int, int]]) -> BmpIndex:
     index = BmpIndex.build(source, tmp_path / "long.bmp", progress=False)
     searcher = BmpSearcher(index)
-    docs = source.numbers
+    docs = source.docs
     digits = len(str(len(docs)))
     for query in queries:
         sums = sum(source.of(term, docs).astype(np.int64) * weight for term, weight in query.items())
@@ -303,22 +306,22 @@ def test_long_lists(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_more_than_4_gib_of_postings(tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    """2^32 postings, more than 8 GiB of them: 10 GB of disk, minutes."""
+    """More than 2^32 postings in more than 8 GiB; takes 10 GB of disk, and minutes."""
     if "slow" not in request.config.getoption("-m"):
         pytest.skip("run with -m slow")
     if shutil.disk_usage(tmp_path).free < 12e9:
         pytest.skip("less than 12 GB of disk")
-    dense, wide = 1030, 208
-    source = Long(2**22, dense, wide)
-    last = dense + wide - 1
-    index = check_long(tmp_path, source, [{0: 1}, {dense - 1: 1, dense - 2: 2}, {last: 1},
-                                           {last: 2, dense: 1, dense - 1: 9, 1: 5}])
+    small, large = 1030, 208
+    source = Long(2**22, small, large)
+    last = small + large - 1
+    index = check_long(tmp_path, source, [{0: 1}, {small - 1: 1, small - 2: 2}, {last: 1},
+                                           {last: 2, small: 1, small - 1: 9, 1: 5}])
     assert index.num_postings > 2**32
     assert index.arrays["postings"].nbytes > 2**33
     index.verify()
 
 
-# --- a manifest of nonsense -------------------------------------------------------------------------------------------
+# --- manifests with absurd values---------------------------------------------------------------------------------------
 
 
 def with_shards(real: dict[str, Any], count: int, **entry: Any) -> str:
@@ -332,8 +335,8 @@ def with_shards(real: dict[str, Any], count: int, **entry: Any) -> str:
     (10_001, {"num_docs": 0, "num_postings": 0}),
     (300, {"num_docs": 0, "num_postings": 0, "path": "nowhere"}), (300, {"num_docs": 0, "num_postings": 0, "path": "../" * 9}),
     (300, {"num_docs": 7}), (300, {"num_docs": 2**61}), (300, {"num_docs": -1}), (300, {"num_docs": "1"})])
-def test_shards_of_nonsense(tmp_path: Path, shards: int, entry: dict[str, Any]) -> None:
-    """Refused when the manifest is read, or when a shard is not there: no thread or process for each of them."""
+def test_absurd_shards_are_refused(tmp_path: Path, shards: int, entry: dict[str, Any]) -> None:
+    """They are refused when the manifest is read or a shard is missing, without starting a thread or process for each."""
     source = VectorSource([(f"d{i}", {"t": 1 + i}) for i in range(4)])
     build_shards(source, tmp_path / "s.bmps", 1, progress=False)
     path = tmp_path / "s.bmps" / "manifest.json"

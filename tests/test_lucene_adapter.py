@@ -46,10 +46,10 @@ def test_reads_what_pyserini_reads(name: str, lucene_index: Any, host: Any) -> N
         assert source.info.details["num_segments"] == (3 if name in ("segments", "deletions") else 1)
         assert source.info.ties_by_docid == (name != "lucene8")
         documents = source.documents()
-        assert documents.numbers.tolist() == [i for i in range(reader.reader.maxDoc()) if i not in deleted]
+        assert documents.source_docids.tolist() == [i for i in range(reader.reader.maxDoc()) if i not in deleted]
         starts = documents.docid_ends - np.diff(documents.docid_ends, prepend=0)
         docids = [documents.docid_bytes[a:b].decode() for a, b in zip(starts, documents.docid_ends, strict=True)]
-        assert docids == [stored(reader.reader, i).get("id") for i in documents.numbers.tolist()]
+        assert docids == [stored(reader.reader, i).get("id") for i in documents.source_docids.tolist()]
         found = postings_of(source)
         assert {term.term: term.df for term in reader.terms()} == {term: df for term, (df, _, _) in found.items()}
         assert source.num_postings_hint() == sum(df for df, _, _ in found.values())
@@ -85,7 +85,7 @@ def test_may_be_read_again_and_in_between(lucene_index: Any) -> None:
         batches.close()
         assert again[0].terms == first.terms
         np.testing.assert_array_equal(again[0].impacts, first.impacts)
-        np.testing.assert_array_equal(source.documents().numbers, documents.numbers)
+        np.testing.assert_array_equal(source.documents().source_docids, documents.source_docids)
         next(source.batches())              # left early
         assert len(postings_of(source)) == sum(len(batch.terms) for batch in again)
     source.close()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from term_numbers import source_of
+from term_ids import source_of
 from tqdm import tqdm
 
 from bmp_plugin import BmpIndex, BmpSearcher
@@ -37,8 +37,8 @@ def test_every_document_once_whatever_the_threads(num_docs, tmp_path, monkeypatc
     assert sorted(order.tolist()) == list(range(num_docs))
     for threads in (2, 3, 8):
         assert np.array_equal(order_of(source, tmp_path, threads), order)
-    monkeypatch.setattr(reorder, "ALONE", 16)             # nearly all parts are split by all threads together
-    monkeypatch.setattr(reorder, "ALONE_LARGEST", 16)
+    monkeypatch.setattr(reorder, "MIN_SERIAL_PART", 16)             # nearly all parts are split by all threads together
+    monkeypatch.setattr(reorder, "MAX_SERIAL_PART", 16)
     for threads in (1, 3):
         assert np.array_equal(order_of(source, tmp_path, threads), order)
     assert list(tmp_path.iterdir()) == []
@@ -89,13 +89,13 @@ def test_runs_are_byte_identical(tmp_path):
 def test_deleted_documents_leave_gaps_in_source_ids(tmp_path):
     documents = random_documents(700, 80)
     plain = source_of(documents, 80)
-    with_gaps = source_of(documents, 80, gaps=True)
+    with_deletions = source_of(documents, 80, deletions=True)
     for threads in (1, 4):
-        assert np.array_equal(order_of(with_gaps, tmp_path, threads), order_of(plain, tmp_path, threads))
+        assert np.array_equal(order_of(with_deletions, tmp_path, threads), order_of(plain, tmp_path, threads))
 
 
 def test_only_the_largest_impacts_are_used(tmp_path, monkeypatch):
-    monkeypatch.setattr(forward, "A_DOCUMENT", 2)
+    monkeypatch.setattr(forward, "KEPT_PER_DOCUMENT", 2)
     rng = np.random.default_rng(5)
     documents = [{int(t): int(rng.integers(1, 1000)) for t in rng.permutation(50)[:20]} | {60: 1000} for _ in range(400)]
     documents[7][61] = 1000
@@ -105,7 +105,7 @@ def test_only_the_largest_impacts_are_used(tmp_path, monkeypatch):
         lengths, postings = found.lengths.copy(), found.postings.copy()
         assert len(found.spare) == len(postings)
     impacts = np.sort([x for document in documents for x in document.values()])[::-1]
-    lightest = impacts[int(forward.SHARE * len(impacts)) - 1]
+    lightest = impacts[int(forward.KEPT_SHARE * len(impacts)) - 1]
     # neither the term of every document nor that of one says which documents belong together
     expected = [{t for t, x in document.items() if x >= lightest and t < 60} for document in documents]
     assert lengths.tolist() == [len(terms) for terms in expected]
@@ -184,7 +184,7 @@ def test_a_failed_read_leaves_nothing(tmp_path):
 
 
 def test_a_source_that_changes_during_the_build_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(forward, "A_DOCUMENT", 1)
+    monkeypatch.setattr(forward, "KEPT_PER_DOCUMENT", 1)
 
     class Changing(ArraySource):
         passes = 0

@@ -30,7 +30,7 @@ def answers(searcher, query, k):
 
 @st.composite
 def collections(draw):
-    """Few distinct impacts and many documents with the same vector, so that ties are everywhere, also at the cut."""
+    """Few distinct impacts and many documents with the same vector, so that ties are everywhere, also at the cut-off."""
     choices = [[1], [1, 2], [1, 7, 255], [3, 256, 70_000], [1, 2**31 - 1], [9, 16_777_217]]
     impacts = st.sampled_from(draw(st.sampled_from(choices)))
     kinds = draw(st.lists(st.dictionaries(st.sampled_from(TOKENS), impacts, max_size=8), min_size=1, max_size=6))
@@ -60,7 +60,7 @@ def test_random_indexes(case, block_size, reorder, min_idf):
 
 @pytest.fixture(scope="module")
 def larger():
-    """Two windows of documents, terms of every kind and width; arrays to score exhaustively."""
+    """Two windows of documents with lists of every kind, and arrays for exhaustive scoring."""
     rng = np.random.default_rng(3)
     num_docs, num_terms = 70_000, 40
     share = rng.random(num_terms) ** 4
@@ -72,23 +72,23 @@ def larger():
     ptr = np.concatenate([[0], np.cumsum(present.sum(1))])
     docids = [f"doc{i}" for i in rng.permutation(num_docs)]
     vocabulary = [f"t{i}" for i in range(num_terms)]
-    dense = np.zeros((num_docs, num_terms), np.int64)
-    dense[docs, terms] = impacts
-    return ArraySource(ptr, terms.astype(np.uint16), impacts, docids, vocabulary), docids, dense
+    matrix = np.zeros((num_docs, num_terms), np.int64)
+    matrix[docs, terms] = impacts
+    return ArraySource(ptr, terms.astype(np.uint16), impacts, docids, vocabulary), docids, matrix
 
 
 @pytest.mark.parametrize("reorder", ["none", "bp"])
 @pytest.mark.parametrize("block_size", BLOCK_SIZES)
 def test_every_block_size_and_order(larger, block_size, reorder, tmp_path):
-    source, docids, dense = larger
+    source, docids, matrix = larger
     searcher = BmpSearcher(BmpIndex.build(source, tmp_path / "i.bmp", block_size=block_size, reorder=reorder, progress=False))
     rng = np.random.default_rng(block_size)
     by_docid = np.argsort(np.argsort(np.array([docid.encode() for docid in docids])))
     for _ in range(8):
-        picks = rng.permutation(dense.shape[1])[:rng.integers(1, 30)]
+        picks = rng.permutation(matrix.shape[1])[:rng.integers(1, 30)]
         query = {f"t{t}": int(rng.integers(1, 60)) for t in picks}
-        used = [t for t in picks if 0 < np.count_nonzero(dense[:, t]) < len(docids)]
-        sums = dense[:, used] @ np.array([query[f"t{t}"] for t in used], np.int64)
+        used = [t for t in picks if 0 < np.count_nonzero(matrix[:, t]) < len(docids)]
+        sums = matrix[:, used] @ np.array([query[f"t{t}"] for t in used], np.int64)
         scores = sums.astype(np.float32)
         best = np.lexsort((by_docid, -scores))[:1000]
         best = best[sums[best] > 0]
@@ -118,8 +118,8 @@ def test_a_smaller_sum_that_ties_as_float32_is_not_pruned(tmp_path):
     assert answers(searcher, query, 1)[0][0] == "first"
 
 
-def test_more_tokens_than_16_bit_bounds_hold(tmp_path):
-    """40,000 tokens do not fit bounds in 16 bits; the answer comes from exhaustive scoring."""
+def test_queries_too_long_for_16_bit_bounds(tmp_path):
+    """Upper bounds of 40,000 tokens do not fit 16 bits, so the query is scored exhaustively."""
     tokens = [f"t{i}" for i in range(40_000)]
     vectors = [dict.fromkeys(tokens[i::3], 200) for i in range(3)]
     docids = ["c", "b", "a"]
@@ -129,10 +129,10 @@ def test_more_tokens_than_16_bit_bounds_hold(tmp_path):
 
 
 def test_threads_and_batches_give_the_answers_of_single_searches(larger, tmp_path):
-    source, _, dense = larger
+    source, _, matrix = larger
     searcher = BmpSearcher(BmpIndex.build(source, tmp_path / "i.bmp", progress=False))
     rng = np.random.default_rng(1)
-    queries = [{f"t{t}": int(rng.integers(0, 50)) for t in rng.permutation(dense.shape[1])[:9]} for _ in range(60)]
+    queries = [{f"t{t}": int(rng.integers(0, 50)) for t in rng.permutation(matrix.shape[1])[:9]} for _ in range(60)]
     qids = [str(i) for i in range(60)]
     single = [[(hit.docid, hit.score, hit.lucene_docid) for hit in searcher.search(query, 50)] for query in queries]
     for threads in (1, 2, 5):

@@ -1,4 +1,4 @@
-"""The scores of any blocks of a superblock are what all lists have there, however many blocks are chosen."""
+"""The scores of any chosen blocks of a superblock are the sums over all lists, however many blocks are chosen."""
 import numpy as np
 import pytest
 from every_kind import NUM_DOCS, lists_of, make_impacts, query_lists, random_query, source_of
@@ -29,7 +29,7 @@ def searcher(impacts, request, tmp_path_factory):
 
 @kernel
 def score_chosen(superblock, block_bounds, threshold, query, index, acc, with_sparse):
-    """Returns the blocks' first documents, uint8[blocks], and their size."""
+    """Scores the chosen blocks in acc; returns their first documents, uint8[blocks], and their size."""
     visits = make_visits(3, len(query.weights) - query.num_with_maxima)
     v = np.uint64(1)
     visits.superblock[v] = superblock
@@ -40,7 +40,7 @@ def score_chosen(superblock, block_bounds, threshold, query, index, acc, with_sp
 
 
 @pytest.mark.parametrize("whole_window", [False, True])
-def test_chosen_blocks(impacts, searcher, whole_window):
+def test_chosen_blocks_are_scored(impacts, searcher, whole_window):
     index = searcher._kernel_index
     size, per_superblock = 1 << index.block_shift, 256 >> index.block_shift
     rng = np.random.default_rng(index.block_shift)
@@ -53,7 +53,7 @@ def test_chosen_blocks(impacts, searcher, whole_window):
         upper_bounds(query, index)
         superblock = [0, 255, 256, LAST][number] if number < 4 else int(rng.integers(0, LAST + 1))
         wanted = np.sort(rng.permutation(per_superblock)[:1 + number % min(40, per_superblock)])
-        bounds = np.zeros(index.num_windows * WINDOW >> index.block_shift, np.uint16)      # they leave the choice to this test
+        bounds = np.zeros(index.num_windows * WINDOW >> index.block_shift, np.uint16)      # so that this test chooses
         bounds[superblock * per_superblock + wanted] = rng.integers(8, 65_536, len(wanted))
         acc = np.full(WINDOW if whole_window else 256, 12_345, np.int32)
         if whole_window:
@@ -62,12 +62,12 @@ def test_chosen_blocks(impacts, searcher, whole_window):
 
         blocks = blocks.astype(np.int64)
         docs = (blocks[:, None] + np.arange(found_size)).ravel()
-        assert np.isin((wanted[:, None] * size + np.arange(size)).ravel(), docs).all()      # nothing wanted is left out
+        assert np.isin((wanted[:, None] * size + np.arange(size)).ravel(), docs).all()      # no wanted block is missing
         least = max(size, 4)
         assert len(blocks) <= FEW_BLOCKS
         assert np.all(blocks % found_size == 0)
-        assert np.array_equal(np.unique(wanted * size // found_size * found_size), blocks)    # nor anything else taken
-        if found_size > least:                             # a size that has to be
+        assert np.array_equal(np.unique(wanted * size // found_size * found_size), blocks)    # and none is added
+        if found_size > least:                             # and that size is necessary
             assert len(np.unique(wanted * size // (found_size // 2))) > FEW_BLOCKS
         sizes.add(found_size)
         sums = np.zeros(256, np.int64)
@@ -78,8 +78,8 @@ def test_chosen_blocks(impacts, searcher, whole_window):
     assert sizes == {4, 8, 16, 32} if size <= 4 else len(sizes) >= 1
 
 
-def test_impacts_of_any_documents(impacts, searcher):
-    """In any order, of one superblock or of many, once or twice."""
+def test_impacts_are_read_for_any_documents(impacts, searcher):
+    """In any order, from one superblock or many, with duplicates."""
     index = searcher._kernel_index
     rng = np.random.default_rng(1)
     column = np.array([int(token[1:]) for token in searcher.index.terms()])

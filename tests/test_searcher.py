@@ -67,7 +67,7 @@ def test_bad_batches(searcher):
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_a_batch_is_its_queries_one_by_one(searcher, threads):
-    """Queries of every kind: without hits, with weights of 0, too large for the fast kernels, with numpy numbers."""
+    """Queries of every kind: without hits, with weights of 0, with sums that are scored exhaustively, with numpy numbers."""
     kinds = [{"x": 2, "z": 1}, {}, {"unknown": 1}, {"x": 0, "y": 3}, {"x": 2**31 - 1, "z": 2**31 - 1}, {"x": 0},
              {"z": np.float32(1.5)}, {"y": 2**31 - 1, "unknown": 0}]
     queries = [kinds[i % len(kinds)] for i in range(150)]

@@ -1,4 +1,4 @@
-"""The threshold is never above what k documents reach, and follows the candidates without waiting for a selection."""
+"""The threshold never exceeds the k-th best score, and rises even before the k best candidates are selected."""
 import numpy as np
 import pytest
 
@@ -10,7 +10,10 @@ N = 40
 
 @kernel
 def insert_all(sums, num_docs, doc_rank, k, floor, scale, lowest, counts):
-    """Superblocks' sums int32[m, 256] one after the other; lowest and counts int64[m] are what is known then."""
+    """Inserts the sums int32[m, 256] of m superblocks; lowest and counts int64[m] receive the threshold after each of them.
+
+    Returns the k best documents and their scores.
+    """
     candidates, best = make_candidates(k), initial_threshold(floor)
     for s in range(len(sums)):
         for d in range(256):
@@ -48,7 +51,7 @@ def test_the_k_best_of_random_sums(k, largest):
 
 
 def test_the_threshold_rises_before_a_selection():
-    """Sums that fall: after k of them all that are less by a bin stay out, though there would be room for many."""
+    """Sums descend: after k of them, all that are in lower bins are rejected, although there is room for more candidates."""
     k = 400
     sums = np.repeat(np.arange(N, 0, -1) * 1_000, 256).reshape(N, 256).astype(np.int32)
     lowest, counts = np.empty(N, np.int64), np.empty(N, np.int64)
@@ -58,7 +61,7 @@ def test_the_threshold_rises_before_a_selection():
 
 
 @pytest.mark.parametrize("k", [10, 1000])
-def test_where_all_tie_the_best_ranks_are_selected_again_and_again(k):
+def test_the_best_ranks_are_selected_if_all_documents_tie(k):
     sums = np.full((N, 256), 7, np.int32)
     doc_rank = np.arange(256 * N, dtype=np.int32)[::-1].copy()
     lowest, counts = np.empty(N, np.int64), np.empty(N, np.int64)
@@ -67,7 +70,7 @@ def test_where_all_tie_the_best_ranks_are_selected_again_and_again(k):
     assert counts.min() < counts.max() <= 2 * k + 1024
 
 
-def test_documents_below_the_floor_stay_out():
+def test_documents_below_the_initial_threshold_are_rejected():
     sums = np.arange(256 * N, dtype=np.int32).reshape(N, 256)
     lowest, counts = np.empty(N, np.int64), np.empty(N, np.int64)
     ranks = np.arange(256 * N, dtype=np.int32)
@@ -76,8 +79,8 @@ def test_documents_below_the_floor_stay_out():
 
 
 @pytest.mark.parametrize("below", [1, 2, 3])
-def test_a_sum_of_a_lower_bin_that_ties_as_float32_may_enter(below):
-    """At a bin's lower end, 2^27, sums are 8 apart as float32: the second superblock's has the better rank."""
+def test_a_sum_in_a_lower_bin_that_ties_as_float32_is_accepted(below):
+    """At a bin's lower limit, 2^27, float32 sums are 8 apart: the document of the second superblock has the better rank."""
     sums = np.zeros((2, 256), np.int32)
     sums[0, 7], sums[1, 9] = 2**27, 2**27 - below
     ranks = np.arange(512, dtype=np.int32)[::-1].copy()

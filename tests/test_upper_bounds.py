@@ -1,6 +1,6 @@
-"""No block's upper bound is below a document's score in it, nor far above the sum of what its lists add at most.
+"""No block's upper bound is below the score of a document in it, nor far above the sum of its lists' block maxima.
 
-On the way it is recorded where the postings of sparse lists are: the last documents of their groups.
+Computing them also records the last document of every group of postings in sparse lists.
 """
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def source(impacts):
 
 
 @pytest.mark.parametrize("block_size", [1, 2, 4, 8, 64, 256])
-def test_every_kind_of_list(impacts, source, block_size, tmp_path):
+def test_bounds_of_every_kind_of_list(impacts, source, block_size, tmp_path):
     assert block_size in BLOCK_SIZES
     searcher = BmpSearcher(BmpIndex.build(source, tmp_path / "i.bmp", block_size=block_size, progress=False))
     index = searcher._kernel_index
@@ -49,15 +49,16 @@ def check(impacts, index, lists, weights):
     columns = columns_of(index, lists, padded)
     for column, weight in zip(columns, weights, strict=True):
         sums += weight * column
-        unit = (column.max() + 14) // 15                   # block maxima of 4 bits are multiples of it, rounded up
+        unit = (column.max() + 14) // 15                   # 4-bit block maxima are multiples of it, rounded up
         largest = column.reshape(len(loosest), -1).max(axis=1)
         loosest += weight * (largest + np.where(largest > 0, unit, 0))
-    made = index.num_superblocks << 8 >> index.block_shift
-    highest, loosest, blocks = sums.reshape(len(loosest), -1).max(axis=1)[:made], loosest[:made], bounds.blocks[:made]
+    num_blocks = index.num_superblocks << 8 >> index.block_shift
+    highest = sums.reshape(len(loosest), -1).max(axis=1)[:num_blocks]
+    loosest, blocks = loosest[:num_blocks], bounds.blocks[:num_blocks]
     assert np.all(highest * scale <= blocks)
-    assert np.all(blocks[highest > 0] > 0)                 # a superblock without a bound needs no visit
-    assert np.all(blocks[loosest == 0] == 0)               # nor does one with a jump alone
-    assert np.all(blocks <= loosest * scale + 16 * n)      # what rounding up adds to a list's part at most
+    assert np.all(blocks[highest > 0] > 0)                 # only a superblock with bound 0 needs no visit
+    assert np.all(blocks[loosest == 0] == 0)               # also if it contains jumps
+    assert np.all(blocks <= loosest * scale + 16 * n)      # the most that rounding up adds to a list's part
     assert blocks.max() < LARGEST
     assert np.array_equal(bounds.superblocks[:index.num_superblocks], blocks.reshape(-1, 256 >> index.block_shift).max(axis=1))
     check_runs(index, query, dict(zip(index.list_start[lists].tolist(), columns, strict=True)))
@@ -75,7 +76,7 @@ def check_runs(index, query, columns):
             assert docs[found > 0].tolist() == np.flatnonzero(there).tolist()
             assert np.array_equal(found[found > 0], there[there > 0])
             assert np.all(np.diff(docs) > 0)
-            assert np.array_equal(recorded, query.group_last)            # by the bounds, already
+            assert np.array_equal(recorded, query.group_last)            # the bounds have recorded it already
             at, groups = groups_of(query, i, window), n // DECODED
             assert np.array_equal(query.group_last[at:at + groups], docs[DECODED - 1::DECODED])
             for doc in (0, 1, 255, 256, 30_000, 65_279, 65_535):
@@ -83,7 +84,7 @@ def check_runs(index, query, columns):
 
 
 @pytest.mark.parametrize("n", [0, 1, 31, 32, 33, 64, 200, 4096])
-def test_groups_before_a_document(n):
+def test_groups_that_end_before_a_document_are_counted(n):
     rng = np.random.default_rng(n)
     last = np.zeros(7 + n + LANES, np.uint16)
     last[7:7 + n] = ends = np.sort(rng.choice(65_536, n, replace=False))
@@ -100,8 +101,8 @@ def raise_blocks(increments, docs, parts, upper):
 
 
 @pytest.mark.parametrize("block_shift", [0, 1, 2])
-def test_postings_of_one_block_raise_it_by_the_largest(block_shift):
-    """Side by side as one after the other, where blocks begin and end anywhere among them."""
+def test_bound_increments_of_a_block_add_up_to_its_maximum(block_shift):
+    """In vector lanes as in a loop, wherever blocks begin and end."""
     rng = np.random.default_rng(block_shift)
     n = 8 * LANES
     for share in (0.1, 0.5, 0.9):

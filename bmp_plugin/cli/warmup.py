@@ -1,4 +1,4 @@
-"""``bmp-plugin warmup``: compile now what would be compiled at first use."""
+"""``bmp-plugin warmup``: compiles all kernels in advance instead of at first use."""
 from __future__ import annotations
 
 import argparse
@@ -16,17 +16,17 @@ from . import interrupts
 from .arguments import add_command, add_quiet, say
 
 NUM_DOCS = 5000
-"""Enough for reordering to split parts of both sizes that it treats differently."""
+"""Enough documents for reordering to split parts with all threads together, and then with each thread alone."""
 
 
 def add_parser(commands: Any) -> None:
-    """Add the command."""
+    """Adds the command."""
     parser = add_command(
         commands,
         "warmup",
-        "compile all kernels and keep them, so that nothing else has to wait for it",
+        "compile and cache all kernels, so that no other command has to wait for it",
         "NUMBA_CACHE_DIR=/srv/kernels bmp-plugin warmup",
-        "They are kept in the user's cache folder, or below NUMBA_CACHE_DIR where that is set; once for every version"
+        "They are cached in the user's cache folder, or below NUMBA_CACHE_DIR if that is set: once for every version"
         " of bmp-plugin, numba and Python, and for every kind of processor.",
     )
     add_quiet(parser)
@@ -34,11 +34,11 @@ def add_parser(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Build and search tiny indexes; returns the exit status."""
+    """Builds and searches tiny indexes; returns the exit status."""
     from bmp_plugin.kernels import cache_folder
 
     folder = cache_folder()
-    _demand_writable(folder)
+    _check_writable(folder)
     started = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="bmp-plugin-") as temporary:
         for source in _sources(Path(temporary)):
@@ -49,25 +49,26 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _demand_writable(folder: Path) -> None:
+def _check_writable(folder: Path) -> None:
+    """Raises ``BmpError`` if the folder cannot be written to."""
     from bmp_plugin.errors import BmpError
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
-        raise BmpError(f"{folder}: kernels cannot be kept there ({error.strerror}): set NUMBA_CACHE_DIR to a folder that"
+        raise BmpError(f"{folder}: kernels cannot be cached there ({error.strerror}): set NUMBA_CACHE_DIR to a folder that"
                        " can be written") from error
 
 
 def _sources(folder: Path) -> Iterator[Path]:
-    """The same small collection in every format that is decoded by kernels: lists with block maxima, sparse lists, and impacts
-    of up to three digits."""
+    """Yields one small collection in every format that kernels decode. It has lists with block maxima, sparse lists, and
+    overflow lists of three digits."""
     postings = {
         f"{share}.{largest}": {doc: 1 + doc * largest // NUM_DOCS for doc in range(0, NUM_DOCS, share)}
         for share in (1, 20, 100, 500)
         for largest in (2**8 - 2, 2**16 - 2, 2**24)
-    } | {"excess": {doc: 300 if doc % 100 == 0 else 7 for doc in range(0, NUM_DOCS, 10)}}
+    } | {"overflow": {doc: 300 if doc % 100 == 0 else 7 for doc in range(0, NUM_DOCS, 10)}}
     path = folder / "vectors.jsonl"
     path.write_text("".join(
         json.dumps({"id": str(doc), "vector": {term: docs[doc] for term, docs in postings.items() if doc in docs}}) + "\n"
@@ -77,16 +78,16 @@ def _sources(folder: Path) -> Iterator[Path]:
     try:
         from bmp_plugin.adapters.ciff_messages import messages
 
-        kinds = messages()
+        types = messages()
     except MissingDependencyError:
         return
     path = folder / "lists.ciff"
-    written = [kinds.Header(version=1, num_postings_lists=len(postings), num_docs=NUM_DOCS)]
+    written = [types.Header(version=1, num_postings_lists=len(postings), num_docs=NUM_DOCS)]
     for term, docs in sorted(postings.items()):
         gaps = [doc - before for before, doc in zip([0, *docs], docs, strict=False)]
-        written.append(kinds.PostingsList(term=term, df=len(docs), postings=[
-            kinds.Posting(docid=gap, tf=impact) for gap, impact in zip(gaps, docs.values(), strict=True)]))
-    written += [kinds.DocRecord(docid=doc, collection_docid=str(doc)) for doc in range(NUM_DOCS)]
+        written.append(types.PostingsList(term=term, df=len(docs), postings=[
+            types.Posting(docid=gap, tf=impact) for gap, impact in zip(gaps, docs.values(), strict=True)]))
+    written += [types.DocRecord(docid=doc, collection_docid=str(doc)) for doc in range(NUM_DOCS)]
     path.write_bytes(b"".join(map(_delimited, written)))
     yield path
 
@@ -101,7 +102,7 @@ def _delimited(message: Any) -> bytes:
 
 
 def _use(source: Path, index: Path, reorder: str) -> None:
-    """Build, verify, search and export in every way that there is."""
+    """Builds, verifies, searches and exports in every way that compiles kernels."""
     from bmp_plugin import BmpIndex, BmpSearcher
     from bmp_plugin.adapters.ciff_writing import write_ciff
     from bmp_plugin.adapters.pruning import Pruning
@@ -112,7 +113,7 @@ def _use(source: Path, index: Path, reorder: str) -> None:
         terms = searcher.index.terms()
         searcher.search(dict.fromkeys(terms, 3))
         searcher.search(dict.fromkeys(terms, 3), k=1000, alpha=0.9, beta=0.5, budget=2)
-        searcher.search({terms[0]: 2**31 - 1})                   # beyond the fast kernels' integers
+        searcher.search({terms[0]: 2**31 - 1})                   # scored exhaustively
         searcher.search({terms[0]: 1, terms[1]: 0}, k=NUM_DOCS)
         with suppress(MissingDependencyError):
             write_ciff(searcher.index, index.with_suffix(".ciff"), progress=False)

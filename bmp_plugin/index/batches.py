@@ -1,6 +1,6 @@
-"""Encodes a batch of posting lists: what of it goes into the arrays, before it is known where in them.
+"""Encodes batches of posting lists into pieces of the arrays.
 
-Threads encode several batches at once; the build puts them one after the other and moves their pointers.
+Threads encode several batches at once; the build appends their pieces to the arrays, and adjusts their pointers.
 """
 from __future__ import annotations
 
@@ -19,43 +19,43 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Numbering:
-    """How the source numbers documents."""
+class DocidMap:
+    """The map from source document ids to internal ones."""
 
     end: int                                         # source document ids are below it
-    internal_docids: NDArray[np.int32] | None        # [end], -1 for no document; None where they are the source's
+    internal_docids: NDArray[np.int32] | None        # [end], -1 for no document; None if they are the source's
     source_path: str                                 # for messages
 
 
 @dataclass
 class EncodedBatch:
-    """A batch's terms and lists, overflow lists last; pointers are counted from the batch's own beginning."""
+    """A batch's terms and lists, overflow lists last; pointers are relative to the batch's own arrays."""
 
     terms: list[bytes]
-    num_postings: int                        # of the source: overflow lists do not count
+    num_postings: int                        # of the source, without overflow lists
     dfs: NDArray[np.int64]                   # [terms]
-    overflow_terms: NDArray[np.int64]        # [overflow lists], whose they are
+    overflow_terms: NDArray[np.int64]        # [overflow lists], index of the term in the batch
     columns: dict[str, NDArray[Any]]         # [lists], the list_* arrays of the layout
-    arrays: dict[str, NDArray[Any]]          # what goes into the other arrays of postings
+    arrays: dict[str, NDArray[Any]]          # its pieces of the other arrays of postings
 
 
-def encode_batch(batch: PostingBatch, geometry: Geometry, numbering: Numbering) -> EncodedBatch:
-    """Encode a batch of a source.
+def encode_batch(batch: PostingBatch, geometry: Geometry, docid_map: DocidMap) -> EncodedBatch:
+    """Encode a batch of a source, in internal document ids.
 
     Raises
     ------
     SourceError
-        For a posting that is out of order or range.
+        If a posting is out of order or range.
     """
     starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(batch.counts)])
     lists = Postings(starts, np.array(batch.docs, np.int32), np.array(batch.impacts, np.int32))     # changed in place
-    bad = find_bad_posting(lists, numbering.end)
+    bad = find_bad_posting(lists, docid_map.end)
     if bad >= 0:
         term = batch.terms[int(np.searchsorted(starts, bad, "right")) - 1].decode("utf-8", "replace")
-        raise SourceError(f"{numbering.source_path}: term {term!r} has document {lists.docs[bad]} out of order or range, or "
+        raise SourceError(f"{docid_map.source_path}: term {term!r} has document {lists.docs[bad]} out of order or range, or "
                           f"with impact {lists.impacts[bad]}, which is not positive")
-    if numbering.internal_docids is not None:
-        renumber(lists, numbering.internal_docids)
+    if docid_map.internal_docids is not None:
+        renumber(lists, docid_map.internal_docids)
     lists, overflow_terms, shifts = split_overflow(lists)
     columns, arrays = _encode(lists, geometry)
     columns["list_shift"] = shifts
@@ -63,9 +63,9 @@ def encode_batch(batch: PostingBatch, geometry: Geometry, numbering: Numbering) 
 
 
 def split_overflow(lists: Postings) -> tuple[Postings, NDArray[np.int64], NDArray[np.uint8]]:
-    """Cut impacts to LARGEST_IMPACT, in place, and append overflow lists: the digits, to base 256, of what is above.
+    """Cap impacts at LARGEST_IMPACT, in place, and append overflow lists of the base-256 digits of what is above.
 
-    Returns all lists, whose the overflow lists are, int64[overflow lists], and the shift of every list, uint8[lists].
+    Returns all lists, the term of every overflow list, int64[overflow lists], and the shift of every list, uint8[lists].
     """
     large = np.flatnonzero(lists.impacts > LARGEST_IMPACT)
     owners = np.searchsorted(lists.starts, large, "right") - 1
@@ -88,7 +88,7 @@ def split_overflow(lists: Postings) -> tuple[Postings, NDArray[np.int64], NDArra
 
 
 def _encode(lists: Postings, geometry: Geometry) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
-    """The columns, but for list_shift, and the arrays of some lists whose impacts are bytes."""
+    """Encode lists whose impacts are bytes; return their columns, without list_shift, and arrays."""
     counts = np.diff(lists.starts)
     n = len(counts)
     is_sparse = (counts * MAXIMA_SHARE < geometry.num_docs) | (counts == 0)

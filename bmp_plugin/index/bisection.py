@@ -1,11 +1,11 @@
 """The kernels of recursive graph bisection. See :mod:`.reorder` for the algorithm and its sources.
 
-A part is some documents in a row. Its postings stand in a row too, in one of two arrays; when the part is split they are
-copied to the other one, so that each half's documents lie side by side again, with terms numbered anew from 0 in each half
-and without those that occur in one or all of its documents. Tables by term are so always dense, and small in small parts.
+A part is a contiguous range of the documents. Its postings are contiguous too, in one of two arrays; when the part is split,
+they are copied to the other one, so that those of each half are contiguous again. Each half renumbers its terms from 0, without
+those that occur in one or all of its documents, so that tables by term have no holes, and are small in small parts.
 
-Large parts are worked on by several threads, each with a range of the documents and a table of its own (``degrees``,
-weights apart, of integers, so that sums are the same for every number of threads).
+Large parts are split by several threads, each with a range of the documents and its own table of ``degrees``, the terms'
+document frequencies in either half: integers, so that sums are the same for every number of threads.
 """
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from numpy.typing import NDArray
 from ..kernels import kernel
 from .layout import DEFAULT_BLOCK_SIZE, SUPERBLOCK
 
-BLOCK = DEFAULT_BLOCK_SIZE     # parts are not split further: inside a block, order does not matter
-DAMPED = 64                    # in parts this small, all exchanges at once would undo one another
-FRACTION = 20                  # bits of a term's gain after the point
+BLOCK = DEFAULT_BLOCK_SIZE     # parts of this size are not split: inside a block, order does not matter
+DAMPED = 64                    # parts up to this size make half of the exchanges, since all at once would undo one another
+FRACTION_BITS = 20             # fractional bits of a term's gain
 
 
 class PartDocuments(NamedTuple):
     """The documents of a part."""
 
     order: NDArray[np.int32]         # [n], the documents
-    lengths: NDArray[np.int32]       # [n], how many postings each has
+    lengths: NDArray[np.int32]       # [n], the number of postings of each
 
 
 class Halves(NamedTuple):
@@ -34,31 +34,31 @@ class Halves(NamedTuple):
 
     starts: NDArray[np.int64]        # [n + 1], where each document's postings start
     side: NDArray[np.uint8]          # [n], 0 for the left half, 1 for the right one
-    numbers: NDArray[np.int32]       # [2, terms], new numbers of the terms in each half, see number_terms
+    new_ids: NDArray[np.int32]       # [2, terms], the ids of the terms in each half, see renumber_terms
 
 
 @kernel
 def left_half(n):
-    """How many of n documents go to the left: about half, and whole superblocks or else whole blocks."""
+    """Return how many of n documents go to the left: about half, in whole superblocks or else in whole blocks."""
     unit = SUPERBLOCK if n > SUPERBLOCK else BLOCK
     return ((n // unit + 1) >> 1) * unit
 
 
 @kernel
 def log_slopes(n):
-    """F(x + 1) - F(x) for x from 0 to n, where F(x) = x log2(x + 1), as fixed-point int32[n + 1]."""
+    """Return F(x + 1) - F(x) for x from 0 to n, where F(x) = x log2(x + 1), as fixed-point int32[n + 1]."""
     slopes = np.empty(n + 1, np.int32)
     before = 0.0
     for x in range(n + 1):
         after = (x + 1) * np.log2(x + 2.0)
-        slopes[x] = np.int32(np.rint((after - before) * (1 << FRACTION)))
+        slopes[x] = np.int32(np.rint((after - before) * (1 << FRACTION_BITS)))
         before = after
     return slopes
 
 
 @kernel
 def count_degrees(lo, hi, starts, side, postings, degrees):
-    """Add to degrees int32[2, terms] in how many of the documents lo to hi of either side each term occurs."""
+    """Add to degrees int32[2, terms] in how many of the documents lo to hi - 1 of either side each term occurs."""
     for i in range(np.uint64(lo), np.uint64(hi)):
         s = np.uint64(side[i])
         for j in range(np.uint64(starts[i]), np.uint64(starts[i + np.uint64(1)])):
@@ -67,13 +67,13 @@ def count_degrees(lo, hi, starts, side, postings, degrees):
 
 @kernel
 def term_gains(degrees, num_terms, slopes, left, right, gains):
-    """What it gains to have a term's document on the right instead of the left, into gains int32[2, terms], in bits.
+    """Compute how many bits a term gains if one of its documents is on the right instead of the left: gains int32[2, terms].
 
-    A term with x of the n documents of a half costs x log2(n / (x + 1)) there. The document itself is left out of its
-    half's count: gains[0] is for documents on the left, gains[1] for those on the right. degrees int32[threads, 2, terms];
-    left and right are the halves' numbers of documents.
+    A term with x of the n documents of a half costs x log2(n / (x + 1)) there. The document itself does not count in its own
+    half: gains[0] is for documents on the left, gains[1] for those on the right. degrees is int32[threads, 2, terms]; left and
+    right are the sizes of the halves.
     """
-    size = np.int32(np.rint((np.log2(np.float64(left)) - np.log2(np.float64(right))) * (1 << FRACTION)))
+    size = np.int32(np.rint((np.log2(np.float64(left)) - np.log2(np.float64(right))) * (1 << FRACTION_BITS)))
     for t in range(np.uint64(num_terms)):
         x = np.int64(0)
         y = np.int64(0)
@@ -86,7 +86,7 @@ def term_gains(degrees, num_terms, slopes, left, right, gains):
 
 @kernel
 def document_gains(lo, hi, starts, side, postings, gains, gain):
-    """What it gains to have each of the documents lo to hi on the right, into gain int64[n]."""
+    """Compute the gain of each of the documents lo to hi - 1 if it is on the right: gain int64[n]."""
     for i in range(np.uint64(lo), np.uint64(hi)):
         s = np.uint64(side[i])
         total = np.int64(0)
@@ -98,7 +98,7 @@ def document_gains(lo, hi, starts, side, postings, gains, gain):
 
 @kernel
 def smallest(values, n, kth):
-    """The kth smallest, from 0, of values[:n], which it rearranges (quickselect)."""
+    """Return the kth smallest, from 0, of values[:n], which is rearranged (Hoare's quickselect)."""
     lo = np.int64(0)
     hi = np.int64(n - 1)
     while lo < hi:
@@ -125,14 +125,14 @@ def smallest(values, n, kth):
 
 @kernel
 def choose_exchanges(n, left, gain, side, moves, workspace):
-    """Which documents to exchange, into moves uint8[n]; returns how many pairs.
+    """Choose the documents to exchange, moves uint8[n]; return the number of pairs.
 
-    Pairing the left documents of most gain with the right ones of least, as long as a pair gains, is the same as cutting
-    all at their median; so no sorting. workspace int64[n].
+    To pair the left documents of the largest gains with the right ones of the smallest, as long as a pair gains, is to cut all
+    at their median, which takes no sorting. workspace is int64[n].
     """
     for i in range(n):
         workspace[i] = gain[i]
-    low = high = smallest(workspace, n, left - 1)            # right ones move below low, left ones above high
+    low = high = smallest(workspace, n, left - 1)            # right ones move if below low, left ones if above high
     from_left = from_right = 0
     for i in range(n):
         from_left += side[i] == 0 and gain[i] > high
@@ -164,7 +164,7 @@ def choose_exchanges(n, left, gain, side, moves, workspace):
 
 @kernel
 def side_smallest(n, of_side, kth, gain, side, workspace):
-    """The kth smallest gain, from 0, of one side."""
+    """Return the kth smallest gain, from 0, of one side."""
     count = 0
     for i in range(n):
         if side[i] == of_side:
@@ -175,7 +175,7 @@ def side_smallest(n, of_side, kth, gain, side, workspace):
 
 @kernel
 def exchange(lo, hi, starts, moves, postings, side, degrees):
-    """Move those of the documents lo to hi that ``moves`` marks to the other side; degrees int32[2, terms] follow."""
+    """Move the documents lo to hi - 1 for which ``moves`` is set to the other side, and update degrees int32[2, terms]."""
     for i in range(np.uint64(lo), np.uint64(hi)):
         if moves[i]:
             s = np.uint64(side[i])
@@ -188,8 +188,8 @@ def exchange(lo, hi, starts, moves, postings, side, degrees):
 
 
 @kernel
-def number_terms(degrees, num_terms, left, right, numbers, kept):
-    """Number the terms of each half anew, into numbers int32[2, terms], -1 for those that are left out there.
+def renumber_terms(degrees, num_terms, left, right, new_ids, kept):
+    """Renumber the terms of each half, new_ids int32[2, terms], -1 for those that are dropped there.
 
     Returns how many terms each half has; kept int64[threads, 2] receives how many postings each thread's documents keep.
     """
@@ -200,9 +200,9 @@ def number_terms(degrees, num_terms, left, right, numbers, kept):
             df = np.int64(0)
             for thread in range(degrees.shape[0]):
                 df += degrees[thread, s, t]
-            numbers[s, t] = -1
+            new_ids[s, t] = -1
             if 1 < df < (left if s == 0 else right):
-                numbers[s, t] = count[s]
+                new_ids[s, t] = count[s]
                 count[s] += 1
                 for thread in range(degrees.shape[0]):
                     kept[thread, s] += degrees[thread, s, t]
@@ -210,12 +210,13 @@ def number_terms(degrees, num_terms, left, right, numbers, kept):
 
 
 @kernel
-def part_documents(lo, hi, halves, postings, documents, places, copied, parted):
-    """Copy the documents lo to hi, :class:`PartDocuments`, to ``parted``, each to its half, and their postings to ``copied``.
+def partition_documents(lo, hi, halves, postings, documents, places, copied, partitioned):
+    """Copy the documents lo to hi - 1, each to its half of ``partitioned``, and their postings to ``copied``.
 
-    halves is :class:`Halves`. places int64[2, 2] says where the next posting of each half goes, and the next document.
+    documents and partitioned are :class:`PartDocuments`, halves :class:`Halves`. places int64[2, 2] holds where the next
+    posting of each half goes, and the next document.
     """
-    starts, side, numbers = halves
+    starts, side, new_ids = halves
     to_posting, to_document = places[0], places[1]
     for i in range(np.uint64(lo), np.uint64(hi)):
         s = np.uint64(side[i])
@@ -223,20 +224,20 @@ def part_documents(lo, hi, halves, postings, documents, places, copied, parted):
         first = to
         for j in range(np.uint64(starts[i]), np.uint64(starts[i + np.uint64(1)])):
             posting = postings[j]
-            t = numbers[s, posting >> np.uint32(8)]
+            t = new_ids[s, posting >> np.uint32(8)]
             if t >= 0:
                 copied[to] = (np.uint32(t) << np.uint32(8)) | (posting & np.uint32(255))
                 to += np.uint64(1)
         to_posting[s] = to
         at = np.uint64(to_document[s])
-        parted.order[at] = documents.order[i]
-        parted.lengths[at] = to - first
+        partitioned.order[at] = documents.order[i]
+        partitioned.lengths[at] = to - first
         to_document[s] += 1
 
 
 @kernel
-def begin_part(lengths, first, left, starts, side):
-    """Where each document's postings start, into starts int64[n + 1], and the side it is on at first, side uint8[n]."""
+def init_part(lengths, first, left, starts, side):
+    """Write where each document's postings start, starts int64[n + 1], and its initial side, side uint8[n]."""
     at = np.int64(first)
     for i in range(len(lengths)):
         starts[i] = at
@@ -247,9 +248,9 @@ def begin_part(lengths, first, left, starts, side):
 
 @kernel
 def finish_part(documents, first, num_terms, postings, spare, slopes, rounds, stop):
-    """Split a part and its halves down to blocks; the order of its documents, :class:`PartDocuments`, changes.
+    """Split a part and its halves down to blocks, which reorders its documents, :class:`PartDocuments`, in place.
 
-    Its postings start at postings[first], and both arrays are its own from there on, as far as its postings go. ``stop``
+    The part's postings start at postings[first]; there, it owns as many elements of both arrays as it has postings. ``stop``
     uint8[1] ends it early once it is not 0.
     """
     order, lengths = documents
@@ -263,7 +264,7 @@ def finish_part(documents, first, num_terms, postings, spare, slopes, rounds, st
     new_lengths = np.empty(n0, np.int32)
     degrees = np.empty((1, 2, num_terms), np.int32)
     gains = np.empty((2, num_terms), np.int32)
-    numbers = np.empty((2, num_terms), np.int32)
+    new_ids = np.empty((2, num_terms), np.int32)
     kept = np.empty((1, 2), np.int64)
     places = np.empty((2, 2), np.int64)
     stack = [(np.int64(0), np.int64(n0), np.int64(first), np.int64(num_terms), False)]
@@ -274,7 +275,7 @@ def finish_part(documents, first, num_terms, postings, spare, slopes, rounds, st
             continue
         here, there = (spare, postings) if swapped else (postings, spare)
         left = left_half(n)
-        begin_part(lengths[a:b], first_posting, left, starts, side)
+        init_part(lengths[a:b], first_posting, left, starts, side)
         degrees[0, :, :terms] = 0
         count_degrees(0, n, starts, side, here, degrees[0])
         for _ in range(rounds):
@@ -283,11 +284,11 @@ def finish_part(documents, first, num_terms, postings, spare, slopes, rounds, st
             if choose_exchanges(n, left, gain, side, moves, workspace) == 0:
                 break
             exchange(0, n, starts, moves, here, side, degrees[0])
-        left_terms, right_terms = number_terms(degrees, terms, left, n - left, numbers, kept)
+        left_terms, right_terms = renumber_terms(degrees, terms, left, n - left, new_ids, kept)
         places[0, 0], places[0, 1] = first_posting, first_posting + kept[0, 0]
         places[1, 0], places[1, 1] = 0, left
-        part_documents(0, n, Halves(starts, side, numbers), here, PartDocuments(order[a:b], lengths[a:b]), places, there,
-                       PartDocuments(new_order, new_lengths))
+        partition_documents(0, n, Halves(starts, side, new_ids), here, PartDocuments(order[a:b], lengths[a:b]), places, there,
+                            PartDocuments(new_order, new_lengths))
         order[a:b] = new_order[:n]
         lengths[a:b] = new_lengths[:n]
         stack.append((a + left, b, first_posting + kept[0, 0], right_terms, not swapped))
@@ -296,14 +297,14 @@ def finish_part(documents, first, num_terms, postings, spare, slopes, rounds, st
 
 @kernel
 def count_terms(lo, hi, postings, counts):
-    """Add to counts int32[terms] how often each term is in postings[lo:hi]."""
+    """Add to counts int32[terms] how often each term occurs in postings[lo:hi]."""
     for j in range(np.uint64(lo), np.uint64(hi)):
         counts[postings[j] >> np.uint32(8)] += 1
 
 
 @kernel
-def rename_terms(lo, hi, postings, names):
-    """Give the terms in postings[lo:hi] their numbers of names int32[terms]."""
+def replace_terms(lo, hi, postings, new_ids):
+    """Replace the term ids in postings[lo:hi] by their new_ids int32[terms]."""
     for j in range(np.uint64(lo), np.uint64(hi)):
         posting = postings[j]
-        postings[j] = (np.uint32(names[posting >> np.uint32(8)]) << np.uint32(8)) | (posting & np.uint32(255))
+        postings[j] = (np.uint32(new_ids[posting >> np.uint32(8)]) << np.uint32(8)) | (posting & np.uint32(255))

@@ -1,4 +1,4 @@
-"""From a source of postings to an index directory, in one pass over the terms and bounded memory."""
+"""Builds an index directory from a source of postings, in one pass over the terms and in bounded memory."""
 from __future__ import annotations
 
 import platform
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..errors import SourceError
 from ..parallel import in_order
 from ..progress import tqdm
-from .batches import EncodedBatch, Numbering, encode_batch
+from .batches import DocidMap, EncodedBatch, encode_batch
 from .docid_order import docid_ranks
 from .layout import ARRAYS, FORMAT, PADDING, VERSION, Geometry, check_block_size
 from .manifest import write_manifest
@@ -33,14 +33,14 @@ ORDERS = ("none", "bp", "leading")
 
 def build_index(source: PostingSource, output: Path, *, block_size: int, reorder: str,
                 threads: int, progress: bool) -> None:
-    """Write the index of ``source`` at ``output``, which appears only when it is whole.
+    """Write the index of ``source`` to ``output``, atomically.
 
     Raises
     ------
     ValueError
-        For a block size or order that does not exist.
+        If there is no such block size or order.
     BuildError
-        Where ``output`` cannot be written. The source raises errors of its own.
+        If ``output`` cannot be written; the source may raise more.
     """
     check_block_size(block_size)
     if reorder not in ORDERS:
@@ -57,7 +57,7 @@ def build_index(source: PostingSource, output: Path, *, block_size: int, reorder
             from .leading import leading_order
 
             order = leading_order(source, documents, threads=threads, progress=progress)
-        build = _Build(folder, Geometry(len(documents.numbers), block_size))
+        build = _Build(folder, Geometry(len(documents.source_docids), block_size))
         try:
             build.documents(documents, order, source.info.ties_by_docid)
             build.postings(source, documents, order, threads, progress)
@@ -70,21 +70,21 @@ def build_index(source: PostingSource, output: Path, *, block_size: int, reorder
 
 
 def _check_documents(source: PostingSource, documents: Documents) -> None:
-    numbers, ends = documents.numbers, documents.docid_ends
-    if len(numbers) != len(ends) or (len(ends) and ends[-1] != len(documents.docid_bytes)):
-        raise SourceError(f"{source.info.path}: lists {len(numbers)} documents and {len(ends)} docids")
-    if len(numbers) and (numbers[0] < 0 or np.any(np.diff(numbers) <= 0)):
-        raise SourceError(f"{source.info.path}: document numbers do not ascend")
+    source_docids, ends = documents.source_docids, documents.docid_ends
+    if len(source_docids) != len(ends) or (len(ends) and ends[-1] != len(documents.docid_bytes)):
+        raise SourceError(f"{source.info.path}: lists {len(source_docids)} documents and {len(ends)} docids")
+    if len(source_docids) and (source_docids[0] < 0 or np.any(np.diff(source_docids) <= 0)):
+        raise SourceError(f"{source.info.path}: its document ids do not ascend")
 
 
 @dataclass
 class _Lists:
-    """What is kept of every term and of every posting list until terms are sorted."""
+    """The table entries of all terms and posting lists, collected until terms are sorted."""
 
     names: list[bytes] = field(default_factory=list)
     dfs: list[NDArray[np.int64]] = field(default_factory=list)
-    own: dict[str, list[NDArray[Any]]] = field(default_factory=dict)                # columns, a value a term
-    overflow: dict[str, list[NDArray[Any]]] = field(default_factory=dict)           # columns, a value an overflow list
+    own: dict[str, list[NDArray[Any]]] = field(default_factory=dict)                # columns, one value per term
+    overflow: dict[str, list[NDArray[Any]]] = field(default_factory=dict)           # columns, one value per overflow list
     overflow_terms: list[NDArray[np.int64]] = field(default_factory=list)
 
     def add(self, batch: EncodedBatch) -> None:
@@ -96,12 +96,12 @@ class _Lists:
             self.overflow.setdefault(name, []).append(values[len(batch.terms):])
 
     def in_term_order(self) -> tuple[list[bytes], dict[str, NDArray[Any]]]:
-        """The terms, ascending, and the term_* and list_* arrays, but for the terms' strings.
+        """Return the terms, ascending, and the term_* and list_* arrays, without the terms' strings.
 
         Raises
         ------
         ValueError
-            For a term that comes twice; its only argument is the term.
+            If a term occurs twice; its only argument is the term.
         """
         order = np.array(sorted(range(len(self.names)), key=self.names.__getitem__), np.int64)
         names = [self.names[i] for i in order.tolist()]
@@ -110,22 +110,22 @@ class _Lists:
                 raise ValueError(a)
         place = np.empty(len(order), np.int64)
         place[order] = np.arange(len(order))
-        terms = place[_joined(self.overflow_terms, np.int64)]
-        by_term = np.argsort(terms, kind="stable")                 # of one term: by digits, as they came
+        terms = place[_concatenated(self.overflow_terms, np.int64)]
+        by_term = np.argsort(terms, kind="stable")                 # those of one term stay in the order of their digits
         columns: dict[str, NDArray[Any]] = {
-            "term_df": _joined(self.dfs, np.int64)[order],
+            "term_df": _concatenated(self.dfs, np.int64)[order],
             "term_overflow": len(order) + np.searchsorted(terms[by_term], np.arange(len(order) + 1))}
         for name, parts in self.own.items():
             columns[name] = np.concatenate([np.concatenate(parts)[order], np.concatenate(self.overflow[name])[by_term]])
         return names, columns
 
 
-def _joined(parts: list[NDArray[Any]], kind: type[np.generic]) -> NDArray[Any]:
+def _concatenated(parts: list[NDArray[Any]], kind: type[np.generic]) -> NDArray[Any]:
     return np.concatenate([np.empty(0, kind), *parts])
 
 
 class _Build:
-    """The writers of one build, one an array."""
+    """One build, with a writer for every array."""
 
     def __init__(self, folder: Path, geometry: Geometry) -> None:
         self.geometry = geometry
@@ -134,27 +134,27 @@ class _Build:
         self.writers = {name: ArrayWriter(folder, name) for name in ARRAYS}
 
     def documents(self, documents: Documents, order: Order | None, by_docid: bool) -> None:
-        """Write the documents' arrays; ``order`` int32[num_docs] has the source's document of each internal document id."""
-        num_docs = len(documents.numbers)
-        at = np.arange(num_docs, dtype=np.int32) if order is None else order
+        """Write the documents' arrays; ``order`` int32[num_docs] maps internal document ids to indices in ``documents``."""
+        num_docs = len(documents.source_docids)
+        indices = np.arange(num_docs, dtype=np.int32) if order is None else order
         internal = np.empty(num_docs, np.int32)
-        internal[at] = np.arange(num_docs, dtype=np.int32)
+        internal[indices] = np.arange(num_docs, dtype=np.int32)
         rank_doc = internal[docid_ranks(documents, by_docid)]
         doc_rank = np.empty(num_docs, np.int32)
         doc_rank[rank_doc] = np.arange(num_docs, dtype=np.int32)
         starts = np.concatenate([np.zeros(1, np.int64), documents.docid_ends[:-1]]) if num_docs else documents.docid_ends
         lengths = documents.docid_ends - starts
         raw = np.frombuffer(documents.docid_bytes, np.uint8)
-        self.writers["source_docid"].append(documents.numbers[at])
+        self.writers["source_docid"].append(documents.source_docids[indices])
         self.writers["doc_rank"].append(doc_rank)
         self.writers["rank_doc"].append(rank_doc)
-        self.writers["docid_end"].append(np.cumsum(lengths[at]))
-        self.writers["docid_bytes"].append(raw if order is None else gather(raw, starts[at], documents.docid_ends[at]))
+        self.writers["docid_end"].append(np.cumsum(lengths[indices]))
+        self.writers["docid_bytes"].append(raw if order is None else gather(raw, starts[order], documents.docid_ends[order]))
 
     def postings(self, source: PostingSource, documents: Documents, order: Order | None, threads: int,
                  progress: bool) -> None:
-        """Encode every batch of the source. Where batches begin shows in the arrays; which thread encodes one does not."""
-        encode = partial(encode_batch, geometry=self.geometry, numbering=_numbering(source, documents, order))
+        """Encode and write every batch of the source. The arrays depend on where batches begin, but not on the threads."""
+        encode = partial(encode_batch, geometry=self.geometry, docid_map=_docid_map(source, documents, order))
         with tqdm(total=source.num_postings_hint(), unit=" postings", unit_scale=True, desc="indexing",
                   disable=None if progress else True, file=sys.stderr) as bar:
             for encoded in in_order(encode, source.batches(), threads):
@@ -162,7 +162,7 @@ class _Build:
                 bar.update(encoded.num_postings)
 
     def _append(self, batch: EncodedBatch) -> None:
-        """Write what was encoded, and keep its columns with their pointers moved to where that stands."""
+        """Write the arrays of a batch, and collect its columns, with their pointers adjusted."""
         columns = batch.columns
         columns["list_start"] += self.writers["postings"].length
         columns["list_entry"] += self.writers["entry_end"].length
@@ -175,11 +175,11 @@ class _Build:
             self.writers[name].append(values)
 
     def finish(self, source_path: str) -> dict[str, Any]:
-        """Write the tables in term order and close every file; returns the manifest's part about the arrays."""
+        """Write the tables in term order and close every file; return the manifest's entries on the arrays."""
         try:
             names, columns = self.lists.in_term_order()
         except ValueError as error:
-            raise SourceError(f"{source_path}: term {error.args[0].decode('utf-8', 'replace')!r} comes twice") from None
+            raise SourceError(f"{source_path}: term {error.args[0].decode('utf-8', 'replace')!r} occurs twice") from None
         self.writers["term_bytes"].append(np.frombuffer(b"".join(names), np.uint8))
         self.writers["term_end"].append(np.cumsum([len(name) for name in names], dtype=np.int64))
         self.writers["postings"].append(np.zeros(PADDING, np.uint8))
@@ -199,16 +199,16 @@ class _Build:
             writer.abandon()
 
 
-def _numbering(source: PostingSource, documents: Documents, order: Order | None) -> Numbering:
-    num_docs, numbers = len(documents.numbers), documents.numbers
-    end = int(numbers[-1]) + 1 if num_docs else 0
+def _docid_map(source: PostingSource, documents: Documents, order: Order | None) -> DocidMap:
+    num_docs, source_docids = len(documents.source_docids), documents.source_docids
+    end = int(source_docids[-1]) + 1 if num_docs else 0
     internal_docids = None
     if order is not None or end != num_docs:
         internal_docids = np.full(end, -1, np.int32)
-        internal_docids[numbers if order is None else numbers[order]] = np.arange(num_docs, dtype=np.int32)
-    return Numbering(end, internal_docids, source.info.path)
+        internal_docids[source_docids if order is None else source_docids[order]] = np.arange(num_docs, dtype=np.int32)
+    return DocidMap(end, internal_docids, source.info.path)
 
 
 def versions() -> dict[str, str]:
-    """What wrote an index."""
+    """Return the versions of the software that writes an index."""
     return {"bmp-plugin": metadata.version("bmp-plugin"), "python": platform.python_version(), "numpy": np.__version__}

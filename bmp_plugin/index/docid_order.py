@@ -1,4 +1,4 @@
-"""The order that breaks ties: collection docids by their UTF-8 bytes, then numbers in the source."""
+"""The order that breaks ties: collection docids by their UTF-8 bytes, then source document ids."""
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -11,24 +11,24 @@ from ..kernels import kernel
 if TYPE_CHECKING:
     from bmp_plugin.adapters.source import Documents
 
-KEY = 8          # bytes of a docid that are compared at once
+KEY_BYTES = 8    # bytes of a docid that are compared at once
 
 
 def docid_ranks(documents: Documents, by_docid: bool) -> NDArray[np.int32]:
-    """Documents in the order that breaks ties, or in that of their numbers if not ``by_docid``.
+    """Return the documents in the order that breaks ties: by docid, or by source document id alone if not ``by_docid``.
 
-    Returns int32[num_docs]: the i-th is the index, in ``documents``, of the document of rank i. Sorts by the first 8 bytes
-    after what all docids begin with, then those that are still equal by the next 8, and so on: about 60 bytes of memory a
+    Element i of int32[num_docs] is the index in ``documents`` of the document of rank i. Docids are sorted by the first 8 bytes
+    after their common prefix, then those that are still equal by the next 8, and so on: about 60 bytes of memory per
     document, however long docids are.
     """
-    num_docs = len(documents.numbers)
+    num_docs = len(documents.source_docids)
     order = np.arange(num_docs, dtype=np.int32)
     if not by_docid or num_docs < 2:
         return order
     raw, ends = np.frombuffer(documents.docid_bytes, np.uint8), np.ascontiguousarray(documents.docid_ends, np.int64)
     depth = _common_prefix(raw, ends)
-    places = order.astype(np.int64)             # of the documents that are still to be sorted, ascending
-    group = np.zeros(num_docs, np.int64)        # a number of those that are equal so far, ascending with the place
+    places = order.astype(np.int64)             # ranks that are not final yet, ascending
+    group = np.zeros(num_docs, np.int64)        # the same for docids that are equal so far, ascending with the rank
     while len(places):
         keys, left = np.empty(len(places), np.uint64), np.empty(len(places), np.int8)
         read_keys(raw, ends, order[places], depth, keys, left)
@@ -41,15 +41,15 @@ def docid_ranks(documents: Documents, by_docid: bool) -> NDArray[np.int32]:
         tied = np.zeros(len(places), bool)
         tied[:-1] = ~differs
         tied[1:] |= ~differs
-        tied &= left > KEY                      # equal docids stay in the order of their numbers: sorting is stable
+        tied &= left > KEY_BYTES                    # equal docids stay in the order of their ids: sorting is stable
         places, group = places[tied], group[tied]
-        depth += KEY
+        depth += KEY_BYTES
     return order
 
 
 @kernel
 def _common_prefix(raw, ends):
-    """How many bytes all strings begin with alike; raw uint8, ends int64[at least one]."""
+    """Return the length of the strings' common prefix in bytes; raw uint8, ends int64[at least one]."""
     common = ends[0]
     for i in range(1, len(ends)):
         start = ends[i - 1]
@@ -63,9 +63,9 @@ def _common_prefix(raw, ends):
 
 @kernel
 def read_keys(raw, ends, strings, depth, keys, left):
-    """Bytes depth to depth + 8 of some strings as numbers that sort alike, zeros after the end: keys uint64[n].
+    """Read bytes depth to depth + 7 of some strings into keys uint64[n], big-endian, with zeros after a string's end.
 
-    left int8[n] tells how many bytes there were, 9 for more than 8.
+    left int8[n] receives how many bytes were left, 9 for more than 8.
     """
     for i in range(len(strings)):
         at = np.int64(strings[i])

@@ -1,12 +1,12 @@
-"""The heaviest postings of every document, in a temporary file: what reordering looks at.
+"""The forward index of the heaviest postings, in a temporary file: the input of reordering.
 
-A block's bound is a sum of maxima, and light postings are seldom a maximum. Looking at the heaviest three of ten takes a
-third of the time and memory, and gives a better order than looking at all (enwiki200k: 9.7 % of the superblocks are scored
-at k = 10 instead of 10.3 %, 27.7 % instead of 28.6 % at k = 100).
+A block's bound is a sum of maxima, and light postings are seldom a maximum. Using the heaviest 30 % of the postings takes a
+third of the time and memory, and gives a better order than using all of them (enwiki200k: 9.7 % of the superblocks are
+scored at k = 10 instead of 10.3 %, 27.7 % instead of 28.6 % at k = 100).
 
-A posting is an uint32: the number of its term from bit 8 up, and its weight below. The weight is the impact divided by the
-term's idf: a maximum costs the more, the larger it is and the more queries have the term (dividing by idf: 67.0 % instead
-of 70.8 % at k = 1000; weighting by impact alone: 10.0 % instead of 10.3 % at k = 10).
+A posting is a uint32: its term id from bit 8 up, and its weight below. The weight is the impact divided by the term's idf,
+because a maximum costs more the larger it is and the more queries have the term (dividing by idf: 67.0 % instead of 70.8 %
+at k = 1000; weighting by impact alone: 10.0 % instead of 10.3 % at k = 10).
 """
 from __future__ import annotations
 
@@ -30,26 +30,26 @@ from ..progress import tqdm
 if TYPE_CHECKING:
     from bmp_plugin.adapters.source import Documents, PostingSource
 
-SHARE = 0.3                  # of all postings, the heaviest, ...
-A_DOCUMENT = 32              # ... or this many a document on average, whichever is more
-LARGEST_CLASS = 2**16 - 1    # impacts from here up are not told apart when the lightest are left out
-MAX_TERMS = 2**24            # that 24 bits number
+KEPT_SHARE = 0.3             # share of all postings, the heaviest, that are kept, ...
+KEPT_PER_DOCUMENT = 32       # ... or this many per document on average, whichever is more
+LARGEST_BIN = 2**16 - 1      # larger impacts share one bin of the histogram from which the lightest kept impact is chosen
+MAX_TERMS = 2**24            # term ids have 24 bits
 SMALLEST_IDF = 0.5           # so that terms of nearly every document do not outweigh all others
-TYPICAL_WEIGHT = 16          # of the lightest posting of a term of average idf
+TYPICAL_WEIGHT = 16          # weight of the lightest posting of a term of average idf
 
 
 @dataclass
 class Forward:
-    """Postings by document.
+    """A forward index: postings by document.
 
     Attributes
     ----------
     lengths : int32[num_docs]
-        Postings of each document.
+        Number of postings of each document.
     postings : uint32[sum(lengths)]
-        Document after document, in a temporary file; its terms in any order.
+        The postings, document after document, in a temporary file; those of a document are in any order.
     spare : uint32[sum(lengths)]
-        Room of the same size.
+        A buffer of the same size.
     num_terms : int
     """
 
@@ -62,28 +62,34 @@ class Forward:
 @contextmanager
 def forward_index(source: PostingSource, documents: Documents, folder: Path, pool: Executor, threads: int,
                   progress: tqdm) -> Iterator[Forward]:
-    """Read the source three times; the files are in ``folder`` without a name, so they vanish whatever happens.
+    """Build the forward index of a source, which is read three times, in unnamed temporary files in ``folder``.
 
-    Postings of documents out of range are left out: the build, which comes to them, says what is wrong.
-    Errors: ``OSError`` where the folder has no room, :class:`SourceError` for a source that changes meanwhile.
+    Postings of documents that are out of range are omitted; the build reports them later.
+
+    Raises
+    ------
+    OSError
+        If the folder has no room.
+    SourceError
+        If the source changes meanwhile.
     """
-    num_docs = len(documents.numbers)
-    num_numbers = int(documents.numbers[-1]) + 1
+    num_docs = len(documents.source_docids)
+    num_source_docids = int(documents.source_docids[-1]) + 1
     chosen = _choose(source, num_docs, progress)
-    bounds = (documents.numbers[num_docs * i // threads] for i in range(1, threads))
-    ranges = list(pairwise([0, *map(int, bounds), num_numbers]))     # a thread each, so that none waits for another
+    bounds = (documents.source_docids[num_docs * i // threads] for i in range(1, threads))
+    ranges = list(pairwise([0, *map(int, bounds), num_source_docids]))     # one per thread, so that none waits for another
 
-    counted = np.zeros(num_numbers, np.int32)
+    counted = np.zeros(num_source_docids, np.int32)
     for kept in _batches(source, chosen, num_docs, progress):
         counting = [pool.submit(count_heavy, *r, kept, chosen.lightest, counted) for r in ranges]
         for done in counting:
             done.result()
-    lengths = counted[documents.numbers]
+    lengths = counted[documents.source_docids]
     del counted
     ends = np.cumsum(lengths, dtype=np.int64)
     total = int(ends[-1])
-    slots = np.full((num_numbers, 2), -1, np.int64)                 # side by side: they are always wanted together
-    slots[documents.numbers] = np.stack([ends - lengths, ends], axis=1)
+    slots = np.full((num_source_docids, 2), -1, np.int64)                 # next to each other, because they are used together
+    slots[documents.source_docids] = np.stack([ends - lengths, ends], axis=1)
     del ends
     with _temporary(folder, total) as postings, _temporary(folder, total) as spare:
         num_terms = 0
@@ -105,45 +111,45 @@ def _changed(source: PostingSource) -> SourceError:
 
 @contextmanager
 def _temporary(folder: Path, length: int) -> Iterator[NDArray[np.uint32]]:
-    """An uint32[length] in a file that has no name (where the system can do that) and all its room."""
+    """Yield a uint32[length] over a temporary file, unnamed where the system can do that, whose space is allocated."""
     if length == 0:
         yield np.empty(0, np.uint32)
         return
     with tempfile.TemporaryFile(dir=folder) as file:
-        if hasattr(os, "posix_fallocate"):              # else a full disk would end the process, at some later write
+        if hasattr(os, "posix_fallocate"):              # else a full disk would kill the process at a later write
             os.posix_fallocate(file.fileno(), 0, 4 * length)
         yield np.asarray(np.memmap(file, np.uint32, "r+", shape=(length,)))
 
 
 class _Chosen(NamedTuple):
-    lightest: int            # impact that is kept
-    scale: float             # of the weights
-    min_df: int              # of the terms
+    lightest: int            # the smallest impact that is kept
+    scale: float             # factor of the weights
+    min_df: int              # the smallest document frequency of a term that is kept
 
 
 def _choose(source: PostingSource, num_docs: int, progress: tqdm) -> _Chosen:
-    """Which postings to keep, from a first pass over the source."""
-    impacts = np.zeros(LARGEST_CLASS + 1, np.int64)
+    """Choose which postings to keep, in a first pass over the source."""
+    impacts = np.zeros(LARGEST_BIN + 1, np.int64)
     by_df = np.zeros(num_docs + 1, np.int64)
     for batch in source.batches():
-        tally(np.ascontiguousarray(batch.impacts, np.int32), impacts)
+        count_impacts(np.ascontiguousarray(batch.impacts, np.int32), impacts)
         np.add.at(by_df, np.clip(batch.counts, 0, num_docs), 1)
         progress.update(len(batch.docs))
     total = int(impacts.sum())
-    wanted = min(total, max(int(SHARE * total), A_DOCUMENT * num_docs))
-    at_least = np.cumsum(impacts[::-1])[::-1]           # how many have that impact or more
+    wanted = min(total, max(int(KEPT_SHARE * total), KEPT_PER_DOCUMENT * num_docs))
+    at_least = np.cumsum(impacts[::-1])[::-1]           # how many postings have that impact or more
     lightest = max(1, int(np.searchsorted(-at_least, -wanted, "right")) - 1)
     dfs = np.flatnonzero(by_df)
     dfs = dfs[_is_useful(dfs, num_docs)]
     postings = by_df[dfs] * dfs
     idf = float((postings * _idf(dfs, num_docs)).sum() / max(1, int(postings.sum())))
-    more_frequent = np.cumsum(by_df[::-1])[::-1]        # terms of that df or more
+    more_frequent = np.cumsum(by_df[::-1])[::-1]        # how many terms have that df or more
     min_df = int(np.searchsorted(-more_frequent, -MAX_TERMS, "left"))
     return _Chosen(lightest, TYPICAL_WEIGHT * idf / lightest, min_df)
 
 
 def _is_useful(dfs: NDArray[np.int64], num_docs: int) -> NDArray[np.bool_]:
-    """A term of one document, or of all, does not say which documents belong together."""
+    """Tell which terms are useful: a term of one document, or of all, does not say which documents belong together."""
     return (dfs > 1) & (dfs < num_docs)
 
 
@@ -155,7 +161,7 @@ class _Batch(NamedTuple):
     counts: NDArray[np.int64]
     docs: NDArray[np.int32]
     impacts: NDArray[np.int32]
-    weights: NDArray[np.float64]         # what each term's impacts are multiplied by, 0 if the term is left out
+    weights: NDArray[np.float64]         # factor of each term's impacts, 0 if the term is omitted
 
 
 def _batches(source: PostingSource, chosen: _Chosen, num_docs: int, progress: tqdm) -> Iterator[_Batch]:
@@ -170,8 +176,8 @@ def _batches(source: PostingSource, chosen: _Chosen, num_docs: int, progress: tq
 
 
 @kernel
-def tally(impacts, histogram):
-    """Count impacts int32[m] into histogram int64[classes], those beyond its end in its last class."""
+def count_impacts(impacts, histogram):
+    """Count impacts int32[m] in histogram int64[bins], those beyond its end in the last bin."""
     last = len(histogram) - 1
     for j in range(np.uint64(len(impacts))):
         histogram[np.uint64(min(max(np.int64(impacts[j]), 0), last))] += 1
@@ -179,11 +185,11 @@ def tally(impacts, histogram):
 
 
 @kernel
-def first_at_least(docs, lo, hi, number):
-    """The first of docs[lo:hi], which ascend, that is at least ``number``."""
+def lower_bound(docs, lo, hi, doc):
+    """Return the index of the first of docs[lo:hi], which ascend, that is at least ``doc``."""
     while lo < hi:
         mid = (lo + hi) >> 1
-        if docs[mid] < number:
+        if docs[mid] < doc:
             lo = mid + 1
         else:
             hi = mid
@@ -192,26 +198,27 @@ def first_at_least(docs, lo, hi, number):
 
 @kernel
 def count_heavy(low, high, batch, lightest, counted):
-    """Add to counted int32[numbers] how many postings of a :class:`_Batch` each of the documents numbered low to high keeps."""
+    """Add to counted int32[source docids] how many postings of a :class:`_Batch` are kept of each from low to high - 1."""
     counts, docs, impacts, weights = batch
     end = np.int64(0)
     for i in range(len(counts)):
         start, end = end, end + counts[i]
         if weights[i] == 0.0:
             continue
-        for j in range(np.uint64(first_at_least(docs, start, end, low)), np.uint64(end)):
-            number = np.int64(docs[j])
-            if number >= high:
+        for j in range(np.uint64(lower_bound(docs, start, end, low)), np.uint64(end)):
+            doc = np.int64(docs[j])
+            if doc >= high:
                 break
-            if impacts[j] >= lightest and number >= low:
-                counted[np.uint64(number)] += 1
+            if impacts[j] >= lightest and doc >= low:
+                counted[np.uint64(doc)] += 1
 
 
 @kernel
 def take_heavy(low, high, batch, lightest, num_terms, slots, postings):
-    """Write the same postings where each document's are to go, slots int64[numbers, 2]; False if there is no room.
+    """Write the postings that :func:`count_heavy` counts to their documents' slots; return False if one has no room.
 
-    slots holds the next and the end, -1 for numbers without a document. ``num_terms`` is the number of the first term kept.
+    slots int64[source docids, 2] holds where the document's next posting goes and where they end, or -1 for an id without a
+    document. ``num_terms`` is the id of the first term kept.
     """
     counts, docs, impacts, weights = batch
     end = np.int64(0)
@@ -220,19 +227,19 @@ def take_heavy(low, high, batch, lightest, num_terms, slots, postings):
         start, end = end, end + counts[i]
         if weights[i] == 0.0:
             continue
-        for j in range(np.uint64(first_at_least(docs, start, end, low)), np.uint64(end)):
-            number = np.int64(docs[j])
-            if number >= high:
+        for j in range(np.uint64(lower_bound(docs, start, end, low)), np.uint64(end)):
+            doc = np.int64(docs[j])
+            if doc >= high:
                 break
-            if impacts[j] >= lightest and number >= low:
-                n = np.uint64(number)
-                to = slots[n, 0]
+            if impacts[j] >= lightest and doc >= low:
+                d = np.uint64(doc)
+                to = slots[d, 0]
                 if to < 0:
                     continue
-                if to == slots[n, 1]:
+                if to == slots[d, 1]:
                     return False
                 weight = min(max(np.int64(impacts[j] * weights[i]), 1), 255)
                 postings[np.uint64(to)] = np.uint32((term << 8) | weight)
-                slots[n, 0] = to + 1
+                slots[d, 0] = to + 1
         term += 1
     return True

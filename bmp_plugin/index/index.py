@@ -1,4 +1,4 @@
-"""BmpIndex: an index directory as arrays, and how one is made."""
+"""BmpIndex: a memory-mapped index directory, and how one is built."""
 from __future__ import annotations
 
 import sys
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class ReadingOptions(TypedDict, total=False):
-    """What :meth:`BmpIndex.build` says of how a source is read."""
+    """The arguments of :meth:`BmpIndex.build` that say how a source is read."""
 
     field: str
     quantize: int | Quantization | None
@@ -42,10 +42,12 @@ class BmpIndex:
     ----------
     path : Path
     manifest : dict
-        What the index says of itself: counts, block size, source, checksums, versions.
+        The content of ``manifest.json``: counts, block size, source, checksums, versions.
     num_docs, num_terms, num_postings : int
+    geometry : Geometry
+        What follows from the number of documents and the block size.
     arrays : dict of name -> array
-        The arrays of :data:`bmp_plugin.index.layout.ARRAYS`, proved at their first use: see :mod:`.proof`.
+        The arrays of :data:`bmp_plugin.index.layout.ARRAYS`, proved before their first use: see :mod:`.proof`.
     """
 
     def __init__(self, path: Path, manifest: dict[str, Any], arrays: dict[str, NDArray[Any]], identity: Identity) -> None:
@@ -62,34 +64,45 @@ class BmpIndex:
     def build(cls, source: str | Path | PostingSource | Iterable[Document], output: str | Path, *, reorder: str = "none",
               block_size: int = DEFAULT_BLOCK_SIZE, threads: int = 1, progress: bool = True,
               **reading: Unpack[ReadingOptions]) -> BmpIndex:
-        """Convert a source and open the result.
+        """Build an index of a source, and open it.
 
         Parameters
         ----------
         source : path, PostingSource or iterable
-            A Lucene impact index, a CIFF file or JSON vectors (a file or a folder); which of them is found out. Or
-            documents as Python yields them, see :class:`bmp_plugin.adapters.vectors.VectorSource`.
+            A Lucene impact index, a CIFF file or JSON vectors (a file or a folder), whose format is detected; or Python
+            documents, see :class:`bmp_plugin.adapters.vectors.VectorSource`.
         output : path
-            The index directory; it appears only when it is whole, and takes the place of an index that was there.
+            The index directory. It is written atomically, and replaces an index that is there.
         reorder : {"none", "bp", "leading"}
             Keep the source's document order, or assign a new one by recursive graph bisection, or by leading terms, which
             is cheaper and gains less. Answers are the same.
         block_size : int
-            Documents a block: a power of two from 1 to 256. Smaller is a larger index with tighter bounds.
+            Documents per block: a power of two from 1 to 256. Smaller blocks make a larger index with tighter bounds.
         threads : int
-            Processor threads to build with; the index is the same for any number.
+            Number of threads that build; the index is the same for any number.
+        progress : bool
+            Whether to show progress bars on standard error.
         field : str
-            The field to read of a Lucene index.
+            The field of a Lucene index to read.
         quantize : int or Quantization, optional
-            For JSON vectors and iterables with float weights: bits of the impacts, with the largest weight as the largest
-            impact; a :class:`bmp_plugin.quantize.Quantization` names the scale, too. The manifest states both, and
-            searchers multiply queries' weights by the same scale.
+            For JSON vectors and iterables with float weights: bits of the impacts, the largest of which is that of the
+            largest weight; a :class:`bmp_plugin.quantize.Quantization` may set the scale too. The manifest records both,
+            and searchers multiply queries' weights by the same scale.
         prune : Pruning, optional
-            What to leave out, see :class:`bmp_plugin.adapters.pruning.Pruning`; the manifest says what share that was.
+            What to omit, see :class:`bmp_plugin.adapters.pruning.Pruning`; the manifest records its share.
 
-        Errors
+        Returns
+        -------
+        BmpIndex
+
+        Raises
         ------
-        FileNotFoundError, ValueError, or a subclass of :class:`bmp_plugin.BmpError`, with one line that names the file.
+        FileNotFoundError
+            If the source does not exist.
+        ValueError
+            If an argument is out of range.
+        bmp_plugin.BmpError
+            If the source cannot be read, or the output not be written. Every message names the file, in one line.
         """
         from .build import build_index
         from .layout import check_block_size
@@ -110,9 +123,23 @@ class BmpIndex:
 
     @classmethod
     def open(cls, path: str | Path) -> BmpIndex:
-        """Memory-map an index: milliseconds, whatever its size.
+        """Memory-map an index, which takes milliseconds, whatever its size.
 
-        Errors: ``FileNotFoundError``; :class:`bmp_plugin.BmpError` for a directory that is not an index or damaged.
+        Parameters
+        ----------
+        path : path
+            An index directory.
+
+        Returns
+        -------
+        BmpIndex
+
+        Raises
+        ------
+        FileNotFoundError
+            If it does not exist.
+        bmp_plugin.BmpError
+            If it is not an index, or a damaged one.
         """
         path = Path(path)
         while True:
@@ -125,7 +152,7 @@ class BmpIndex:
                     raise
             else:
                 if identity.same_files(Identity(path, ARRAYS)):
-                    break                   # else it was replaced meanwhile, and the arrays may be of two indexes
+                    break                   # else it was replaced, and the arrays may be of two indexes
         check_tables(path, arrays, Geometry(manifest["counts"]["num_docs"], manifest["block_size"]), manifest["num_postings"])
         return cls(path, manifest, arrays, identity)
 
@@ -135,9 +162,12 @@ class BmpIndex:
         return self._unproved
 
     def verify(self) -> None:
-        """Compare every file with its checksum and every posting with what the layout says of it.
+        """Compare every file with its checksum, and check every posting against the layout.
 
-        Errors: :class:`bmp_plugin.errors.DamagedIndexError` naming the file.
+        Raises
+        ------
+        bmp_plugin.errors.DamagedIndexError
+            It names the file.
         """
         prove_now(self._identity, self._prove)
 
@@ -159,63 +189,63 @@ class BmpIndex:
 
     @property
     def size_bytes(self) -> int:
-        """Bytes on disk, all files included."""
+        """The size of all files in bytes."""
         return sum(file.stat().st_size for file in self.path.iterdir())
 
     def term_ids(self, tokens: Iterable[str]) -> list[int]:
-        """The tokens' numbers, -1 for those that the index does not have."""
+        """Return the term ids of tokens, -1 for those that the index does not have."""
         return self._terms.ids(tokens)
 
     def term_id(self, token: str) -> int:
-        """The token's number, or -1 if the index does not have it."""
+        """Return the term id of a token, or -1 if the index does not have it."""
         return self._terms.id(token)
 
     def terms(self) -> list[str]:
-        """All terms, in the order of their numbers."""
+        """Return all terms, in the order of their ids."""
         return [term.decode("utf-8") for term in self._terms]
 
     def df(self, token: str) -> int | None:
-        """Document frequency as the source reports it, or None for a token that the index does not have."""
+        """Return the document frequency that the source reports, or None for a token that the index does not have."""
         term_id = self.term_id(token)
         return None if term_id < 0 else int(self.arrays["term_df"][term_id])
 
     def docids(self, docs: NDArray[np.int32]) -> list[str]:
-        """Collection docids of documents given by internal document id."""
+        """Return the collection docids of documents with these internal document ids."""
         return decode(self.arrays["docid_bytes"], self.arrays["docid_end"], docs)
 
     def docid_table(self, docs: NDArray[np.int32]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-        """The same docids as bytes, UTF-8, one after the other, and int64[n], where each ends."""
+        """Return the collection docids of documents in UTF-8, concatenated, and int64[n], where each ends."""
         raw, bounds = select(self.arrays["docid_bytes"], self.arrays["docid_end"], docs)
         return raw, bounds[1:]
 
     def docs_of(self, docids: Sequence[str]) -> NDArray[np.int32]:
-        """Internal document ids int32[docids] of documents given by collection docid; -1 for docids that the index lacks."""
+        """Return the internal document ids int32[n] of documents with these collection docids, -1 where the index has none."""
         order, by_docid = self.arrays["rank_doc"], self.manifest["source"]["ties_by_docid"]
-        if not by_docid:                                        # ranks do not follow docids: they are sorted here
+        if not by_docid:                                        # ranks are not in the order of docids
             order = np.array(sorted(range(self.num_docs), key=self._docid_bytes_of), np.int32)
         before = self._docids_before(docids, order)
         wanted = [docid.encode("utf-8", "surrogatepass") for docid in docids]
         found = order[np.minimum(before, max(self.num_docs - 1, 0))] if self.num_docs else np.zeros(len(docids), np.int32)
-        same = [at < self.num_docs and self._docid_bytes_of(doc) == docid
-                for at, doc, docid in zip(before.tolist(), found.tolist(), wanted, strict=True)]
+        same = [rank < self.num_docs and self._docid_bytes_of(doc) == docid
+                for rank, doc, docid in zip(before.tolist(), found.tolist(), wanted, strict=True)]
         return np.where(same, found, -1).astype(np.int32)
 
     def lucene_docid_of(self, docid: str) -> int | None:
-        """The source's id of the document with a collection docid, or None."""
+        """Return the source document id of the document with a collection docid, or None if the index has none."""
         doc = int(self.docs_of([docid])[0])
         return None if doc < 0 else int(self.arrays["source_docid"][doc])
 
     def rank_of(self, docid: str, source_docid: int) -> int:
-        """How many documents come before one where scores tie, by its docid or its id in the source, whichever breaks ties.
+        """Count the documents that precede one if scores tie, by its docid or source document id, whichever breaks ties.
 
-        It need not be in the index: ``source_docid`` may be negative, or above all ids in the source.
+        It need not be in the index: ``source_docid`` may be negative, or above all ids of the source.
         """
         if self.manifest["source"]["ties_by_docid"]:
             return int(self._docids_before([docid], self.arrays["rank_doc"])[0])
         return int(np.count_nonzero(self.arrays["source_docid"] < source_docid))
 
     def _docids_before(self, docids: Sequence[str], order: NDArray[np.int32]) -> NDArray[np.int64]:
-        """How many docids come before each of those given, by their bytes; order int32[num_docs] sorts documents so."""
+        """Count the docids that precede each of those given by their bytes; order int32[num_docs] sorts documents by docid."""
         wanted, ends = encode(docids)
         before = np.empty(len(docids), np.int64)
         count_before(raw=self.arrays["docid_bytes"], ends=self.arrays["docid_end"], order=order, wanted=wanted,

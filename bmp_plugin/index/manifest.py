@@ -1,11 +1,10 @@
-"""``manifest.json``: what an index says of itself, read as a stranger's text, and sealed against damage.
+"""``manifest.json``: the description of an index, sealed against damage, and read as untrusted input.
 
-The last entry of a manifest is a seal: the SHA-256 of all of the file's bytes, with zeros where the seal stands. It does not
-keep out a malicious writer, who can seal anew; it finds every other change.
+The last entry of a manifest is a seal: the SHA-256 of the file's bytes, with zeros in place of the seal. It does not keep out
+a malicious writer, who can compute it too, but it detects every other change.
 
-Whoever wrote it, a manifest is read only if it is a file of at most :data:`LARGEST` bytes, or :data:`LARGEST_SHARDED`, so
-that neither a device nor nonsense of a gigabyte is read, and every entry is of the type and in the range that its readers
-rely on.
+A manifest is read only if it is a regular file of at most :data:`LARGEST` bytes, or :data:`LARGEST_SHARDED`, and accepted only
+if every entry has the type and the range that its readers rely on.
 """
 from __future__ import annotations
 
@@ -20,8 +19,8 @@ from ..errors import BmpError, DamagedIndexError
 from .layout import ARRAYS, BLOCK_SIZES, DERIVED, FORMAT, VERSION
 
 MANIFEST = "manifest.json"
-LARGEST = 2**20              # bytes; ordinary ones have 5,000
-LARGEST_SHARDED = 2**24      # some 50,000 shards
+LARGEST = 2**20              # bytes; usual manifests have 5,000
+LARGEST_SHARDED = 2**24      # about 50,000 shards
 LARGEST_COUNT = 2**62
 SEAL = "sha256"
 BLANK = "0" * 64
@@ -29,7 +28,7 @@ _COUNTS = {name for spec in ARRAYS.values() for name in spec.shape} - set(DERIVE
 
 
 def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
-    """Write the manifest, sealed. It comes last: a folder without one is not an index."""
+    """Seal and write the manifest, after all other files: a folder without one is not an index."""
     entries = {name: value for name, value in manifest.items() if name != SEAL} | {SEAL: BLANK}
     data = (json.dumps(entries, indent=1, ensure_ascii=False) + "\n").encode()
     at = data.rindex(BLANK.encode())
@@ -38,12 +37,20 @@ def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
 
 
 def read_bytes(folder: Path, largest: int = LARGEST_SHARDED) -> bytes:
-    """The manifest's bytes. Errors: ``FileNotFoundError`` without the folder, :class:`BmpError` without a readable file."""
+    """Return the manifest's bytes.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder.
+    BmpError
+        If it contains no manifest that can be read, or one of more than ``largest`` bytes.
+    """
     path = folder / MANIFEST
     try:
         if not folder.exists():
             raise FileNotFoundError(f"{folder}: there is no such index")
-        if not path.is_file():                                 # which a pipe or a device is not
+        if not path.is_file():                                 # false for a pipe or a device
             raise BmpError(f"{folder}: is not a block-max index (it has no {MANIFEST}); build one with `bmp-plugin index`")
         with open(path, "rb") as file:
             data = file.read(largest + 1)
@@ -57,7 +64,7 @@ def read_bytes(folder: Path, largest: int = LARGEST_SHARDED) -> bytes:
 
 
 def check_seal(path: Path, data: bytes, seal: object) -> None:
-    """Raise :class:`DamagedIndexError` unless the bytes are those that were sealed."""
+    """Raise :class:`DamagedIndexError` if the seal is not that of the bytes."""
     stated = seal.encode() if is_digest(seal) else b""
     if not stated or data.count(stated) != 1 \
             or hashlib.sha256(data.replace(stated, BLANK.encode())).hexdigest().encode() != stated:
@@ -65,17 +72,17 @@ def check_seal(path: Path, data: bytes, seal: object) -> None:
 
 
 def is_digest(value: object) -> TypeGuard[str]:
-    """Whether a value is a SHA-256 as manifests state it."""
+    """Tell whether a value is a SHA-256 in hexadecimal digits."""
     return isinstance(value, str) and len(value) == len(BLANK) and set(value) <= set("0123456789abcdef")
 
 
 def is_count(value: object) -> bool:
-    """Whether a value is a whole number that may count something."""
+    """Tell whether a value is a whole number from 0 to below LARGEST_COUNT."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < LARGEST_COUNT
 
 
 def details_are_usable(details: object) -> bool:
-    """Whether what a source says of itself is of the types that searching and joining take for granted."""
+    """Tell whether the details of a source have the types that searching and joining rely on."""
     if not isinstance(details, dict) or not is_count(details.get("max_doc", 0)):
         return False
     if "quantize" not in details:
@@ -85,7 +92,17 @@ def details_are_usable(details: object) -> bool:
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest, its form checked. Errors: ``FileNotFoundError``, :class:`DamagedIndexError`, :class:`BmpError`."""
+    """Read the manifest, and check its form and seal.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder.
+    BmpError
+        If it is not an index, or a sharded one, or one of another version.
+    DamagedIndexError
+        If the manifest is malformed, or not what was written.
+    """
     path, data = folder / MANIFEST, read_bytes(folder, LARGEST)
     try:
         manifest = json.loads(data.decode("utf-8"), parse_constant=_refuse_constant)

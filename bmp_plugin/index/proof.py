@@ -1,23 +1,23 @@
-"""Proving an index once on every machine: what is proved, when, and how that is remembered.
+"""Proves an index sound, once on every machine, and remembers that it did.
 
-Kernels check no bounds, so all that they read must have been proved to be what the layout says. There are three looks at an
-index, each of which names the file that is wrong:
+Kernels check no bounds, so everything that they read must have been proved to be what the layout says. An index is checked at
+three times, and every error names the file:
 
-- *opening* it, every time, in milliseconds: the manifest's seal, types and ranges (:mod:`.manifest`); every file's kind
-  and size (:mod:`.store`); the tables of terms and of posting lists, whose pointers must stay in their arrays, whose ends
-  must ascend (:func:`.check.check_tables`);
-- the *first use* of its content on this machine: the checksum of every file, which finds damage, and then every posting,
-  every start and offset, every document's rank and name, which finds what was made to look whole
-  (:func:`.check.check_content`). About a second and a half a gigabyte; afterwards it is known and costs nothing;
-- ``bmp-plugin verify``: the same whatever is known, which also finds what a disk forgot since.
+- Whenever it is *opened*, in milliseconds: the manifest's seal, types and ranges (:mod:`.manifest`); every file's kind and size
+  (:mod:`.store`); the tables of terms and of posting lists, whose pointers must stay in their arrays and whose ends must
+  ascend (:func:`.check.check_tables`).
+- Before the *first use* of its content on this machine: the checksum of every file, which detects damage, and then every
+  posting, every start, and every document's rank and docid, which detects malicious files with correct checksums
+  (:func:`.check.check_content`). This takes about 1.5 s per gigabyte; the result is remembered, so that it costs nothing later.
+- By ``bmp-plugin verify``: the same checks, whatever is remembered, so that later disk corruption is detected too.
 
-An index that was proved is known by its files: their device, inode, size, and times of modification and of change to the
-nanosecond. Nobody but the system sets the latter, so a file that is written to, replaced or copied is proved again; one that
-is moved is not. What a process builds itself is known from the start: its checksums were made from the bytes as they were
-written. An empty file for every known index lies in the user's cache folder, out of a stranger's reach.
+A proved index is identified by its files: their device, inode, size, and times of modification and of change in nanoseconds.
+Only the system sets the latter, so a file that is written to, replaced or copied is proved again; a moved one is not. An index
+that this machine builds is remembered at once, because its checksums were computed from the bytes that were written. An empty
+file for every remembered index is in the user's cache folder, which other users cannot write to.
 
-``BMP_PLUGIN_VERIFY`` in the environment is ``once`` (the default); ``always``: at first use in every process; or ``never``,
-for folders that nobody else writes to and machines that forget what they knew, such as containers.
+The environment variable ``BMP_PLUGIN_VERIFY`` is ``once`` (the default), ``always``, which proves an index at its first use in
+every process, or ``never``, for folders that nobody else writes to and machines that do not keep the cache, such as containers.
 """
 from __future__ import annotations
 
@@ -34,24 +34,24 @@ from .manifest import MANIFEST
 
 ENVIRONMENT = "BMP_PLUGIN_VERIFY"
 CHOICES = ("once", "always", "never")
-CHECK_VERSION = 2              # to be raised when more is proved, so that what was proved before is proved again
-MOST_KNOWN = 1024         # of which the older half is forgotten
-TICK = 0.1                # seconds; two changes of a file in so short a time may leave it with the same times
+CHECK_VERSION = 2         # increased when more is checked, so that every index is proved again
+MOST_KNOWN = 1024         # remembered indexes, of which the older half is then forgotten
+TICK = 0.1                # seconds; two changes of a file within this time may leave it with the same times
 
 
 def known_folder() -> Path:
-    """Where it is remembered what was proved: a folder that may be emptied at any time."""
+    """Return the folder that remembers the proved indexes; it may be emptied at any time."""
     return platformdirs.user_cache_path("bmp-plugin") / "proved"
 
 
 class Identity:
-    """The files of an index as they are found on this machine.
+    """The identity of an index's files on this machine at one time; no identity if a file is missing.
 
     Parameters
     ----------
     folder : Path
     names : iterable of str
-        The arrays; the manifest is taken with them.
+        The arrays; the manifest is included.
     """
 
     def __init__(self, folder: Path, names: Iterable[str]) -> None:
@@ -64,27 +64,27 @@ class Identity:
                 digest.update(f"{name} {found.st_dev} {found.st_ino} {found.st_size} {found.st_mtime_ns} {found.st_ctime_ns}\n"
                               .encode())
                 self._changed = max(self._changed, found.st_mtime, found.st_ctime)
-        except OSError:                          # what is not there is nothing that could be known
+        except OSError:
             return
         self._file = known_folder() / digest.hexdigest()[:32]
 
     def same_files(self, later: Identity) -> bool:
-        """Whether nothing of the index was replaced or written to until ``later`` was taken."""
+        """Tell whether no file was replaced or written to between this identity and a later one."""
         return self._file == later._file
 
     def still_valid(self, later: Identity) -> Identity:
-        """This one if it is that later, when the files were opened; else one that is never known."""
+        """Return this identity, unknown for good unless ``later``, taken after the files were opened, is the same."""
         if not self.same_files(later):
             self._file = None
         return self
 
     @property
     def is_known(self) -> bool:
-        """Whether it was proved here and has not changed since."""
+        """Tell whether the index was proved on this machine, and has not changed since."""
         return self._file is not None and self._file.exists()
 
     def remember(self) -> None:
-        """Note that it is proved. Where that cannot be noted, it is proved again next time."""
+        """Remember that the index is proved; if that cannot be written, it is proved again next time."""
         if self._file is not None:
             with suppress(OSError):
                 self._file.parent.mkdir(parents=True, exist_ok=True)
@@ -92,21 +92,24 @@ class Identity:
                 _forget_some(self._file.parent)
 
     def remember_proved(self) -> None:
-        """The same after a proof, unless the files are so young that they could change and keep their times."""
+        """Remember a proof, unless the files are so young that they could change and keep their times."""
         if time.time() - self._changed > TICK:
             self.remember()
 
     def forget(self) -> None:
-        """Note that it is not sound."""
+        """Forget the index, because it may not be sound."""
         if self._file is not None:
             with suppress(OSError):
                 self._file.unlink()
 
 
 def ensure(identity: Identity, prove: Callable[[], None]) -> None:
-    """Call ``prove``, which raises, unless that is known or not wanted.
+    """Call ``prove``, unless the index is known or the environment says ``never``.
 
-    Errors: those of ``prove``; ``ValueError`` for a choice in the environment that there is not.
+    Raises
+    ------
+    ValueError
+        If ``BMP_PLUGIN_VERIFY`` is none of its values; ``prove`` may raise more.
     """
     choice = os.environ.get(ENVIRONMENT, "once")
     if choice not in CHOICES:
@@ -117,7 +120,7 @@ def ensure(identity: Identity, prove: Callable[[], None]) -> None:
 
 
 def prove_now(identity: Identity, prove: Callable[[], None]) -> None:
-    """Call ``prove``, whatever is known, and remember that it did not raise."""
+    """Call ``prove``, even if the index is known, and remember it if that does not raise."""
     identity.forget()
     prove()
     identity.remember_proved()

@@ -1,4 +1,4 @@
-"""Document reordering by recursive graph bisection: documents that share heavy terms come to lie in the same blocks.
+"""Document reordering by recursive graph bisection, which places documents that share heavy terms in the same blocks.
 
 After Dhulipala, Kabiljo, Karrer, Ottaviano, Pupyrev and Shalita, "Compressing Graphs and Indexes with Recursive Graph
 Bisection", KDD 2016: split the documents in two halves, move those to the other half that lower the cost of coding the
@@ -7,8 +7,8 @@ Mackenzie, Mallia, Petri, Culpepper and Suel, "Compressing Inverted Indexes with
 cutting at the median instead of sorting from Mackenzie, Petri and Moffat, "Faster Index Reordering with Bipartite Graph
 Partitioning", SIGIR 2021.
 
-Other than there, what is coded does not count here, but upper bounds: only the heaviest postings are looked at, weighted
-by their impacts (see :mod:`.forward`), and parts are split where superblocks and blocks begin.
+Unlike there, the aim is not compression but tight upper bounds: only the heaviest postings are used, weighted by their impacts
+(see :mod:`.forward`), and parts are split at the boundaries of superblocks and blocks.
 """
 from __future__ import annotations
 
@@ -29,21 +29,25 @@ from .forward import Forward, forward_index
 if TYPE_CHECKING:
     from bmp_plugin.adapters.source import Documents, PostingSource
 
-ROUNDS = 20            # exchanges a split; 12 leave 1 % more superblocks to score, 40 save 1 %
-ALONE = 4096           # documents of a part that one thread finishes: at least, ...
-ALONE_LARGEST = 65536  # ... at most, so that progress shows and an interruption is heeded, ...
-SHARES = 64            # ... and in between such that there are about so many parts to share out
+ROUNDS = 20                # rounds of exchanges per split; with 12, 1 % more superblocks are scored, with 40, 1 % fewer
+MIN_SERIAL_PART = 4096     # documents of a part that one thread finishes alone: at least, ...
+MAX_SERIAL_PART = 65536    # ... at most, so that progress is visible and an interruption takes effect, ...
+SERIAL_PARTS = 64          # ... and in between so that there are about this many parts
 
 
 def bisection_order(source: PostingSource, documents: Documents, folder: Path, *, threads: int = 1,
                     progress: bool = False) -> NDArray[np.int32]:
-    """The documents in their new order: int32[num_docs], indices into ``documents``.
+    """Return the documents in their new order: int32[num_docs], indices into ``documents``.
 
-    The order is the same for every number of threads. Reads the source three times. Needs about 60 bytes of memory a
-    document, and room for temporary files in ``folder``: 8 bytes for every posting looked at (see :mod:`.forward`).
-    Errors: those of the source, and ``OSError`` where ``folder`` has no room.
+    The order is the same for every number of threads. The source, which may raise, is read three times. Memory is about 60
+    bytes per document; temporary files in ``folder`` take 8 bytes for every posting that is used (see :mod:`.forward`).
+
+    Raises
+    ------
+    OSError
+        If ``folder`` has no room.
     """
-    num_docs = len(documents.numbers)
+    num_docs = len(documents.source_docids)
     if num_docs <= bisection.BLOCK:
         return np.arange(num_docs, dtype=np.int32)
     hint = source.num_postings_hint()
@@ -65,7 +69,7 @@ def bisection_order(source: PostingSource, documents: Documents, folder: Path, *
 
 
 def _depth(num_docs: int) -> int:
-    """How often parts are split, at most."""
+    """Return how often a document's part is split, at most."""
     depth = 0
     while num_docs > bisection.BLOCK:
         num_docs = max(left := int(bisection.left_half(num_docs)), num_docs - left)
@@ -75,7 +79,7 @@ def _depth(num_docs: int) -> int:
 
 @dataclass
 class _Part:
-    """Documents at lo to hi of the order; their postings from ``first`` on, in the spare array if ``swapped``."""
+    """Documents lo to hi - 1 of the order; their postings start at ``first``, in the spare array if ``swapped``."""
 
     lo: int
     hi: int
@@ -86,7 +90,7 @@ class _Part:
 
 
 class _Bisection:
-    """One run: large parts that all threads split together, then smaller ones that each thread finishes alone."""
+    """A bisection: all threads together split large parts, then each thread finishes smaller ones alone."""
 
     def __init__(self, forward: Forward, pool: ThreadPoolExecutor, threads: int, stop: NDArray[np.uint8],
                  bar: tqdm) -> None:
@@ -97,13 +101,13 @@ class _Bisection:
         self._pool, self._threads, self._stop, self._bar = pool, threads, stop, bar
 
     def run(self) -> NDArray[np.int32]:
-        self._number_by_frequency()
-        alone = min(ALONE_LARGEST, max(ALONE, self._num_docs // SHARES))
+        self._renumber_by_frequency()
+        serial = min(MAX_SERIAL_PART, max(MIN_SERIAL_PART, self._num_docs // SERIAL_PARTS))
         large = [_Part(0, self._num_docs, 0, self._forward.num_terms, False, 0)]
         small: list[_Part] = []
         while large:
             part = large.pop()
-            if part.hi - part.lo <= alone or part.num_terms == 0:
+            if part.hi - part.lo <= serial or part.num_terms == 0:
                 small.append(part)
             else:
                 large += self._split(part)
@@ -116,26 +120,26 @@ class _Bisection:
         return self._order
 
     def _each(self, work: Callable[[int, int, int], None], n: int) -> None:
-        """Call ``work(thread, lo, hi)`` for as many ranges of n as there are threads, and wait."""
+        """Call ``work(thread, lo, hi)`` in every thread, each with its range of n, and wait."""
         bounds = [n * i // self._threads for i in range(self._threads + 1)]
         list(self._pool.map(work, range(self._threads), bounds[:-1], bounds[1:]))
 
-    def _number_by_frequency(self) -> None:
-        """Let the most frequent terms have the smallest numbers, so that their gains share cache lines."""
+    def _renumber_by_frequency(self) -> None:
+        """Give the most frequent terms the smallest ids, so that their gains share cache lines."""
         postings, num_terms = self._forward.postings, self._forward.num_terms
         counts = np.zeros((self._threads, num_terms), np.int32)
         self._each(lambda thread, lo, hi: bisection.count_terms(lo, hi, postings, counts[thread]), len(postings))
-        names = np.empty(num_terms, np.int32)
-        names[np.argsort(-counts.sum(axis=0), kind="stable")] = np.arange(num_terms, dtype=np.int32)
-        self._each(lambda _, lo, hi: bisection.rename_terms(lo, hi, postings, names), len(postings))
+        new_ids = np.empty(num_terms, np.int32)
+        new_ids[np.argsort(-counts.sum(axis=0), kind="stable")] = np.arange(num_terms, dtype=np.int32)
+        self._each(lambda _, lo, hi: bisection.replace_terms(lo, hi, postings, new_ids), len(postings))
 
     def _arrays(self, part: _Part) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
-        """Where the part's postings are, and where they go next."""
+        """Return the array of the part's postings, and the one that they are copied to."""
         postings, spare = self._forward.postings, self._forward.spare
         return (spare, postings) if part.swapped else (postings, spare)
 
     def _split(self, part: _Part) -> list[_Part]:
-        """The two halves of a part, by all threads together: as ``finish_part`` does it."""
+        """Split a part by all threads together, as ``finish_part`` does; return its halves."""
         n, terms = part.hi - part.lo, part.num_terms
         left = int(bisection.left_half(n))
         here, there = self._arrays(part)
@@ -144,8 +148,8 @@ class _Bisection:
         side, moves = np.empty(n, np.uint8), np.empty(n, np.uint8)
         gain, workspace = np.empty(n, np.int64), np.empty(n, np.int64)
         degrees = np.zeros((self._threads, 2, terms), np.int32)
-        gains, numbers = np.empty((2, terms), np.int32), np.empty((2, terms), np.int32)
-        bisection.begin_part(lengths, part.first, left, starts, side)
+        gains, new_ids = np.empty((2, terms), np.int32), np.empty((2, terms), np.int32)
+        bisection.init_part(lengths, part.first, left, starts, side)
         self._each(lambda i, lo, hi: bisection.count_degrees(lo, hi, starts, side, here, degrees[i]), n)
         for _ in range(ROUNDS):
             bisection.term_gains(degrees, terms, self._slopes, left, n - left, gains)
@@ -154,23 +158,23 @@ class _Bisection:
                 break
             self._each(lambda i, lo, hi: bisection.exchange(lo, hi, starts, moves, here, side, degrees[i]), n)
         kept = np.empty((self._threads, 2), np.int64)
-        left_terms, right_terms = bisection.number_terms(degrees, terms, left, n - left, numbers, kept)
+        left_terms, right_terms = bisection.renumber_terms(degrees, terms, left, n - left, new_ids, kept)
         right_first = part.first + int(kept[:, 0].sum())
         to_posting = np.cumsum(kept, axis=0) - kept + np.array([part.first, right_first])
         to_document = self._left_and_right_before(side) + np.array([0, left])
-        places = np.stack([to_posting, to_document], axis=1)                     # of each thread
-        parted = bisection.PartDocuments(np.empty(n, np.int32), np.empty(n, np.int32))
-        self._each(lambda i, lo, hi: bisection.part_documents(
-            lo=lo, hi=hi, halves=bisection.Halves(starts, side, numbers), postings=here, places=places[i], copied=there,
-            documents=bisection.PartDocuments(order, lengths), parted=parted), n)
-        order[:], lengths[:] = parted
+        places = np.stack([to_posting, to_document], axis=1)                     # per thread
+        partitioned = bisection.PartDocuments(np.empty(n, np.int32), np.empty(n, np.int32))
+        self._each(lambda i, lo, hi: bisection.partition_documents(
+            lo=lo, hi=hi, halves=bisection.Halves(starts, side, new_ids), postings=here, places=places[i], copied=there,
+            documents=bisection.PartDocuments(order, lengths), partitioned=partitioned), n)
+        order[:], lengths[:] = partitioned
         self._bar.update(n)
         mid = part.lo + left
         return [_Part(mid, part.hi, right_first, int(right_terms), not part.swapped, part.level + 1),
                 _Part(part.lo, mid, part.first, int(left_terms), not part.swapped, part.level + 1)]
 
     def _left_and_right_before(self, side: NDArray[np.uint8]) -> NDArray[np.int64]:
-        """How many documents of each side come before each thread's range: int64[threads, 2]."""
+        """Return how many documents of each side come before each thread's range: int64[threads, 2]."""
         n = len(side)
         before = np.array([n * i // self._threads for i in range(self._threads)])
         right = np.array([np.count_nonzero(side[:i]) for i in before])

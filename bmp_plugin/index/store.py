@@ -1,4 +1,4 @@
-"""An index directory: written beside its place and moved there whole, opened as memory maps, checked before use."""
+"""Index directories: written atomically, opened as memory maps, verified by their checksums."""
 from __future__ import annotations
 
 import contextlib
@@ -17,12 +17,12 @@ from ..errors import BmpError, BuildError, DamagedIndexError
 from .layout import ARRAYS, FORMAT, Geometry, dtype, shapes
 from .manifest import read_bytes
 
-BYTES_AT_ONCE = 2**24
+CHUNK_BYTES = 2**24
 Arrays = dict[str, NDArray[Any]]
 
 
 class ArrayWriter:
-    """Appends to one array's file and keeps its checksum (SHA-256) as it goes."""
+    """Appends to one array's file, and computes its checksum (SHA-256) meanwhile."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self.name = name
@@ -32,28 +32,32 @@ class ArrayWriter:
         self._file = open(folder / f"{name}.bin", "wb")  # noqa: SIM115 (closed by close)
 
     def append(self, values: NDArray[Any]) -> None:
-        """Append ``values``, converted to the array's type; the caller vouches for their range."""
+        """Append ``values``, converted to the array's type; the caller guarantees that they fit."""
         data = np.ascontiguousarray(values, self.dtype).reshape(-1).view(np.uint8).data
         self._file.write(data)
         self._hash.update(data)
         self.length += len(data) // self.dtype.itemsize
 
     def close(self) -> dict[str, Any]:
-        """Close the file; returns the array's entry of the manifest."""
+        """Close the file; return the array's entry of the manifest."""
         self._file.close()
         return {"dtype": ARRAYS[self.name].dtype, "length": self.length, "sha256": self._hash.hexdigest()}
 
     def abandon(self) -> None:
-        with contextlib.suppress(OSError):      # of what a full disk did not take before
+        with contextlib.suppress(OSError):      # a full disk may not take what is buffered
             self._file.close()
 
 
 @contextlib.contextmanager
 def staging(output: Path) -> Iterator[Path]:
-    """A temporary folder beside ``output`` that takes its place when the block ends well, and vanishes when it does not.
+    """Yield a temporary folder next to ``output`` that replaces it when the block ends, or is removed if the block raises.
 
-    A block-max index that stands there serves until then. What a killed process left of the same output is removed.
-    Errors: :class:`BuildError` where something else stands at ``output``, or where it cannot be written.
+    A block-max index at ``output`` remains in place until then. What a killed process left of the same output is removed.
+
+    Raises
+    ------
+    BuildError
+        If there is something else at ``output``, or it cannot be written.
     """
     if os.path.lexists(output) and not _is_index(output):
         raise BuildError(f"{output}: exists and is not a block-max index, so it is not replaced; choose another output")
@@ -61,16 +65,16 @@ def staging(output: Path) -> Iterator[Path]:
     try:
         with atomic_folder(output) as folder:
             yield folder
-    except BuildError as error:                 # of an index inside, which is to be a part of this one
+    except BuildError as error:                 # from an index inside this one, such as a shard
         raise BuildError(str(error).replace(str(folder), str(output))) from error
     except OSError as error:
         if isinstance(error, (FileNotFoundError, PermissionError)) and error.filename != str(output):
-            raise                               # of what is read
+            raise                               # from the source
         raise BuildError(f"{output}: cannot be written ({error.strerror or error}); choose another output") from error
 
 
 def _is_index(folder: Path) -> bool:
-    """Whether a folder is an index of any version, be it damaged: what may be replaced by a new one."""
+    """Tell whether a folder is an index of any version, damaged or not, which a new one may replace."""
     try:
         return FORMAT.encode() in read_bytes(folder)
     except (OSError, BmpError):
@@ -87,7 +91,12 @@ def open_arrays(folder: Path, manifest: dict[str, Any]) -> Arrays:
 def open_array(folder: Path, name: str, shape: tuple[int, ...]) -> NDArray[Any]:
     """Memory-map one array, read-only.
 
-    Errors: :class:`DamagedIndexError` for a file of another size, or none; for a pipe, a device or a folder in its place.
+    Raises
+    ------
+    DamagedIndexError
+        If the file is missing, of another size, or a pipe, a device or a folder.
+    BmpError
+        If it cannot be mapped.
     """
     path = folder / f"{name}.bin"
     size = dtype(name).itemsize
@@ -106,9 +115,9 @@ def open_array(folder: Path, name: str, shape: tuple[int, ...]) -> NDArray[Any]:
     if not size:
         return _empty(name, shape)
     try:
-        # asarray: a plain ndarray over the map, which is cheaper to hand to a kernel than numpy's memmap class
+        # asarray: a plain ndarray over the map is cheaper to pass to a kernel than numpy's memmap class
         return np.asarray(np.memmap(path, dtype(name), "r", shape=shape))
-    except (OSError, ValueError, OverflowError) as error:          # no permission, or more than there are addresses
+    except (OSError, ValueError, OverflowError) as error:          # no permission, or larger than the address space
         raise BmpError(f"{path}: cannot be mapped into memory ({getattr(error, 'strerror', None) or error})") from error
 
 
@@ -119,9 +128,14 @@ def _empty(name: str, shape: tuple[int, ...]) -> NDArray[Any]:
 
 
 def verify_checksums(folder: Path, manifest: dict[str, Any]) -> None:
-    """Raise :class:`DamagedIndexError` for the first file whose content is not the one that was written.
+    """Compare every file with its checksum, in a folder that is not mapped yet.
 
-    The caller has seen that the manifest lists arrays of the layout only: names become paths.
+    The caller has checked that the manifest lists only arrays of the layout, because their names become paths.
+
+    Raises
+    ------
+    DamagedIndexError
+        Naming the first file whose content is not what was written.
     """
     for name in manifest["arrays"]:
         path = folder / f"{name}.bin"
@@ -132,11 +146,17 @@ def verify_checksums(folder: Path, manifest: dict[str, Any]) -> None:
 
 
 def verify_arrays(folder: Path, manifest: dict[str, Any], arrays: Arrays) -> Iterator[int]:
-    """The same of arrays that are mapped already; yields numbers of bytes as it gets on."""
+    """Compare memory-mapped arrays with their checksums, and yield the number of bytes of every chunk that was read.
+
+    Raises
+    ------
+    DamagedIndexError
+        Naming the first file whose content is not what was written.
+    """
     for name, array in arrays.items():
         digest, data = hashlib.sha256(), array.reshape(-1).view(np.uint8)
-        for first in range(0, len(data), BYTES_AT_ONCE):
-            part = data[first:first + BYTES_AT_ONCE]
+        for first in range(0, len(data), CHUNK_BYTES):
+            part = data[first:first + CHUNK_BYTES]
             digest.update(part.data)
             yield len(part)
         if digest.hexdigest() != manifest["arrays"][name]["sha256"]:

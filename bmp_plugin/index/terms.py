@@ -1,4 +1,4 @@
-"""Tokens to term numbers: binary search in a memory-mapped, sorted table, remembered."""
+"""Looks up term ids: binary search in a memory-mapped, sorted table, with a cache."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 
 
 class TermTable:
-    """Terms in ascending order of their UTF-8 bytes, numbered from 0.
+    """Terms in ascending order of their UTF-8 bytes; a term's id is its index in that order.
 
     Parameters
     ----------
     term_bytes : uint8[...]
-        All terms, one after the other.
+        All terms, concatenated.
     term_end : int64[num_terms]
         Where each term ends in ``term_bytes``.
     """
@@ -27,14 +27,14 @@ class TermTable:
         return len(self._ends)
 
     def ids(self, tokens: Iterable[str]) -> list[int]:
-        """The tokens' numbers, -1 for those that are no terms."""
+        """Return the term ids of tokens, -1 for those that are no terms."""
         found = [*map(self._ids.get, tokens)]
         if None in found:
             found = [self.id(token) if known is None else known for token, known in zip(tokens, found, strict=True)]
         return found  # type: ignore[return-value]
 
     def id(self, token: str) -> int:
-        """The token's number, or -1 if it is no term."""
+        """Return the term id of a token, or -1 if it is no term."""
         known = self._ids.get(token)
         if known is not None:
             return known
@@ -53,12 +53,12 @@ class TermTable:
                 hi = mid
         if lo == len(self) or self.term(lo) != wanted:
             return -1
-        self._ids[token] = lo                   # bounded by the vocabulary: unknown tokens are not kept
+        self._ids[token] = lo                   # bounded by the vocabulary: unknown tokens are not cached
         return lo
 
-    def term(self, number: int) -> bytes:
-        """The term of a number, in UTF-8."""
-        return bytes(self._bytes[int(self._ends[number - 1]) if number else 0:int(self._ends[number])])
+    def term(self, term_id: int) -> bytes:
+        """Return the term with an id, in UTF-8."""
+        return bytes(self._bytes[int(self._ends[term_id - 1]) if term_id else 0:int(self._ends[term_id])])
 
     def __iter__(self) -> Iterator[bytes]:
         return map(self.term, range(len(self)))

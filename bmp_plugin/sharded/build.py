@@ -58,7 +58,7 @@ def build_shards(source: PostingSource, output: Path, num_shards: int, *, reorde
                          "build one index, or encode to whole numbers first")
     with staging(output) as folder:
         documents = source.documents()
-        num_docs = len(documents.numbers)
+        num_docs = len(documents.source_docids)
         if num_docs < num_shards:
             raise SourceError(f"{source.info.path}: has {num_docs} documents, which is too few for {num_shards} shards")
         dfs: dict[bytes, int] = {}

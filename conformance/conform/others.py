@@ -171,7 +171,7 @@ def export(index: Path, folder: Path) -> Collection:
             number = np.arange(len(terms), len(terms) + len(batch.terms), dtype=np.uint32)
             terms += [term.decode() for term in batch.terms]
             columns.append(np.repeat(number, batch.counts))
-            rows.append(np.searchsorted(documents.numbers, batch.docs).astype(np.int32))
+            rows.append(np.searchsorted(documents.source_docids, batch.docs).astype(np.int32))
             impacts.append(batch.impacts)
     if any(len(term.splitlines()) != 1 for term in terms):
         raise BmpError(f"{index.name}: has a token with a line break, which other engines' vocabularies cannot hold")

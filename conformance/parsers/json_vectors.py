@@ -24,7 +24,7 @@ def content_of(source: Any) -> Content:
     documents = source.documents()
     ends = [0, *documents.docid_ends.tolist()]
     docids = [documents.docid_bytes[lo:hi].decode() for lo, hi in pairwise(ends)]
-    place = dict(zip(documents.numbers.tolist(), docids, strict=True))
+    place = dict(zip(documents.source_docids.tolist(), docids, strict=True))
     content: Content = {docid: {} for docid in docids}
     for batch in source.batches():
         at = 0
