@@ -98,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
                         help="topics, JSONL or TSV; each file has its own table")
     parser.add_argument("--k", nargs="+", type=int, default=[10, 100, 1000], help="default: %(default)s")
     parser.add_argument("--reorder", nargs="+", choices=ORDERS, default=["none"],
-                        help="orders of documents to build indexes in (default: none, the given order)")
+                        help="document orders of the indexes (default: none, the given order)")
     parser.add_argument("--rounds", type=int, default=3,
                         help="default: %(default)s; each in new processes, a query's time is their median")
     parser.add_argument("--max-queries", type=int, metavar="N",
@@ -131,7 +131,7 @@ def _run(options: argparse.Namespace, given: Sequence[str]) -> int:
         for number in range(options.rounds):
             say(f"round {number + 1} of {options.rounds}")
             with _sides(roots, work, measured, topics) as sides:
-                if number == 0 and _tell_differences(sides, tasks, topics):
+                if number == 0 and _print_differences(sides, tasks, topics):
                     return 1
                 _time(sides, tasks, number, measured)
         for label, root in roots.items() if options.cold else ():
@@ -200,7 +200,7 @@ def _sides(roots: Mapping[str, Path], work: Path, measured: Measured, topics: Ma
             for order in measured.built:
                 side.ask("open", order, str(_index(work, side.label, order)))
             for name, found in topics.items():
-                side.ask("take", name, [query for _, query in found])
+                side.ask("add_queries", name, [query for _, query in found])
         yield sides
 
 
