@@ -120,7 +120,7 @@ class BmpSearcher:
         Raises
         ------
         ValueError
-            As by :meth:`search`, or if ``queries`` and ``qids`` differ in length.
+            As by :meth:`search`, or if ``threads`` is below 1, or ``queries`` and ``qids`` differ in length.
         """
         check_qids(len(queries), len(qids))
         check_options(k, threads, alpha, beta, budget)
