@@ -30,7 +30,7 @@ def searcher(impacts, request, tmp_path_factory):
 @kernel
 def score_chosen(superblock, block_bounds, threshold, query, index, acc, with_sparse):
     """Scores the chosen blocks in acc; returns their first documents, uint8[blocks], and their size."""
-    visits = make_visits(3, len(query.weights) - query.num_with_maxima)
+    visits = make_visits(3, len(query.weights))
     v = np.uint64(1)
     visits.superblock[v] = superblock
     choose_blocks(visits, v, block_bounds, index, threshold)

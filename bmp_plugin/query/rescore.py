@@ -18,7 +18,7 @@ def rescore(lists, weights, docs, sums, index):
     The sums of the products have to fit int32.
     """
     query = make_query_lists(lists, weights, np.zeros(len(lists), np.int64), index)
-    visits, run = make_visits(len(docs), len(lists) - query.num_with_maxima), make_run()
+    visits, run = make_visits(len(docs), len(lists)), make_run()
     is_recorded = np.zeros(index.num_windows, np.bool_)
     for v in range(np.uint64(len(docs))):
         window = docs[v] >> WINDOW_SHIFT

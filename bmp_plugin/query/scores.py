@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..index.decode import decode_lanes, superblock_run
+from ..index.decode import decode_lanes
 from ..index.layout import SUPERBLOCK, SUPERBLOCK_SHIFT, SUPERBLOCKS_PER_WINDOW, WINDOW
 from ..intrinsics import DECODED, block_match_mask, lowest_bit
 from ..kernels import inline_kernel, inline_part
@@ -54,24 +54,24 @@ def score_superblock(visits, v, query, index, matches, acc, with_sparse):
             first = np.uint64(visits.blocks[v, b])
             for d in range(first, first + (np.uint64(1) << np.uint64(visits.block_shift[v]))):
                 acc[d] = 0
-    n = _match_runs(visits, v, query, index, matches)
+    n = _match_runs(visits, v, query, index.postings, matches)
     _add_matches(acc, at, index.postings, index.postings, matches, n)
     if with_sparse:
-        n = _match_sparse(visits, v, index.postings, matches)
+        n = _match_sparse(visits, v, query, index.postings, matches)
         _add_matches(acc, at, matches.docs, matches.impacts, matches, n)
 
 
 @inline_kernel
-def _match_runs(visits, v, query, index, matches):
+def _match_runs(visits, v, query, postings, matches):
     """Find the postings of visit v's blocks in the lists with block maxima; returns the number of matches."""
     blocks, many = visits.packed_blocks[v], visits.num_blocks[v] > 4
     upper, n = np.uint8(0xFF << visits.block_shift[v] & 0xFF), np.uint64(0)
     for i in range(np.uint64(query.num_with_maxima)):
-        first, count = superblock_run(index, query.row[i], query.start[i], np.uint64(visits.superblock[v]))
+        first, count = visits.docs_at[v, i], np.uint64(visits.counts[v, i])
         for j in range(first, first + count, np.uint64(COMPARED)):
-            bits = block_match_mask(index.postings, j, upper, blocks, np.uint64(0))
+            bits = block_match_mask(postings, j, upper, blocks, np.uint64(0))
             if many:
-                bits |= block_match_mask(index.postings, j, upper, blocks >> np.uint64(32), np.uint64(0))
+                bits |= block_match_mask(postings, j, upper, blocks >> np.uint64(32), np.uint64(0))
             matches.bits[n] = bits & (ALL >> (np.uint64(COMPARED) - min(first + count - j, np.uint64(COMPARED))))
             matches.docs_at[n], matches.impacts_at[n], matches.weights[n] = j, j + count, query.weights[i]
             n += np.uint64(1)
@@ -79,12 +79,12 @@ def _match_runs(visits, v, query, index, matches):
 
 
 @inline_kernel
-def _match_sparse(visits, v, postings, matches):
+def _match_sparse(visits, v, query, postings, matches):
     """Find the postings of visit v's blocks in the sparse lists; returns the number of matches."""
     blocks, many = visits.packed_blocks[v], visits.num_blocks[v] > 4
     base, n = np.uint64(visits.superblock[v] << SUPERBLOCK_SHIFT & (WINDOW - 1)), np.uint64(0)
     upper = np.uint16(0xFFFF << visits.block_shift[v] & 0xFFFF)
-    for x in range(np.uint64(visits.num_ranges[v])):
+    for x in range(np.uint64(query.num_with_maxima), np.uint64(visits.num_ranges[v])):
         docs_at, impacts_at, count = visits.docs_at[v, x], visits.impacts_at[v, x], np.uint64(visits.counts[v, x])
         before, weight = visits.before[v, x], visits.weights[v, x]
         for first in range(np.uint64(0), count, np.uint64(DECODED)):

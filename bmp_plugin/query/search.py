@@ -26,7 +26,7 @@ from .lists import Run, make_query_lists, make_run
 from .scores import Matches, add_sparse_lists, make_matches, score_superblock
 from .topk import BIN_SHIFT, BINS, Candidates, Threshold, finish, initial_threshold, insert, make_candidates
 from .tuning import DELAY, FIRST_TIER, FIRST_TIER_SHARE, LEAST_SUPERBLOCKS, SEEK_COST, TIER_GROWTH
-from .visits import Visits, choose_blocks, make_visits, seek
+from .visits import Visits, choose_blocks, make_visits, prefetch_offsets, seek
 
 UNFIT = -1               # of a query with too many lists for bounds in 16 bits
 
@@ -103,7 +103,7 @@ def search(lists, weights, floor_score, options, index, docs, scores, statistics
     threshold = bound_threshold(best.lowest_sum, scale) if floor_score > np.float32(0.0) else np.int64(0)
     state = SearchState(best, threshold, np.int64(0))
 
-    visits = make_visits(DELAY + 1, len(lists) - query.num_with_maxima)
+    visits = make_visits(DELAY + 1, len(lists))
     work = Workspace(bounds, visits, make_matches(len(lists)), np.empty(SUPERBLOCK, np.int32), np.empty(WINDOW, np.int32),
                      make_run(), make_candidates(options.k))
     # Stop: when no bound is left that is above the threshold.
@@ -192,6 +192,8 @@ def _score_part(part, whole_window, query, index, work, scale, options, state):
         add_sparse_lists(query, index, part, work.run, work.window_sums)
     acc = work.window_sums if whole_window else work.scores
     for step in range(len(part) + DELAY):
+        if step + 1 < len(part):
+            prefetch_offsets(np.int64(part[step + 1]), query, index, bounds.blocks)
         if step < len(part):
             v, s = np.uint64(step % (DELAY + 1)), np.int64(part[step])
             visits.superblock[v] = -1

@@ -1,7 +1,8 @@
 """Superblocks on their way to be scored: which of their blocks may matter, and where the postings of these are.
 
 Superblocks that are scored lie far apart, and waiting for their memory one after the other would be most of a search. So a
-visit has two steps, with others in between: its postings are found and prefetched, and then scored, see :mod:`.scores`.
+visit has three steps, with others in between: what says where its postings are is prefetched, then these are found and
+prefetched, and then they are scored, see :mod:`.scores`.
 """
 from __future__ import annotations
 
@@ -24,8 +25,8 @@ ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 class Visits(NamedTuple):
     """Visits under way, one a row; rows are used again and again.
 
-    Noted are the *ranges* of postings to look at of the sparse lists that may have some in the blocks; those of lists with
-    block maxima are the superblock's runs.
+    A visit has *ranges* of postings to look at: the superblock's runs of all lists with block maxima, and then those of the
+    sparse lists that may have postings in the blocks.
     """
 
     superblock: NDArray[np.int64]            # [rows], or -1 where there is no visit
@@ -38,16 +39,26 @@ class Visits(NamedTuple):
     docs_at: NDArray[np.uint64]              # [rows, ranges], first document byte
     impacts_at: NDArray[np.uint64]           # [rows, ranges], first impact byte
     counts: NDArray[np.int64]                # [rows, ranges], postings and jumps
-    before: NDArray[np.uint64]               # [rows, ranges], the document before, in the window
+    before: NDArray[np.uint64]               # [rows, ranges], of sparse lists, the document before, in the window
 
 
 @inline_part
 def make_visits(rows, n):
-    """Room for so many visits of a query of n sparse lists."""
+    """Room for so many visits of a query of n lists."""
     return Visits(np.empty(rows, np.int64), np.empty((rows, FEW_BLOCKS), np.uint8), np.empty(rows, np.uint64),
                   np.empty(rows, np.int64), np.empty(rows, np.int64), np.empty(rows, np.int64), np.empty((rows, n), np.int32),
                   np.empty((rows, n), np.uint64), np.empty((rows, n), np.uint64), np.empty((rows, n), np.int64),
                   np.empty((rows, n), np.uint64))
+
+
+@inline_kernel
+def prefetch_offsets(superblock, query, index, block_bounds):
+    """Prefetch what says where the postings of a superblock are, and which of its blocks may matter."""
+    block = superblock << (SUPERBLOCK_SHIFT - index.block_shift)
+    prefetch(block_bounds, block)
+    prefetch(block_bounds, block + (SUPERBLOCK >> index.block_shift) - 1)
+    for i in range(np.uint64(query.num_with_maxima)):
+        prefetch(index.superblock_start, query.row[i] * index.superblock_start.shape[1] + superblock)
 
 
 @inline_kernel
@@ -87,11 +98,12 @@ def set_blocks(visits, v, count, block_shift):
 @inline_kernel
 def seek(visits, v, query, index, with_sparse):
     """Find the postings of visit v's blocks, and prefetch them; those of sparse lists only if ``with_sparse``."""
-    superblock, n = visits.superblock[v], np.uint64(0)
+    superblock, n = visits.superblock[v], np.uint64(query.num_with_maxima)
     for b in range(visits.num_blocks[v]):
         prefetch(index.doc_rank, (superblock << SUPERBLOCK_SHIFT) + np.int64(visits.blocks[v, b]))
     for i in range(np.uint64(query.num_with_maxima)):
         at, count = superblock_run(index, query.row[i], query.start[i], np.uint64(superblock))
+        visits.docs_at[v, i], visits.counts[v, i] = at, np.int64(count)
         prefetch(index.postings, np.int64(at))
         prefetch(index.postings, np.int64(at + np.uint64(2) * count) - 1)
     window = np.uint64(superblock >> (WINDOW_SHIFT - SUPERBLOCK_SHIFT))
