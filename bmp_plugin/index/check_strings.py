@@ -1,4 +1,4 @@
-"""What must hold of the strings of an index, which are the docids and the terms: see :mod:`.check`."""
+"""What must hold of the docids and the terms of an index: see :mod:`.check`."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
@@ -42,11 +42,10 @@ def check_term_text(folder: Path, arrays: dict[str, NDArray[Any]]) -> None:
 
 def check_strings(demand: Demand, ends: NDArray[np.int64], length: int, name: str) -> None:
     """Demand that the ends of strings ascend from 0 to ``length``, where their bytes end."""
-    what, before = "does not ascend to its end", 0
+    what = "does not ascend to its end"
     demand(int(ends[-1]) == length if len(ends) else length == 0, name, what)
     for part in parts(len(ends)):
-        demand(ends[part][0] >= before and np.all(np.diff(ends[part]) >= 0), name, what)
-        before = ends[part][-1]
+        demand(ends[part][0] >= 0 and np.all(np.diff(ends[max(part.start - 1, 0):part.stop]) >= 0), name, what)
 
 
 def check_text(demand: Demand, raw: NDArray[np.uint8], ends: NDArray[np.int64], name: str) -> None:

@@ -67,7 +67,7 @@ def superblock_run(index, row, start, superblock):
 def window_run(start, begin, end):
     """The run of a window in a sparse list: its first document byte, its first impact byte, uint64, and its length, int64.
 
-    start is the list's first byte; the run is from begin to before end, in postings and jumps, int64, from the list's first.
+    start is the list's first byte; the run is from begin to before end, in postings and jumps from the list's first; int64.
     """
     gaps_at = start + 2 * begin
     return np.uint64(gaps_at), np.uint64(gaps_at + end - begin), end - begin

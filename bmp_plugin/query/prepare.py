@@ -7,8 +7,7 @@ from ..index.layout import DIGIT_SHIFTS
 from ..kernels import inline_part, kernel
 from .topk import EXACT
 
-LARGEST_WEIGHT = 2**31 - 1
-LARGEST_SUM = 2**31 - 1                  # scores are added up in int32
+LARGEST_WEIGHT = LARGEST_SUM = 2**31 - 1         # scores are added up in int32
 LISTS_OF_TERM = 1 + len(DIGIT_SHIFTS)
 OUT_OF_RANGE, TOO_LARGE = -2, -1         # instead of a number of lists
 

@@ -13,10 +13,7 @@ from .visits import make_visits, seek, set_blocks
 
 @kernel
 def rescore(lists, weights, docs, sums, index):
-    """Add what lists int32[m] with weights int64[m] have for internal document ids docs int64[n] to sums int64[n].
-
-    The sums of the products have to fit int32.
-    """
+    """Add what lists int32[m] with weights int64[m] have for documents docs int64[n] to sums int64[n]. They fit int32."""
     query = make_query_lists(lists, weights, np.zeros(len(lists), np.int64), index)
     visits, run = make_visits(len(docs), len(lists)), make_run()
     is_recorded = np.zeros(index.num_windows, np.bool_)
@@ -38,8 +35,7 @@ def rescore(lists, weights, docs, sums, index):
 
 @kernel
 def read_impacts(terms, docs, index, impacts):
-    """Read the impacts of terms int32[m] in internal document ids docs int64[n] into impacts int64[m, n], zeros before; they
-    stay 0 where a document lacks the term."""
+    """Read the impacts of terms int32[m] in internal document ids docs int64[n] into impacts int64[m, n], zeros before."""
     lists, weights = np.empty(LISTS_OF_TERM, np.int32), np.empty(LISTS_OF_TERM, np.int64)
     for i in range(len(terms)):
         n = append_term(terms[i], np.int64(1), index, lists, weights, 0)

@@ -15,9 +15,9 @@ from ..index.layout import SUPERBLOCK, SUPERBLOCK_SHIFT, SUPERBLOCKS_PER_WINDOW,
 from ..intrinsics import DECODED, block_match_mask, lowest_bit
 from ..kernels import inline_kernel, inline_part
 from .lists import HEAD, read_run
+from .visits import ALL
 
 COMPARED = 64            # document bytes of a superblock that are compared at once, as many as a number has bits
-ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 
 
 class Matches(NamedTuple):
@@ -104,7 +104,7 @@ def _match_sparse(visits, v, query, postings, matches):
 def _add_matches(acc, at, docs, impacts, matches, n):
     """Add n matches, of documents and impacts in these arrays, to acc int32, where the superblock begins at ``at``.
 
-    A match's first posting is added whether there is one or not, since that cannot be foretold; more of them are seldom.
+    A match's first posting is added whether there is one or not, since processors cannot predict it; more are seldom.
     """
     for m in range(n):
         bits, docs_at, impacts_at, weight = matches.bits[m], matches.docs_at[m], matches.impacts_at[m], matches.weights[m]

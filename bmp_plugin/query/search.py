@@ -140,8 +140,7 @@ def _tier_floor(counts, at_least):
 
 @inline_kernel
 def _superblocks_between(bounds, num_superblocks, floor, ceiling, tier):
-    """Write the superblocks whose bounds are from ``floor``, above 0, to below ``ceiling`` into tier int32[superblocks],
-    ascending; returns their number.
+    """Write the superblocks whose bounds are from ``floor``, above 0, to below ``ceiling`` into tier; returns their number.
 
     bounds uint16 ends with LANES zeros. As no bound is 65,535, that serves as an open upper limit.
     """
@@ -159,10 +158,9 @@ def _superblocks_between(bounds, num_superblocks, floor, ceiling, tier):
 
 @inline_kernel
 def _next_part(tier, first, end, query):
-    """Where the superblocks from tier[first] on end that are scored alike, and whether their window is to be added up.
+    """Where the superblocks from tier[first] on end that are scored alike, int64, and whether their window is to be added up.
 
-    It is where to find the postings of the superblocks one by one takes longer than to go through the lists. Other parts go on
-    over as many windows as need none; int64 and bool.
+    It is where finding the postings of its superblocks one by one takes longer than going through its lists.
     """
     stop = first
     while stop < end:
@@ -183,10 +181,7 @@ def _next_part(tier, first, end, query):
 
 @inline_kernel
 def _score_part(part, whole_window, query, index, work, scale, options, state):
-    """Score the superblocks ``part`` int32[n], ascending, as far as they may matter; returns the state then.
-
-    With ``whole_window`` they are of one window, whose sparse lists are added up at once.
-    """
+    """Score the superblocks ``part``, of one window if ``whole_window``, as far as they may matter; returns the state then."""
     visits, bounds = work.visits, work.bounds
     if whole_window:
         add_sparse_lists(query, index, part, work.run, work.window_sums)
@@ -208,9 +203,9 @@ def _score_part(part, whole_window, query, index, work, scale, options, state):
             if s >= 0 and np.int64(bounds.superblocks[s]) > state.threshold:
                 score_superblock(visits, v, query, index, work.matches, acc, not whole_window)
                 best = _insert_scores(acc, visits, v, index, work.candidates, options.k, scale, state.best)
-                rises = best.lowest_sum > state.best.lowest_sum
-                threshold = bound_threshold(best.lowest_sum, scale) if rises else state.threshold
-                state = SearchState(best, threshold, state.visited)
+                if best.lowest_sum > state.best.lowest_sum:
+                    state = SearchState(best, bound_threshold(best.lowest_sum, scale), state.visited)
+                state = SearchState(best, state.threshold, state.visited)
     return state
 
 

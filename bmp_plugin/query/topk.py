@@ -55,10 +55,7 @@ def initial_threshold(floor_score):
 
 @inline_kernel
 def insert(candidates, k, total, rank, scale, threshold):
-    """Insert a document of a sum, int64, that is not below the lowest; returns the threshold then.
-
-    scale is that of upper bounds: the bin of a sum is the sum times scale, without its last BIN_SHIFT bits.
-    """
+    """Insert a document of a sum, int64, that is not below the lowest; returns the threshold then. scale is that of bounds."""
     n, lowest_key, lowest, bin, above = threshold
     key = make_key(np.float32(total), rank)
     if key <= lowest_key:
@@ -129,8 +126,7 @@ def _sift_down(heap, root, n):
 
 @inline_kernel
 def finish(keys, n, k, rank_doc, docs, scores):
-    """Write the k best of keys[:n], best first, into docs int32[>= k], internal document ids, and scores float32[>= k]; returns
-    how many there are. The keys are used up."""
+    """Write the k best of keys[:n], best first, into docs int32[>= k] and scores float32[>= k]; returns how many there are."""
     k = min(n, k)
     keep_best(keys, n, k)
     for last in range(k - 1, -1, -1):
