@@ -49,6 +49,44 @@ def test_cached_kernels_can_be_called_by_kernels_compiled_later(folder, monkeypa
     assert counts(loaded) == (1, 0)
 
 
+@kernels.inline_kernel
+def divided(x, by):
+    if by == 0:
+        raise ValueError("by nothing")
+    return x // by
+
+
+@kernels.inline_part
+def sums_of(values):
+    sums = np.zeros(2, np.int64)
+    for value in values:
+        sums[0] += value
+        sums[1] += divided(value, 2)
+    return sums
+
+
+def average(values):
+    return divided(sums_of(values)[0], len(values)) + sums_of(values)[1]
+
+
+def test_inline_kernels_are_parts_of_their_callers(folder):
+    """They leave no files of their own, and what they raise comes through, also from the cache."""
+    for expected in ((0, 1), (1, 0)):
+        compiled = kernels.kernel(average)
+        assert compiled(np.array([1, 5, 9])) == 5 + 0 + 2 + 4
+        with pytest.raises(ValueError, match="by nothing"):
+            compiled(np.array([], np.int64))
+        assert counts(compiled) == expected
+    assert {path.name.split("-")[0].split(".")[-1] for path in folder.rglob("*.nbc")} == {"average"}
+
+
+def test_python_may_call_inline_kernels(folder):
+    assert divided(9, 2) == 4
+    assert sums_of(np.array([3, 4])).tolist() == [7, 3]
+    with pytest.raises(ValueError, match="by nothing"):
+        divided(1, 0)
+
+
 @pytest.mark.parametrize("suffix", ["nbi", "nbc"])
 @pytest.mark.parametrize("content", [b"", b"not a pickle"])
 def test_damaged_cache_files_are_replaced(folder, suffix, content):
