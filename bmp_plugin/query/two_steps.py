@@ -41,19 +41,19 @@ def search_in_two_steps(lists, weights, floor_score, options, index, docs, score
     alpha and budget are the first step's, which finds k + MORE_CANDIDATES sqrt(k) documents; floor_score is not, since a
     document may score more with all lists.
     """
-    wanted = min(options.k + int(MORE_CANDIDATES * math.sqrt(options.k)), index.num_docs)
-    found, sums, n = np.empty(wanted, np.int32), np.empty(wanted, np.float32), np.int64(0)
     heavy = np.ones(len(lists), np.bool_) if options.beta == 1.0 else is_heavy(lists, weights, options.beta, index.list_max)
-    if not heavy.all():
-        more = SearchOptions(wanted, options.alpha, options.beta, options.budget)
-        n = search(lists[heavy], weights[heavy], np.float32(0.0), more, index, found, sums, statistics)
-    if n < wanted:                       # nothing to spare, or too few documents match what comes first
+    more = min(options.k + int(MORE_CANDIDATES * math.sqrt(options.k)), index.num_docs)
+    wanted = np.int64(0 if heavy.all() else more)
+    found, sums, keys, n = np.empty(wanted, np.int32), np.empty(wanted, np.float32), np.empty(wanted, np.uint64), np.int64(0)
+    if wanted > 0:
+        first = SearchOptions(wanted, options.alpha, options.beta, options.budget)
+        n = search(lists[heavy], weights[heavy], np.float32(0.0), first, index, found, sums, statistics)
+    if wanted == 0 or n < wanted:        # nothing to spare, or too few documents match what comes first
         return search(lists, weights, floor_score, options, index, docs, scores, statistics)
     candidates, totals, rest = found.astype(np.int64), sums.astype(np.int64), ~heavy
     if sums[0] >= EXACT:                 # rounded: nothing is to be added to it
         totals[:], rest[:] = 0, True
     rescore(lists[rest], weights[rest], candidates, totals, index)
-    keys = np.empty(wanted, np.uint64)
     for x in range(wanted):
         keys[x] = make_key(np.float32(totals[x]), index.doc_rank[candidates[x]])
     return finish(keys, wanted, options.k, index.rank_doc, docs, scores)

@@ -15,10 +15,14 @@ STEMS = ("é", "z", "10", "9", "Ω", "a", "\uff5e", "\U0001f600", "ß", "-1", "Z
 ODD_TOKENS = ("日本", "\U0001f600", 'a"b\\c', "'", "##s", "<b>", "\u00a0x")
 NUM_DOCS = (1, 2, 3, 7, 40, 255, 256, 257, 700, 2500)
 DOCS_SHARES = (0.08, 0.08, 0.1, 0.12, 0.16, 0.08, 0.08, 0.08, 0.14, 0.08)
+LARGE_SHARE = 0.1                     # of cases with more than a window of documents, which takes some seconds
+LARGE_DOCS = (66_000, 72_000)
 POSTINGS = 60_000                     # bounds the time of a case
 WRITTEN_OUT = 400_000                 # Anserini writes out every impact and every weight, token by token
 LARGE = 2 * 2**24 // WRITTEN_OUT       # impacts from here on can reach 2^24 with weights that can be written out
+LARGE_POSTINGS = 200_000              # besides those of the token that most documents have
 QUESTIONS = 16
+MOST_HITS = 3000                      # Python reads Lucene's one by one
 
 
 @dataclass(frozen=True)
@@ -53,10 +57,11 @@ class Case:
 
 def draw(rng: Random) -> Case:
     """Draws a case, determined by the generator's state."""
-    num_docs = int(rng.choice(NUM_DOCS, p=DOCS_SHARES))
+    is_large = rng.random() < LARGE_SHARE
+    num_docs = int(rng.integers(*LARGE_DOCS)) if is_large else int(rng.choice(NUM_DOCS, p=DOCS_SHARES))
     tokens = _tokens(rng)
-    largest = _impacts(rng, tokens, num_docs)
-    documents = _documents(rng, num_docs, tokens, largest)
+    documents = _large_documents(rng, num_docs, tokens) if is_large else \
+        _documents(rng, num_docs, tokens, _impacts(rng, tokens, num_docs))
     segments = _segments(rng, documents)
     tops = {token: max((vector.get(token, 0) for _, vector in documents), default=0) for token in tokens}
     return Case(segments, [_question(rng, tokens, tops, num_docs) for _ in range(QUESTIONS)], _deleted(rng, documents),
@@ -102,6 +107,27 @@ def _documents(rng: Random, num_docs: int, tokens: list[str], largest: dict[str,
     return documents
 
 
+def _large_documents(rng: Random, num_docs: int, tokens: list[str]) -> list[Document]:
+    """Draws documents over more than one window: lists of every density, also such that occur in a few places only."""
+    shares = 10 ** rng.uniform(-4.5, -0.7, len(tokens))
+    shares *= min(1.0, LARGE_POSTINGS / (num_docs * shares.sum()))
+    shares[0] = float(rng.choice([1.0, 0.99]))                   # most documents have a token, else they are not indexed
+    vectors: list[Vector] = [{} for _ in range(num_docs)]
+    for token, share in zip(tokens, shares.tolist(), strict=True):
+        within = np.ones(num_docs, np.bool_)
+        if token != tokens[0] and rng.random() < 0.4:           # in some stretches of documents, and there more often
+            within = np.repeat(rng.random(num_docs // 300 + 1) < 0.05, 300)[:num_docs]
+            share = min(1.0, 20 * share)
+        docs = np.flatnonzero(within & (rng.random(num_docs) < share))
+        top = min(int(rng.choice((1, 3, 255, 300, 70_000))), max(3, 2 * WRITTEN_OUT // max(1, len(docs))))
+        impacts = rng.integers(1, top, len(docs), endpoint=True)
+        if rng.random() < 0.3:                                  # few are large
+            impacts[rng.random(len(docs)) < 0.9] = min(top, 7)
+        for doc, impact in zip(docs.tolist(), impacts.tolist(), strict=True):
+            vectors[doc][token] = impact
+    return [(_docid(rng, doc), vector) for doc, vector in enumerate(vectors)]
+
+
 def _docid(rng: Random, doc: int) -> str:
     if rng.random() < 0.002:
         return "twice"
@@ -136,7 +162,8 @@ def _question(rng: Random, tokens: list[str], tops: dict[str, int], num_docs: in
     query = {token: _weight(rng, kind, max(1, tops[token]), max(1, count)) for token in chosen}
     if rng.random() < 0.2:
         query["nowhere"] = 3
-    k = int(rng.choice([1, 2, 3, 10, 100, 1000, max(1, num_docs - 1), num_docs, num_docs + 5]))
+    most = min(num_docs, MOST_HITS)
+    k = int(rng.choice([1, 2, 3, 10, 100, 1000, max(1, most - 1), most, most + 5]))
     return Question(query, k, float(rng.choice([0, 0, 0, 0, 0.3, 1, 3, -1])))
 
 
