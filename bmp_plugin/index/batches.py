@@ -49,13 +49,13 @@ def encode_batch(batch: PostingBatch, geometry: Geometry, docid_map: DocidMap) -
     """
     starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(batch.counts)])
     lists = Postings(starts, np.array(batch.docs, np.int32), np.array(batch.impacts, np.int32))     # changed in place
-    bad = find_bad_posting(lists, docid_map.end)
+    bad = find_bad_posting(lists=lists, num_source_docids=docid_map.end)
     if bad >= 0:
         term = batch.terms[int(np.searchsorted(starts, bad, "right")) - 1].decode("utf-8", "replace")
         raise SourceError(f"{docid_map.source_path}: term {term!r} has document {lists.docs[bad]} out of order or range, or "
                           f"with impact {lists.impacts[bad]}, which is not positive")
     if docid_map.internal_docids is not None:
-        renumber(lists, docid_map.internal_docids)
+        renumber(lists=lists, internal_docids=docid_map.internal_docids)
     lists, overflow_terms, shifts = split_overflow(lists)
     columns, arrays = _encode(lists, geometry)
     columns["list_shift"] = shifts

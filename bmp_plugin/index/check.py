@@ -81,7 +81,7 @@ def check_content(folder: Path, arrays: Arrays, geometry: Geometry) -> None:
     check_strings(demand, arrays["docid_end"], len(arrays["docid_bytes"]), "docid_end")
     check_text(demand, arrays["docid_bytes"], arrays["docid_end"], "docid")
     check_term_text(folder, arrays)
-    demand(_are_inverse(arrays["doc_rank"], arrays["rank_doc"]), "rank_doc", "is not the inverse of doc_rank")
+    demand(_are_inverse(ranks=arrays["doc_rank"], docs=arrays["rank_doc"]), "rank_doc", "is not the inverse of doc_rank")
     demand(all(np.all(arrays["source_docid"][part] >= 0) for part in parts(geometry.num_docs)), "source_docid",
            "has a negative number")
     room = max((int(_lengths({name: arrays[name][part] for name in arrays if name.startswith("list_")}, arrays).max())

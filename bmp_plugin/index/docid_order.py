@@ -26,12 +26,12 @@ def docid_ranks(documents: Documents, by_docid: bool) -> NDArray[np.int32]:
     if not by_docid or num_docs < 2:
         return order
     raw, ends = np.frombuffer(documents.docid_bytes, np.uint8), np.ascontiguousarray(documents.docid_ends, np.int64)
-    depth = _common_prefix(raw, ends)
+    depth = _common_prefix(raw=raw, ends=ends)
     places = order.astype(np.int64)             # ranks that are not final yet, ascending
     group = np.zeros(num_docs, np.int64)        # the same for docids that are equal so far, ascending with the rank
     while len(places):
         keys, left = np.empty(len(places), np.uint64), np.empty(len(places), np.int8)
-        read_keys(raw, ends, order[places], depth, keys, left)
+        read_keys(raw=raw, ends=ends, strings=order[places], depth=depth, keys=keys, left=left)
         # a docid that ends here comes before one that goes on with zeros
         sorting = np.lexsort((left, keys, group)) if depth or group[-1] else np.lexsort((left, keys))
         order[places] = order[places[sorting]]

@@ -81,7 +81,8 @@ def forward_index(source: PostingSource, documents: Documents, folder: Path, poo
 
     counted = np.zeros(num_source_docids, np.int32)
     for kept in _batches(source, chosen, num_docs, progress):
-        counting = [pool.submit(count_heavy, *r, kept, chosen.lightest, counted) for r in ranges]
+        counting = [pool.submit(count_heavy, low=low, high=high, batch=kept, lightest=chosen.lightest, counted=counted)
+                    for low, high in ranges]
         for done in counting:
             done.result()
     lengths = counted[documents.source_docids]
@@ -94,7 +95,8 @@ def forward_index(source: PostingSource, documents: Documents, folder: Path, poo
     with _temporary(folder, total) as postings, _temporary(folder, total) as spare:
         num_terms = 0
         for kept in _batches(source, chosen, num_docs, progress):
-            taking = [pool.submit(take_heavy, *r, kept, chosen.lightest, num_terms, slots, postings) for r in ranges]
+            taking = [pool.submit(take_heavy, low=low, high=high, batch=kept, lightest=chosen.lightest, num_terms=num_terms,
+                                  slots=slots, postings=postings) for low, high in ranges]
             fitted = [done.result() for done in taking]
             num_terms += int(np.count_nonzero(kept.weights))
             if not all(fitted) or num_terms > MAX_TERMS:
@@ -132,7 +134,7 @@ def _choose(source: PostingSource, num_docs: int, progress: tqdm) -> _Chosen:
     impacts = np.zeros(LARGEST_BIN + 1, np.int64)
     by_df = np.zeros(num_docs + 1, np.int64)
     for batch in source.batches():
-        count_impacts(np.ascontiguousarray(batch.impacts, np.int32), impacts)
+        count_impacts(impacts=np.ascontiguousarray(batch.impacts, np.int32), histogram=impacts)
         np.add.at(by_df, np.clip(batch.counts, 0, num_docs), 1)
         progress.update(len(batch.docs))
     total = int(impacts.sum())

@@ -44,11 +44,13 @@ def leading_order(source: PostingSource, documents: Documents, *, threads: int =
     with tqdm(total=source.num_postings_hint(), unit=" postings", unit_scale=True, desc="reading to reorder",
               disable=None if progress else True, file=sys.stderr) as bar, ThreadPoolExecutor(threads) as pool:
         for batch in source.batches():
-            postings = (np.asarray(batch.counts, np.int64), np.ascontiguousarray(batch.docs, np.int32),
-                        np.ascontiguousarray(batch.impacts, np.int32))
-            for done in [pool.submit(take_leaders, *r, *postings, num_terms, leaders, impacts) for r in ranges]:
+            counts = np.asarray(batch.counts, np.int64)
+            taking = [pool.submit(take_leaders, low=low, high=high, counts=counts, num_terms=num_terms, leaders=leaders,
+                                  docs=np.ascontiguousarray(batch.docs, np.int32), largest=impacts,
+                                  impacts=np.ascontiguousarray(batch.impacts, np.int32)) for low, high in ranges]
+            for done in taking:
                 done.result()
-            dfs.append(postings[0])
+            dfs.append(counts)
             num_terms += len(batch.terms)
             bar.update(len(batch.docs))
     del impacts

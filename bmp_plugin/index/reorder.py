@@ -128,10 +128,11 @@ class _Bisection:
         """Give the most frequent terms the smallest ids, so that their gains share cache lines."""
         postings, num_terms = self._forward.postings, self._forward.num_terms
         counts = np.zeros((self._threads, num_terms), np.int32)
-        self._each(lambda thread, lo, hi: bisection.count_terms(lo, hi, postings, counts[thread]), len(postings))
+        self._each(lambda thread, lo, hi: bisection.count_terms(lo=lo, hi=hi, postings=postings, counts=counts[thread]),
+                   len(postings))
         new_ids = np.empty(num_terms, np.int32)
         new_ids[np.argsort(-counts.sum(axis=0), kind="stable")] = np.arange(num_terms, dtype=np.int32)
-        self._each(lambda _, lo, hi: bisection.replace_terms(lo, hi, postings, new_ids), len(postings))
+        self._each(lambda _, lo, hi: bisection.replace_terms(lo=lo, hi=hi, postings=postings, new_ids=new_ids), len(postings))
 
     def _arrays(self, part: _Part) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
         """Return the array of the part's postings, and the one that they are copied to."""
@@ -149,16 +150,20 @@ class _Bisection:
         gain, workspace = np.empty(n, np.int64), np.empty(n, np.int64)
         degrees = np.zeros((self._threads, 2, terms), np.int32)
         gains, new_ids = np.empty((2, terms), np.int32), np.empty((2, terms), np.int32)
-        bisection.init_part(lengths, part.first, left, starts, side)
-        self._each(lambda i, lo, hi: bisection.count_degrees(lo, hi, starts, side, here, degrees[i]), n)
+        bisection.init_part(lengths=lengths, first=part.first, left=left, starts=starts, side=side)
+        self._each(lambda i, lo, hi: bisection.count_degrees(lo=lo, hi=hi, starts=starts, side=side, postings=here,
+                                                            degrees=degrees[i]), n)
         for _ in range(ROUNDS):
-            bisection.term_gains(degrees, terms, self._slopes, left, n - left, gains)
-            self._each(lambda _, lo, hi: bisection.document_gains(lo, hi, starts, side, here, gains, gain), n)
-            if bisection.choose_exchanges(n, left, gain, side, moves, workspace) == 0:
+            bisection.term_gains(degrees=degrees, num_terms=terms, slopes=self._slopes, left=left, right=n - left, gains=gains)
+            self._each(lambda _, lo, hi: bisection.document_gains(lo=lo, hi=hi, starts=starts, side=side, postings=here,
+                                                                 gains=gains, gain=gain), n)
+            if bisection.choose_exchanges(n=n, left=left, gain=gain, side=side, moves=moves, workspace=workspace) == 0:
                 break
-            self._each(lambda i, lo, hi: bisection.exchange(lo, hi, starts, moves, here, side, degrees[i]), n)
+            self._each(lambda i, lo, hi: bisection.exchange(lo=lo, hi=hi, starts=starts, moves=moves, postings=here, side=side,
+                                                           degrees=degrees[i]), n)
         kept = np.empty((self._threads, 2), np.int64)
-        left_terms, right_terms = bisection.renumber_terms(degrees, terms, left, n - left, new_ids, kept)
+        left_terms, right_terms = bisection.renumber_terms(degrees=degrees, num_terms=terms, left=left, right=n - left,
+                                                           new_ids=new_ids, kept=kept)
         right_first = part.first + int(kept[:, 0].sum())
         to_posting = np.cumsum(kept, axis=0) - kept + np.array([part.first, right_first])
         to_document = self._left_and_right_before(side) + np.array([0, left])

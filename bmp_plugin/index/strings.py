@@ -15,7 +15,7 @@ NEWLINE = 10
 def gather(raw: NDArray[np.uint8], starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.uint8]:
     """Return the slices raw[starts[i]:ends[i]], concatenated."""
     out = np.empty(int((ends - starts).sum()), np.uint8)
-    copy_slices(raw, starts, ends, out)
+    copy_slices(raw=raw, starts=starts, ends=ends, out=out)
     return out
 
 
@@ -75,9 +75,9 @@ def decode(raw: NDArray[np.uint8], ends: NDArray[np.int64], indices: NDArray[np.
 def _copy(raw: NDArray[np.uint8], ends: NDArray[np.int64], indices: NDArray[np.int32],
           newlines: bool) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     bounds = np.empty(len(indices) + 1, np.int64)
-    measure_strings(ends, indices, bounds)
+    measure_strings(ends=ends, indices=indices, bounds=bounds)
     out = np.empty(bounds[-1] + (len(indices) if newlines else 0), np.uint8)
-    copy_strings(raw, ends, indices, bounds, out, newlines)
+    copy_strings(raw=raw, ends=ends, indices=indices, bounds=bounds, out=out, newlines=newlines)
     return out, bounds
 
 
