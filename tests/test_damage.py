@@ -417,3 +417,16 @@ def test_a_damaged_sidecar_index_is_rebuilt(lucene_index, tmp_path):
     assert [(hit.docid, hit.score) for hit in found] == [(hit.docid, hit.score) for hit in wanted]
     assert found
     assert main(["verify", str(tmp_path / "lucene.bmp")]) == 0
+
+
+def test_a_sidecar_index_of_an_older_layout_is_rebuilt(lucene_index, tmp_path):
+    from bmp_plugin.adapters.sidecar_index import index_of
+
+    lucene = shutil.copytree(lucene_index("cranfield"), tmp_path / "lucene")
+    wanted = BmpSearcher(index_of(lucene, progress=False)).search({"flow": 3, "wing": 2})
+    edit(tmp_path / "lucene.bmp", version=4)
+    with pytest.raises(BmpError, match="version 4"):
+        BmpIndex.open(tmp_path / "lucene.bmp")
+    found = BmpSearcher(index_of(lucene, progress=False)).search({"flow": 3, "wing": 2})
+    assert [(hit.docid, hit.score) for hit in found] == [(hit.docid, hit.score) for hit in wanted]
+    assert json.loads((tmp_path / "lucene.bmp" / "manifest.json").read_text())["version"] == 5

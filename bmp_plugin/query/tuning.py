@@ -1,7 +1,7 @@
-"""Every tuned constant of the search, with what other values did to its time.
+"""Every tuned constant of the search, with what other values do to the mean of its time.
 
-All were measured by ``python -m bmp_plugin.conformance.commits --base COMMIT --vectors V --vocabulary T --queries Q``, with the
-constant changed in the checkout, on 200,000 and 500,000 documents, where times of one and the same code differ by 2 %.
+To measure one, change it and run ``python -m bmp_plugin.conformance.commits --base HEAD --vectors V --vocabulary T --queries
+Q``. The figures are of alternating runs in new processes, on 200,000 and 500,000 documents; the same code differs by 2 %.
 """
 
 # Upper bounds
