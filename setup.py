@@ -16,7 +16,7 @@ RELEASE = "17"          # class files that every Java from 17 on loads; Pyserini
 
 def compile_posting_reader(target: Path) -> None:
     """Compile PostingReader.java into ``target``; without a JDK the package still works, but not on Lucene indexes."""
-    spec = importlib.util.spec_from_file_location("_jdk", ROOT / "adapters" / "jdk.py")
+    spec = importlib.util.spec_from_file_location("_jdk", JAVA / "jdk.py")
     jdk = importlib.util.module_from_spec(spec)
     sys.modules["_jdk"] = jdk
     spec.loader.exec_module(jdk)

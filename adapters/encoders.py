@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from bmp_plugin.compressed import damage_named, lines_of, open_maybe_gzip
+from bmp_plugin._internal.compressed import damage_named, lines_of, open_maybe_gzip
 from bmp_plugin.errors import MissingDependencyError, SourceError
-from bmp_plugin.topics import check_vector, json_of
+from bmp_plugin.trec.topics import check_vector, json_of
 
 DEFAULT_SCALE = 100.0
 LARGEST_WEIGHT = 2**31 - 1

@@ -15,13 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmp_plugin import BmpIndex, BmpSearcher, ShardedSearcher
-from bmp_plugin.adapters.host import import_pyserini
-from bmp_plugin.adapters.sidecar_index import index_of, is_bmp_directory, lucene_directory_of
-from bmp_plugin.explanation import Explanation
-from bmp_plugin.hits import Hit
-from bmp_plugin.sharded.index import ShardedIndex
-from bmp_plugin.sharded.manifest import is_sharded
-from bmp_plugin.topics import count_tokens
+from bmp_plugin.searcher.explanation import Explanation
+from bmp_plugin.searcher.hits import Hit
+from bmp_plugin.sharded.sharded_index import ShardedIndex
+from bmp_plugin.sharded.sharded_manifest import is_sharded
+from bmp_plugin.trec.topics import count_tokens
+
+from .host.pyserini_import import import_pyserini
+from .host.sidecar_index import index_of, is_bmp_directory, lucene_directory_of
 
 if TYPE_CHECKING:
     from pyserini.encode import QueryEncoder

@@ -14,8 +14,8 @@ import numpy as np
 from bmp_plugin import BmpIndex, BmpSearcher
 from bmp_plugin.errors import BmpError, MissingDependencyError
 from bmp_plugin.index.layout import DEFAULT_BLOCK_SIZE, FORMAT
-from bmp_plugin.quantize import Quantization
-from bmp_plugin.topics import count_tokens
+from bmp_plugin.index.quantization import Quantization
+from bmp_plugin.trec.topics import count_tokens
 
 try:
     import pandas as pd

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from .errors import BmpError
 
 if TYPE_CHECKING:
-    from .index.index import BmpIndex
-    from .searcher import BmpSearcher
-    from .sharded.searcher import ShardedSearcher
+    from .index.block_max_index import BmpIndex
+    from .searcher.bmp_searcher import BmpSearcher
+    from .sharded.sharded_searcher import ShardedSearcher
 
     __version__: str
 
@@ -21,15 +21,15 @@ __all__ = ["BmpError", "BmpIndex", "BmpSearcher", "ShardedSearcher", "__version_
 def _load(name: str) -> object:
     found: object
     if name == "BmpIndex":
-        from .index.index import BmpIndex
+        from .index.block_max_index import BmpIndex
 
         found = BmpIndex
     elif name == "BmpSearcher":
-        from .searcher import BmpSearcher
+        from .searcher.bmp_searcher import BmpSearcher
 
         found = BmpSearcher
     elif name == "ShardedSearcher":
-        from .sharded.searcher import ShardedSearcher
+        from .sharded.sharded_searcher import ShardedSearcher
 
         found = ShardedSearcher
     elif name == "__version__":

@@ -1,7 +1,7 @@
 """``python -m bmp_plugin`` is the command ``bmp-plugin``."""
 import sys
 
-from bmp_plugin.cli import main
+from .cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -21,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
               "Runs a module of Pyserini's that searches impact indexes with BmpImpactSearcher.\n\n"
               "example: python -m bmp_plugin.swap pyserini.server.rest --config indexes.yaml --port 8081")
         return 0 if arguments else UNUSABLE
-    from bmp_plugin.errors import BmpError
+    from .errors import BmpError
 
     try:
         from bmp_plugin.adapters.pyserini import BmpImpactSearcher, replace_searcher

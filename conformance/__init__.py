@@ -1,1 +1,5 @@
-"""Conformance: whether the answers are those of Pyserini, and how fast; engines behind one interface, and an oracle."""
+"""Conformance: whether the answers are those of Pyserini, and how fast.
+
+Every module here, and every package but :mod:`.benchmark` and :mod:`.conform`, is a command:
+``python -m bmp_plugin.conformance.NAME --help``.
+"""

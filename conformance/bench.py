@@ -32,11 +32,14 @@ from pathlib import Path
 import numpy as np
 
 from bmp_plugin.errors import BmpError, MissingDependencyError
-from bmp_plugin.topics import read_topics
+from bmp_plugin.report import machine
+from bmp_plugin.trec.topics import read_topics
 
-from . import engines, machine, plots, report, runner
-from .agreement import Agreement
-from .collection import Collection
+from . import plots
+from .benchmark import engines, runner
+from .benchmark import result_tables as report
+from .benchmark.agreement import Agreement
+from .benchmark.collection import Collection
 
 MODULE = "bmp_plugin.conformance.bench"
 DEFAULT_ENGINES = ("lucene", "drop-in", "ours", "ours-bp", "rust", "rust-bp")

@@ -27,15 +27,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bmp_plugin.cli import interrupts
+from bmp_plugin._internal import interrupts
 from bmp_plugin.errors import BmpError
+from bmp_plugin.report import machine
 
-from . import commit_sides, machine
 from .bench import chosen_topics
-from .collection import Collection
-from .commit_sides import Side, Task
-from .engines import Query
-from .report import circumstances
+from .benchmark import commit_sides
+from .benchmark.collection import Collection
+from .benchmark.commit_sides import Side, Task
+from .benchmark.engines import Query
+from .benchmark.result_tables import circumstances
 
 MODULE = "bmp_plugin.conformance.commits"
 ORDERS = ("none", "bp", "leading")
@@ -55,7 +56,7 @@ class Measured:
     sizes : dict of str to int
         Number of queries of each set.
     built : dict of str to pair of dict
-        By document order; see :meth:`.commit_worker.Worker.build`.
+        By document order; see :meth:`.benchmark.commit_worker.Worker.build`.
     times : dict of Task to list of float64[2 sides, 2 clocks, queries]
         Of every round: seconds of processor and wall-clock time.
     cold : pair of pair of float

@@ -13,14 +13,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bmp_plugin.adapters.json_stream import json_files, json_objects
-from bmp_plugin.adapters.matrix import MatrixSource
-from bmp_plugin.evaluation import averages, evaluate, read_qrels
-from bmp_plugin.fusion import Fused, fuse_runs
-from bmp_plugin.index.index import BmpIndex
-from bmp_plugin.run_file import RunWriter, read_run
-from bmp_plugin.searcher import BmpSearcher
-from bmp_plugin.topics import Query, read_topics
+from bmp_plugin.adapters.sources.json_stream import json_files, json_objects
+from bmp_plugin.adapters.sources.matrix_source import MatrixSource
+from bmp_plugin.index.block_max_index import BmpIndex
+from bmp_plugin.searcher.bmp_searcher import BmpSearcher
+from bmp_plugin.trec.evaluation import averages, evaluate, read_qrels
+from bmp_plugin.trec.fusion import Fused, fuse_runs
+from bmp_plugin.trec.run_file import RunWriter, read_run
+from bmp_plugin.trec.topics import Query, read_topics
 
 DIMENSIONS = 128
 WEIGHTS = (0.2, 0.4, 0.5, 0.6, 0.8)

@@ -28,11 +28,11 @@ from pathlib import Path
 
 from bmp_plugin import BmpSearcher, ShardedSearcher
 from bmp_plugin.errors import BmpError
-from bmp_plugin.sharded.index import ShardedIndex, open_either
-from bmp_plugin.topics import read_topics
+from bmp_plugin.sharded.sharded_index import ShardedIndex, open_either
+from bmp_plugin.trec.topics import read_topics
 
-from .memory import memory_bytes
-from .workload import Request, Searcher, Workload
+from .benchmark.memory import memory_bytes
+from .benchmark.workload import Request, Searcher, Workload
 
 CONCURRENT = 8                  # requests that are awaited together
 FORK_PATIENCE = 120.0

@@ -20,9 +20,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bmp_plugin.conformance.machine import command, machine, versions
 from bmp_plugin.errors import BmpError
-from bmp_plugin.topics import read_topics
+from bmp_plugin.report.machine import command, machine, versions
+from bmp_plugin.trec.topics import read_topics
 
 Queries = list[dict[str, Any]]
 
@@ -111,7 +111,7 @@ def _alone(function: Callable[..., Any], *arguments: Any) -> Any:
 def report(options: argparse.Namespace, queries: Queries, k: int) -> str:
     """Returns the tables for one k."""
     from bmp_plugin import BmpIndex, BmpSearcher
-    from bmp_plugin.sharded.index import ShardedIndex
+    from bmp_plugin.sharded.sharded_index import ShardedIndex
 
     lines = [f"## k = {k}", ""]
     if options.parts:

@@ -20,11 +20,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bmp_plugin.errors import BmpError
-from bmp_plugin.topics import read_topics
+from bmp_plugin.report.machine import machine
+from bmp_plugin.trec.topics import read_topics
 
-from . import bandwidth
-from .bandwidth import CACHE_LINE, Bandwidth
-from .machine import machine
+from .benchmark import bandwidth
+from .benchmark.bandwidth import CACHE_LINE, Bandwidth
 
 Queries = Sequence[dict[str, Any]]
 Times = dict[str, float]
@@ -63,7 +63,7 @@ class _Clocked:
 def python_share(path: Path, queries: Queries, k: int, rounds: int) -> dict[str, Share]:
     """Measures Python's share, hot and cycled: medians over rounds, means over queries. Runs in a separate process."""
     from bmp_plugin import BmpSearcher
-    from bmp_plugin import searcher as searcher_module
+    from bmp_plugin.searcher import bmp_searcher as searcher_module
 
     module: Any = searcher_module
     searcher = BmpSearcher(path)
@@ -88,7 +88,7 @@ def _both_ways(ask: Callable[[Any], tuple[float, ...]], queries: Queries, rounds
 
 def profiled(path: Path, queries: Queries, k: int, rounds: int, chosen: set[str] | None) -> dict[str, dict[str, Any]]:
     """Measures calls, seconds and own seconds of each kernel per query, hot and cycled; of the chosen kernels or of all."""
-    from .kernel_profile import Measured, instrument
+    from .benchmark.kernel_profile import Measured, instrument
 
     profile = instrument(chosen)
     from bmp_plugin import BmpSearcher

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from bmp_plugin.conformance.fuzz.lucene import write_segments
+from bmp_plugin.conformance.fuzz.lucene_segments import write_segments
 from bmp_plugin.errors import BmpError
 
 Document = Mapping[str, Any]
@@ -28,13 +28,13 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def cranfield_documents() -> list[dict[str, Any]]:
-    return read_jsonl(resources.files("bmp_plugin.data") / "cranfield_docs.jsonl.gz")
+    return read_jsonl(resources.files("bmp_plugin.demo") / "cranfield_docs.jsonl.gz")
 
 
 @pytest.fixture(scope="session")
 def cranfield_queries() -> dict[str, dict[str, int]]:
     """A fourth of Cranfield's queries, because Pyserini takes 50 ms for each."""
-    queries = read_jsonl(resources.files("bmp_plugin.data") / "cranfield_queries.jsonl.gz")
+    queries = read_jsonl(resources.files("bmp_plugin.demo") / "cranfield_queries.jsonl.gz")
     return {query["qid"]: query["vector"] for query in queries[::4]}
 
 
@@ -44,7 +44,7 @@ def java() -> Path:
     absent = pytest.fail if os.environ.get("CI") else pytest.skip
     if importlib.util.find_spec("pyserini") is None:
         absent("Pyserini is not installed")
-    from bmp_plugin.adapters.jdk import find_jdk
+    from bmp_plugin.adapters.java.jdk import find_jdk
 
     try:
         return find_jdk() / "bin" / "java"
@@ -55,7 +55,7 @@ def java() -> Path:
 @pytest.fixture(scope="session")
 def host(java: Path) -> Any:
     """Pyserini, imported in this process."""
-    from bmp_plugin.adapters.host import import_pyserini
+    from bmp_plugin.adapters.host.pyserini_import import import_pyserini
 
     import_pyserini()
     import pyserini.search.lucene
@@ -65,7 +65,7 @@ def host(java: Path) -> Any:
 
 def index_with_anserini(java: Path, documents: Iterable[Document], folder: Path, *flags: str) -> Path:
     """Indexes JSON vectors as ``python -m pyserini.index.lucene --impact --pretokenized --optimize`` does."""
-    from bmp_plugin.adapters.anserini import anserini_jar
+    from bmp_plugin.adapters.java.anserini_jar import anserini_jar
 
     vectors = folder.with_name(folder.name + ".vectors")
     vectors.mkdir()

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmp_plugin import BmpSearcher
-from bmp_plugin.adapters.arrays import ArraySource
+from bmp_plugin.adapters.sources.array_source import ArraySource
 from bmp_plugin.index.layout import KernelIndex
 from bmp_plugin.query.bounds import scale_weights
 from bmp_plugin.query.lists import QueryLists, make_query_lists

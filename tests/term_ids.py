@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from bmp_plugin.adapters.arrays import ArraySource
-from bmp_plugin.adapters.source import Documents, PostingBatch
+from bmp_plugin.adapters.sources.array_source import ArraySource
+from bmp_plugin.index.source import Documents, PostingBatch
 
 
 class WithDeletions(ArraySource):

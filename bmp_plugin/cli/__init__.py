@@ -8,10 +8,45 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from bmp_plugin.atomic_write import errors_name
-from bmp_plugin.errors import BmpError
-
-from . import compare, completion, conform, demo, export, fuse, index, info, interrupts, search, shards, verify, warmup
+from .._internal import interrupts
+from .._internal.atomic_write import errors_name
+from ..errors import BmpError
+from . import (
+    compare_command as compare,
+)
+from . import (
+    completion_command as completion,
+)
+from . import (
+    conform_command as conform,
+)
+from . import (
+    demo_command as demo,
+)
+from . import (
+    export_command as export,
+)
+from . import (
+    fuse_command as fuse,
+)
+from . import (
+    index_command as index,
+)
+from . import (
+    info_command as info,
+)
+from . import (
+    search_command as search,
+)
+from . import (
+    shards_command as shards,
+)
+from . import (
+    verify_command as verify,
+)
+from . import (
+    warmup_command as warmup,
+)
 
 UNUSABLE = 2
 INTERRUPTED = 130

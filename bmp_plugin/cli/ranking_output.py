@@ -9,8 +9,7 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Any
 
-from bmp_plugin.run_file import RunFormat, RunWriter, is_written_atomically
-
+from ..trec.run_file import RunFormat, RunWriter, is_written_atomically
 from .arguments import add_json, wants_json
 
 
@@ -21,7 +20,7 @@ def add_ranking_json(parser: argparse.ArgumentParser) -> None:
 
 
 def open_output(args: argparse.Namespace, run_format: RunFormat, tag: str) -> RunWriter | HitLines:
-    """Opens the writer of the hits to ``args.output``; raises what :class:`~bmp_plugin.run_file.RunWriter` raises."""
+    """Opens the writer of the hits to ``args.output``; raises what :class:`~bmp_plugin.trec.run_file.RunWriter` raises."""
     return HitLines() if writes_hit_lines(args) else RunWriter(args.output, run_format, tag)
 
 

@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._internal.parallel import in_order
+from .._internal.progress import tqdm
 from ..errors import SourceError
-from ..parallel import in_order
-from ..progress import tqdm
-from .batches import DocidMap, EncodedBatch, encode_batch
 from .docid_order import docid_ranks
+from .encode_batches import DocidMap, EncodedBatch, encode_batch
 from .layout import ARRAYS, FORMAT, PADDING, VERSION, Geometry, check_block_size
 from .manifest import write_manifest
-from .proof import Identity
 from .store import ArrayWriter, staging
 from .strings import gather
+from .validate.proof import Identity
 
 if TYPE_CHECKING:
-    from bmp_plugin.adapters.source import Documents, PostingSource
+    from .source import Documents, PostingSource
 
 Order = NDArray[np.int32]
 ORDERS = ("none", "bp", "leading")
@@ -50,11 +50,11 @@ def build_index(source: PostingSource, output: Path, *, block_size: int, reorder
         _check_documents(source, documents)
         order: Order | None = None
         if reorder == "bp":
-            from .reorder import bisection_order
+            from .reorder.recursive_bisection import bisection_order
 
             order = bisection_order(source, documents, folder, threads=threads, progress=progress)
         elif reorder == "leading":
-            from .leading import leading_order
+            from .reorder.leading_terms import leading_order
 
             order = leading_order(source, documents, threads=threads, progress=progress)
         build = _Build(folder, Geometry(len(documents.source_docids), block_size))

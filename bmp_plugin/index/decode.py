@@ -13,8 +13,8 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from ..intrinsics import DECODED, add_product, everywhere, prefetch, vector
-from ..kernels import inline_kernel, kernel
+from .._internal.intrinsics import DECODED, add_product, everywhere, prefetch, vector
+from .._internal.kernels import inline_kernel, kernel
 from .layout import BLOCKS_PER_CHUNK, BYTES_PER_CHUNK, LONGEST_GAP, SUPERBLOCK_SHIFT, WINDOW, WINDOW_SHIFT
 
 START_SENTINEL = 0xFFFF  # the document before a window's first, in 16 bits

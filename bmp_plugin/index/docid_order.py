@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels import kernel
+from .._internal.kernels import kernel
 
 if TYPE_CHECKING:
-    from bmp_plugin.adapters.source import Documents
+    from .source import Documents
 
 KEY_BYTES = 8    # bytes of a docid that are compared at once
 

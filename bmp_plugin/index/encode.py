@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels import kernel
+from .._internal.kernels import kernel
 from .layout import LARGEST_IMPACT, LARGEST_MAXIMUM, LONGEST_GAP, SUPERBLOCK, WINDOW, WINDOW_SHIFT
 
 

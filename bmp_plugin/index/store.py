@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..atomic_write import atomic_folder
+from .._internal.atomic_write import atomic_folder
 from ..errors import BmpError, BuildError, DamagedIndexError
 from .layout import ARRAYS, FORMAT, Geometry, dtype, shapes
 from .manifest import read_bytes

@@ -7,7 +7,7 @@ from itertools import accumulate, pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels import kernel
+from .._internal.kernels import kernel
 
 NEWLINE = 10
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels import kernel
+from .._internal.kernels import kernel
 from .prepare import LISTS_OF_TERM, prepare
 from .two_steps import search_in_two_steps
 

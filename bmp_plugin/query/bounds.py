@@ -12,11 +12,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .._internal.intrinsics import BEHIND, LANES, bound_increments, prefetch, scale_impacts
+from .._internal.kernels import inline_kernel, inline_part
 from ..index.decode import add_block_maxima, window_run
 from ..index.encode import maximum_unit
 from ..index.layout import BLOCKS_PER_CHUNK, BYTES_PER_CHUNK, LARGEST_MAXIMUM, SUPERBLOCK_SHIFT, SUPERBLOCKS_PER_WINDOW, WINDOW
-from ..intrinsics import BEHIND, LANES, bound_increments, prefetch, scale_impacts
-from ..kernels import inline_kernel, inline_part
 from .lists import HEAD, make_run, read_run
 from .tuning import PREFETCHED_POSTINGS, ROW_CHUNKS, STRIDE
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from .._internal.kernels import kernel
 from ..index.decode import decode_term
-from ..kernels import kernel
 
 
 @kernel

@@ -6,10 +6,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .._internal.intrinsics import DECODED, LANES, below_mask, count_bits
+from .._internal.kernels import inline_kernel, inline_part
 from ..index.decode import START_SENTINEL, decode_lanes, window_run
 from ..index.layout import WINDOW
-from ..intrinsics import DECODED, LANES, below_mask, count_bits
-from ..kernels import inline_kernel, inline_part
 
 HEAD = LANES             # where a decoded run begins: behind room for what is looked at before its first posting
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from .._internal.kernels import inline_part, kernel
 from ..index.layout import DIGIT_SHIFTS
-from ..kernels import inline_part, kernel
 from .topk import EXACT
 
 LARGEST_WEIGHT = LARGEST_SUM = 2**31 - 1         # scores are added up in int32

@@ -3,8 +3,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from .._internal.kernels import kernel
 from ..index.layout import SUPERBLOCK, SUPERBLOCK_SHIFT, WINDOW_SHIFT
-from ..kernels import kernel
 from .lists import make_query_lists, make_run, read_run
 from .prepare import LISTS_OF_TERM, append_term
 from .scores import make_matches, score_superblock

@@ -10,10 +10,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .._internal.intrinsics import DECODED, block_match_mask, lowest_bit
+from .._internal.kernels import inline_kernel, inline_part
 from ..index.decode import decode_lanes
 from ..index.layout import SUPERBLOCK, SUPERBLOCK_SHIFT, SUPERBLOCKS_PER_WINDOW, WINDOW
-from ..intrinsics import DECODED, block_match_mask, lowest_bit
-from ..kernels import inline_kernel, inline_part
 from .lists import HEAD, read_run
 from .visits import ALL
 

@@ -18,9 +18,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .._internal.intrinsics import LANES, below_mask, lowest_bit
+from .._internal.kernels import inline_kernel, inline_part
 from ..index.layout import SUPERBLOCK, SUPERBLOCK_SHIFT, SUPERBLOCKS_PER_WINDOW, WINDOW
-from ..intrinsics import LANES, below_mask, lowest_bit
-from ..kernels import inline_kernel, inline_part
 from .bounds import Bounds, bound_threshold, scale_weights, upper_bounds
 from .lists import Run, make_query_lists, make_run
 from .scores import Matches, add_sparse_lists, make_matches, score_superblock

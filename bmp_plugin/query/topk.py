@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels import inline_kernel, inline_part
+from .._internal.kernels import inline_kernel, inline_part
 
 RANK_MASK = np.uint64(0xFFFFFFFF)
 EXACT = 16_777_216                       # 2^24: integers up to it are their own float32

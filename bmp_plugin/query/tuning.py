@@ -17,6 +17,6 @@ TIER_GROWTH = 12             # how many times as many superblocks the next tier 
 # Windows added up as a whole; none: +10 to 16 % of the mean at k = 1000, 27 to 38 % of the p99
 SEEK_COST = 24               # postings added up in the time that seeking one list in one superblock takes; 12 to 48: the same
 LEAST_SUPERBLOCKS = 8        # of a window, below which that is not thought of; 4: the same
-# Two steps: chosen by overlap with the safe answers, see conformance/results/approximate
+# Two steps: chosen by overlap with the safe answers, see conformance/benchmark/results/approximate
 FIRST_STEP_TOKENS = 12       # lists that the first step takes at most at beta 0.5
 MORE_CANDIDATES = 5          # candidates beyond k, over the square root of k

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from ..kernels import inline_part
+from .._internal.kernels import inline_part
 from .rescore import rescore
 from .search import SearchOptions, search
 from .topk import EXACT, RANK_MASK, finish, keep_best, make_key

@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .._internal.intrinsics import DECODED, count_bits, lowest_bit, prefetch
+from .._internal.kernels import inline_kernel, inline_part
 from ..index.decode import START_SENTINEL, superblock_run, window_run
 from ..index.layout import SUPERBLOCK, SUPERBLOCK_SHIFT, SUPERBLOCKS_PER_WINDOW, WINDOW_SHIFT
-from ..intrinsics import DECODED, count_bits, lowest_bit, prefetch
-from ..kernels import inline_kernel, inline_part
 from .lists import groups_before, groups_of
 
 FEW_BLOCKS = 8           # bytes of a uint64

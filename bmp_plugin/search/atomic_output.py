@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bmp_plugin.atomic_write import atomic_file, errors_name
-from bmp_plugin.run_file import is_written_atomically
+from .._internal.atomic_write import atomic_file, errors_name
+from ..trec.run_file import is_written_atomically
 
 
 class _AtomicOutput:

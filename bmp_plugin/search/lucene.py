@@ -10,7 +10,7 @@ import runpy
 import sys
 from typing import Any
 
-from bmp_plugin.search.atomic_output import write_outputs_atomically
+from .atomic_output import write_outputs_atomically
 
 PROGRAM = "python -m bmp_plugin.search.lucene"
 _FAILED = 2
@@ -69,7 +69,7 @@ def _run_pyserini(argv: list[str], options: argparse.Namespace) -> None:
 
 
 def _one_line(error: Exception) -> str:
-    from bmp_plugin.errors import BmpError
+    from ..errors import BmpError
 
     text = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
     if isinstance(error, OSError) and error.filename is not None and error.strerror:

@@ -9,11 +9,11 @@ from typing import Any
 
 import platformdirs
 
+from .._internal.interprocess_lock import interprocess_lock
 from ..errors import BmpError, MissingDependencyError
 from ..index.layout import ARRAYS
 from ..index.manifest import LARGEST_SHARDED, MANIFEST
 from ..index.store import staging, verify_checksums
-from ..interprocess_lock import interprocess_lock
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 

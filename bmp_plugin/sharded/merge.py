@@ -4,10 +4,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..hits import Hit, finish_hits
 from ..index.strings import decode
-from .manifest import Order
-from .server import SearchResponse
+from ..searcher.hits import Hit, finish_hits
+from .shard_server import SearchResponse
+from .sharded_manifest import Order
 
 
 class ResultMerger:

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BmpError, MissingDependencyError, ShardLostError
-from ..explanation import Ahead, Found
-from .manifest import ShardEntry
-from .server import SearchRequest, SearchResponse, ShardServer
+from ..searcher.explanation import Ahead, Found
+from .shard_server import SearchRequest, SearchResponse, ShardServer
+from .sharded_manifest import ShardEntry
 from .signals import kept_handlers
 
 STARTS = 5          # starts of a shard for one request before it is given up
@@ -72,7 +72,7 @@ def _check_listener(address: str) -> None:
 
 
 class RayShard:
-    """A shard that a Ray actor serves; see :class:`.server.Shard`.
+    """A shard that a Ray actor serves; see :class:`.shard_server.Shard`.
 
     Parameters
     ----------

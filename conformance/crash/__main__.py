@@ -20,7 +20,7 @@ from pathlib import Path
 from bmp_plugin.errors import BmpError
 
 from .faults import KINDS, Child, Ended, Fault, syncs_of
-from .stages import Stage, State, left_in, opens, stages, state_of
+from .writers import Stage, State, left_in, opens, stages, state_of
 
 _REFUSALS = ("BmpError", "BuildError", "SourceError", "OSError", "PermissionError", "KeyboardInterrupt")
 

@@ -2,6 +2,6 @@
 
     python -m bmp_plugin.conformance.damage --cases 10000 --seed 1
 
-:mod:`.mutations` damages a directory, :mod:`.questions` queries it in every way, :mod:`.worker` is the process that does
-both and may crash, and :mod:`.run` monitors it.
+:mod:`.index_mutations` damages a directory, :mod:`.questions` queries it in every way, :mod:`.damage_worker` is the process
+that does both and may crash, and :mod:`.run_cases` monitors it.
 """

@@ -12,10 +12,11 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from bmp_plugin.conformance.damage.run import run
-from bmp_plugin.conformance.damage.worker import Verdict
+from bmp_plugin._internal.progress import tqdm
 from bmp_plugin.errors import BmpError
-from bmp_plugin.progress import tqdm
+
+from .damage_worker import Verdict
+from .run_cases import run
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 
 from bmp_plugin import BmpIndex, BmpSearcher
-from bmp_plugin.adapters.block_max import BlockMaxSource
-from bmp_plugin.cli import info, verify
+from bmp_plugin.adapters.export.block_max_source import BlockMaxSource
+from bmp_plugin.cli import info_command as info
+from bmp_plugin.cli import verify_command as verify
 from bmp_plugin.errors import BmpError
-from bmp_plugin.sharded.index import ShardedIndex, open_either
-from bmp_plugin.sharded.searcher import ShardedSearcher
+from bmp_plugin.sharded.sharded_index import ShardedIndex, open_either
+from bmp_plugin.sharded.sharded_searcher import ShardedSearcher
 
 from .specimens import QUERIES
 

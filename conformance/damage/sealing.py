@@ -9,7 +9,7 @@ from typing import Any
 
 from bmp_plugin.index.manifest import MANIFEST, write_manifest
 
-from .mutations import read
+from .index_mutations import read
 
 
 def reseal(folder: Path) -> bool:

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from bmp_plugin import BmpIndex
-from bmp_plugin.adapters.arrays import ArraySource
+from bmp_plugin.adapters.sources.array_source import ArraySource
 from bmp_plugin.index.layout import DEFAULT_BLOCK_SIZE
-from bmp_plugin.sharded.build import build_shards
-from bmp_plugin.sharded.join import join
+from bmp_plugin.sharded.build_shards import build_shards
+from bmp_plugin.sharded.join_shards import join
 
 KINDS = ("plain", "windows", "bp", "leading", "quantized", "sharded", "joined")
 QUERIES: tuple[dict[str, int], ...] = (

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bmp_plugin.conformance.fuzz.case import Case, draw
-from bmp_plugin.conformance.fuzz.shrink import shrink
 from bmp_plugin.errors import BmpError
+
+from .case import Case, draw
+from .shrink import shrink
 
 Failure = Callable[[Case], str | None]
 
@@ -83,8 +84,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--cases", type=int, help="stop after that many cases")
     options = parser.parse_args(arguments)
     try:
-        from bmp_plugin.adapters.host import import_pyserini
-        from bmp_plugin.conformance.fuzz.check import failure
+        from bmp_plugin.adapters.host.pyserini_import import import_pyserini
+
+        from .check_case import failure
 
         import_pyserini()
     except BmpError as error:

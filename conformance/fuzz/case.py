@@ -49,7 +49,7 @@ class Case:
         documents = "".join(f"        [{', '.join(map(repr, segment))}],\n" for segment in self.segments)
         questions = "".join(f"        {question!r},\n" for question in self.questions)
         return (f"from bmp_plugin.conformance.fuzz.case import Case, Question\n"
-                f"from bmp_plugin.conformance.fuzz.check import check\n\n\n"
+                f"from bmp_plugin.conformance.fuzz.check_case import check\n\n\n"
                 f"def test_{name}():\n"
                 f"    check(Case(segments=[\n{documents}    ], questions=[\n{questions}    ],\n"
                 f"        deleted={self.deleted!r}, block_size={self.block_size}, reorder={self.reorder!r}))\n")

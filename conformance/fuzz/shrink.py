@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from bmp_plugin.conformance.fuzz.case import Case, Document, Question
+from .case import Case, Document, Question
 
 Fails = Callable[[Case], bool]
 Item = TypeVar("Item")

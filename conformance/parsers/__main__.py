@@ -28,8 +28,8 @@ from bmp_plugin import adapters
 from .harness import NAMES, harness, seeds
 
 CHECKED = "NUMBA_BOUNDSCHECK"
-INSTRUMENTED = ["bmp_plugin.adapters", "bmp_plugin.topics", "bmp_plugin.run_file", "bmp_plugin.evaluation",
-                "bmp_plugin.compressed", "bmp_plugin.compare", "bmp_plugin.differences", "json"]
+INSTRUMENTED = ["bmp_plugin.adapters", "bmp_plugin.trec.topics", "bmp_plugin.trec.run_file", "bmp_plugin.trec.evaluation",
+                "bmp_plugin._internal.compressed", "bmp_plugin.trec.run_comparison", "bmp_plugin.trec.rank_differences", "json"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -18,7 +18,7 @@ NAMES = {
     "docid-lists": "lists", "quality-scores": "lists", "idf-json": "tables", "token-weights-txt": "tables",
     "safetensors": "tables", "cached-queries": "tables", "matrix": "matrix", "toks": "toks",
 }
-"""The module of every harness."""
+"""The module of every harness, without its ending ``_harness``."""
 
 
 class WrongError(AssertionError):
@@ -64,7 +64,7 @@ def harness(name: str) -> Harness:
     """Returns the harness of a name; raises ``ValueError`` for an unknown one."""
     if name not in NAMES:
         raise ValueError(f"no parser is called {name}: give one of {', '.join(NAMES)}")
-    return import_module(f"{__package__}.{NAMES[name]}").HARNESSES[name]  # type: ignore[no-any-return]
+    return import_module(f"{__package__}.{NAMES[name]}_harness").HARNESSES[name]  # type: ignore[no-any-return]
 
 
 def seeds(name: str) -> dict[str, bytes]:

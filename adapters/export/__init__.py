@@ -1,0 +1,1 @@
+"""Export of a block-max index to other formats."""

@@ -1,0 +1,1 @@
+"""What all layers use and no caller imports: compilation of kernels, files, locks, threads and progress."""

@@ -1,0 +1,240 @@
+"""The decorators of all kernels, which numba compiles on first use, without the interpreter lock, and caches on disk.
+
+Numba's own cache depends only on the file of a function, and would remain in use after a change to a function that it calls
+elsewhere. Here, the folder's name is a digest of the sources of the core's kernels, of the processor and of the compilers'
+versions, and that of an adapter's module has a digest of its own folder besides, so that outdated code is never run. The folder
+is in the user's cache, or below ``NUMBA_CACHE_DIR`` if that is set; if it cannot be written, every process compiles for itself.
+
+Numba also initializes its compiler, which takes four times as long as loading compiled code, before it looks into the cache.
+Here, it looks first: see :class:`_KernelCache`.
+
+With ``NUMBA_BOUNDSCHECK=1`` in the environment, kernels check every index into an array, and raise ``IndexError`` if it is out
+of range. This is for tests, since searches take several times as long. Two checks are added to numba's: of negative indices,
+which numba counts from the end and kernels never use, and of the ranges that :mod:`.intrinsics` read and write at once.
+Checked code has its own folder.
+"""
+from __future__ import annotations
+
+import functools
+import hashlib
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, cast
+
+import llvmlite
+import llvmlite.binding
+import numba
+import numba.core.config
+import numpy as np
+from numba.core import caching, codegen, event, sigutils
+from numba.core.compiler import Compiler
+from numba.core.registry import CPUDispatcher
+from numba.core.runtime.nrt import rtsys
+from platformdirs import user_cache_path
+
+config: Any = numba.core.config          # its names are set at import, where a type checker does not see them
+Function = Callable[..., Any]            # numba infers a kernel's types when it is called
+
+PATIENCE = 1.0
+"""Seconds of compiling after which the compile notice is printed."""
+
+
+def kernel(function: Function) -> Function:
+    """Returns ``function``, compiled by numba on first use."""
+    compiled: Any = numba.njit(function, nogil=True)
+    compiled._cache = _KernelCache(function)
+    return cast(Function, compiled)
+
+
+def inline_kernel(function: Function) -> Function:
+    """Returns ``function``, compiled as a part of the kernels that call it, and inlined; it must not create arrays.
+
+    References to its array arguments are not counted, since that takes longer for some dozens of arrays than most of these
+    functions run.
+    """
+    return _linked(function, _nrt=False, forceinline=True)
+
+
+def inline_part(function: Function) -> Function:
+    """Returns ``function``, compiled as a part of the kernels that call it; it may create arrays."""
+    return _linked(function)
+
+
+def _linked(function: Function, **options: Any) -> Function:
+    options |= {"nogil": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "pipeline_class": _LinkedCompiler}
+    compiled: Any = numba.njit(**options)(function)
+    if hasattr(compiled, "py_func"):                         # not with NUMBA_DISABLE_JIT
+        compiled.__class__ = _LinkedDispatcher
+    return cast(Function, compiled)
+
+
+class _LinkedDispatcher(CPUDispatcher):
+    """A function that kernels call. Calls from Python, which are rare, run a copy that is compiled separately."""
+
+    def __call__(self, *arguments: Any) -> Any:
+        return _standalone(self.py_func)(*arguments)
+
+
+@functools.cache
+def _standalone(function: Function) -> Function:
+    return kernel(function)
+
+
+class _LinkedLibrary(codegen.JITCodeLibrary):
+    """Code that is linked into the kernels that call it, and optimized only there: its own machine code would never run.
+
+    By default, numba optimizes every function and generates its machine code, before and after linking it into each of its
+    callers, which takes two thirds of the time.
+    """
+
+    def _optimize_final_module(self) -> None:
+        pass
+
+    def _finalize_final_module(self) -> None:
+        self._finalize_dynamic_globals()
+        names = [value.name for value in self._final_module.global_variables if value.name.startswith("_ZN08NumbaEnv")]
+        environments = llvmlite.binding.parse_assembly("\n".join(f'@"{name}" = common global i8* null' for name in names))
+        self._codegen._add_module(environments)              # numba writes there what exceptions need
+        self._codegen._engine.finalize_object()
+        self._finalized = True
+
+
+class _LinkedCompiler(Compiler):
+    def __init__(self, typing_context: Any, target_context: Any, library: Any, *others: Any) -> None:
+        library = library or _LinkedLibrary(target_context.codegen(), "linked")
+        super().__init__(typing_context, target_context, library, *others)
+
+
+_PACKAGE = Path(__file__).parents[1]
+_CORE = [_PACKAGE / name for name in ("_internal", "index", "query", "searcher")]
+
+
+@functools.cache
+def cache_folder() -> Path:
+    """Returns the folder of compiled kernels."""
+    digest = hashlib.sha256()
+    for compiler in (numba.__version__, llvmlite.__version__, np.__version__, llvmlite.binding.get_host_cpu_name()):
+        digest.update(compiler.encode() + b"\0")
+    for folder in (_PACKAGE / "index", _PACKAGE / "query"):
+        for path in sorted(folder.rglob("*.py")):
+            digest.update(path.read_bytes())
+    for path in (Path(__file__).with_name("intrinsics.py"), _PACKAGE / "searcher" / "tie_adjustment.py", Path(__file__)):
+        digest.update(path.read_bytes())
+    base = Path(config.CACHE_DIR) if config.CACHE_DIR else user_cache_path("bmp-plugin")
+    return base / f"kernels-{digest.hexdigest()[:16]}{'-checked' if config.BOUNDSCHECK else ''}"
+
+
+@functools.cache
+def _digest_of(folder: Path) -> str:
+    """Returns a digest of a folder outside the core, whose modules' kernels call those of their folder and of the core."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+class _CacheLocation(caching._CacheLocator):
+    """The location of a function's compiled code: a folder for each module, whose digest serves as the time stamp."""
+
+    def __init__(self, function: Any) -> None:
+        self._function = function
+
+    def get_cache_path(self) -> str:
+        folder = Path(self._function.__code__.co_filename).parent
+        digest = "" if any(map(folder.is_relative_to, _CORE)) else "-" + _digest_of(folder)
+        return str(cache_folder() / f"{self._function.__module__}{digest}")
+
+    def get_source_stamp(self) -> str:
+        return cache_folder().name
+
+    def get_disambiguator(self) -> str:
+        return str(self._function.__code__.co_firstlineno)
+
+
+class _CacheFormat(caching.CompileResultCacheImpl):
+    """Numba's own format, at a location that does not depend on numba's settings."""
+
+    def __init__(self, function: Any) -> None:
+        self._lineno = function.__code__.co_firstlineno
+        self._locator = _CacheLocation(function)
+        self._filename_base = self.get_filename_base(function.__qualname__, sys.abiflags)
+
+
+class _KernelCache(caching.FunctionCache):
+    """Compiled code of one function on disk. Errors cost time, and nothing else."""
+
+    _impl_class = _CacheFormat
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        # numba's own method calls target_context.refresh(), which registers implementations (of arrays, linear algebra,
+        # ...) and which compiling calls again; running needs only numba's memory manager
+        rtsys.initialize(target_context)
+        try:
+            found = self._load_overload(sig, target_context)
+        except Exception:                    # damaged: compile and write again
+            with suppress(OSError):
+                self.flush()
+            return None
+        # two processes that save different signatures at once may use the same file
+        return found if found and tuple(found.signature.args) == tuple(sigutils.normalize_signature(sig)[0]) else None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        with suppress(OSError):              # the folder cannot be written, or the disk is full
+            self._save_overload(sig, data)
+
+
+class _CompileNotice(event.Listener):
+    """Prints a notice on standard error, once, after a second of compiling."""
+
+    def __init__(self) -> None:
+        self._depth = 0                      # one thread compiles at a time; a kernel compiles those that it calls
+        self._began = 0.0
+        self._spent = 0.0
+        self._timer: threading.Timer | None = None
+
+    def on_start(self, event: Any) -> None:
+        if not _is_kernel(event):
+            return
+        self._depth += 1
+        if self._depth == 1 and self._spent < PATIENCE:
+            self._began = time.perf_counter()
+            self._timer = threading.Timer(PATIENCE - self._spent, _print_notice)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def on_end(self, event: Any) -> None:
+        if not _is_kernel(event):
+            return
+        self._depth -= 1
+        if self._depth == 0 and self._timer:
+            self._timer.cancel()
+            self._timer = None
+            self._spent += time.perf_counter() - self._began
+
+
+def _is_kernel(event: Any) -> bool:
+    return isinstance(event.data["dispatcher"]._cache, _KernelCache)
+
+
+def _print_notice() -> None:
+    print("bmp-plugin: compiling kernels, which are cached for the next time ...", file=sys.stderr, flush=True)
+
+
+def _refuse_negative_indices() -> None:
+    """Makes numba check indices as they are, instead of counting negative ones from the end."""
+    from numba.core import types
+    from numba.np import arrayobj
+
+    def keep_index(context: Any, builder: Any, kind: Any, index: Any, size: Any) -> Any:
+        return context.cast(builder, index, kind, types.intp if kind.signed else types.uintp)
+
+    cast(Any, arrayobj).fix_integer_index = keep_index
+
+
+event.register("numba:compile", _CompileNotice())
+if config.BOUNDSCHECK:
+    _refuse_negative_indices()

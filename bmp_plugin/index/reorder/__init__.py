@@ -1,0 +1,1 @@
+"""Document reordering, which places similar documents in the same blocks."""

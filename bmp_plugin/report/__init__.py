@@ -1,0 +1,1 @@
+"""The report of ``conform`` and ``compare``, as a dictionary and as a page to send to a colleague."""

@@ -1,0 +1,54 @@
+"""Description of the machine and the software of a measurement, for its readers."""
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+
+PACKAGES = ("bmp-plugin", "numpy", "numba", "llvmlite", "pyserini", "bmp", "pyseismic-lsr", "pyterrier-pisa")
+
+
+def machine() -> dict[str, str | int]:
+    """Returns processor, number of cores, memory in bytes, and operating system."""
+    return {"processor": _processor(), "cores": os.cpu_count() or 0,
+            "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+            "system": f"{platform.system()} {platform.release()}"}
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def versions(more: Sequence[str] = ()) -> dict[str, str]:
+    """Returns the versions of Python, relevant packages and ``more``, if installed; in a checkout, the commit too."""
+    found = {"python": platform.python_version()}
+    for package in (*PACKAGES, *more):
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    commit = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=Path(__file__).parent, capture_output=True,
+                            text=True, check=False) if _in_checkout() else None
+    if commit is not None and commit.returncode == 0:
+        found["commit"] = commit.stdout.strip()
+    return found
+
+
+def _in_checkout() -> bool:
+    return (Path(__file__).parents[2] / ".git").exists()
+
+
+def command(module: str, arguments: Sequence[str]) -> str:
+    """Returns the command line, with paths cut to their last names, because folders are private."""
+    return " ".join(["python -m", module, *(_without_folders(argument) for argument in arguments)])
+
+
+def _without_folders(argument: str) -> str:
+    return Path(argument).name if os.sep in argument else argument

@@ -1,0 +1,1 @@
+"""The searcher of one index: queries in, hits and explanations out."""

@@ -1,0 +1,297 @@
+"""BmpSearcher, which answers queries with the hits of Pyserini's LuceneImpactSearcher."""
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._internal.parallel import in_batches
+from ..index.block_max_index import BmpIndex
+from ..index.layout import kernel_index
+from ..index.quantization import quantize_query, scale_of
+from ..query.batch import Queries, Results, search_many
+from ..query.exhaustive import add_terms
+from ..query.search import SearchOptions
+from .checked_arguments import Query, check_docids, check_options, check_qids, checked_weights, kept_terms, weights_of
+from .explanation import Ahead, Explanation, Found, ahead, explained, find, impacts_of, left_out, products_of
+from .hits import Hit, finish_hits
+
+Ranked = tuple[NDArray[np.int32], NDArray[np.float32]]
+Terms = tuple[NDArray[np.int32], NDArray[np.int64]]
+
+
+class BmpSearcher:
+    """Searches a block-max index; may be shared between threads.
+
+    Answers are those of ``LuceneImpactSearcher`` on the index's source: the same documents, order and float32 scores. If the
+    index has quantized weights, queries' weights are multiplied by the documents' scale, and rounded alike.
+
+    Parameters
+    ----------
+    index : BmpIndex or path
+    min_idf : float
+        A token is used only if ``ln(N / df) > min_idf``; at 0, a token of every document is dropped, as in Pyserini.
+
+    Raises
+    ------
+    FileNotFoundError
+    bmp_plugin.BmpError
+        If there is no index at the path, or a damaged one.
+    """
+
+    hit_type: type[Hit] = Hit
+
+    def __init__(self, index: BmpIndex | str | Path, min_idf: float = 0) -> None:
+        self.index = index if isinstance(index, BmpIndex) else BmpIndex.open(index)
+        self.min_idf = min_idf
+        source = self.index.manifest["source"]
+        self._source_docs: int = source["num_docs"]
+        self._adjust: bool = source["ties_by_docid"]
+        self._scale = scale_of(source["details"])              # of the documents' weights
+        self._kernel_index = kernel_index(self.index.arrays, self.index.geometry)
+        self._kept: tuple[float, NDArray[np.bool_]] | None = None
+
+    def __enter__(self) -> BmpSearcher:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Does nothing: memory maps are released with the index."""
+
+    def search(self, query: Query, k: int = 10, alpha: float = 1.0, beta: float = 1.0,
+               budget: int | None = None) -> list[Hit]:
+        """Returns the k best documents for a query, each with its exact score, even if the search is approximate.
+
+        Parameters
+        ----------
+        query : mapping of str to number
+            Token to weight. Floats are truncated; a weight of 0 matches with score 0. Unknown tokens are ignored.
+        k : int
+            Number of hits, at least 1; there are fewer if fewer documents match.
+        alpha : float in (0, 1]
+            Upper bounds are multiplied by it, so blocks are pruned that could still contain one of the k best. 1 is safe;
+            a lower value is faster and may lose documents.
+        beta : float in (0, 1]
+            Below 1, the search has two steps. The heaviest tokens, those that can add most to a score, choose k + 5 sqrt(k)
+            candidates by their own sum; all tokens together then choose the k best of these. About n s / (n + s) of n tokens
+            are heavy, where s = 12 beta / (1 - beta): nearly all of few, and never more than s of many, which is 48 at 0.8.
+            1 is safe; a lower value is faster, unless k is many hundreds, and may lose documents.
+        budget : int, optional
+            Number of superblocks of 256 documents to score at most, the most promising ones, which limits the time of the
+            longest queries. None is safe.
+
+        Returns
+        -------
+        list of Hit
+            Best first: float32 score descending, then docid ascending as UTF-8 bytes; ties adjusted as by Anserini.
+
+        Raises
+        ------
+        ValueError
+            If a weight is negative, not a number or above 2^31 - 1, or k, alpha, beta or budget is out of range.
+        """
+        check_options(k, 1, alpha, beta, budget)
+        return self._answer([query], k, alpha, beta, budget)[0]
+
+    def batch_search(self, queries: Sequence[Query], qids: Sequence[str], k: int = 10, threads: int = 1,
+                     alpha: float = 1.0, beta: float = 1.0, budget: int | None = None) -> dict[str, list[Hit]]:
+        """Searches many queries, in threads that run without the interpreter lock.
+
+        Parameters
+        ----------
+        queries : sequence of mapping
+        qids : sequence of str
+            The query id of each query; of queries with the same id, the last one counts.
+        k, alpha, beta, budget
+            See :meth:`search`.
+        threads : int
+            Number of threads, at least 1.
+
+        Returns
+        -------
+        dict of str to list of Hit
+            The hits by query id, in the order of ``qids``.
+
+        Raises
+        ------
+        ValueError
+            As by :meth:`search`, or if ``threads`` is below 1, or ``queries`` and ``qids`` differ in length.
+        """
+        check_qids(len(queries), len(qids))
+        check_options(k, threads, alpha, beta, budget)
+        answers = in_batches(lambda batch: self._answer(queries[batch], k, alpha, beta, budget), len(queries), k, threads)
+        return dict(zip(qids, itertools.chain.from_iterable(answers), strict=True))
+
+    def score(self, query: Query, docids: Sequence[str]) -> NDArray[np.float32]:
+        """Returns the scores of given documents without searching.
+
+        Parameters
+        ----------
+        query : mapping of str to number
+            See :meth:`search`.
+        docids : sequence of str
+
+        Returns
+        -------
+        float32[docids]
+            The scores by which documents are ranked, before tie adjustment: 0 for a document without any token of the query,
+            nan for a docid that the index does not have.
+
+        Raises
+        ------
+        ValueError
+            If a weight is invalid, as by :meth:`search`, or ``docids`` is a string.
+        """
+        check_docids(docids)
+        terms, weights = self._encode(query)
+        docs = self.index.docs_of(docids)
+        known = docs >= 0
+        impacts = impacts_of(self._kernel_index, terms, docs[known])
+        products = products_of(impacts, weights)
+        scores = np.full(len(docs), np.nan, np.float32)
+        scores[known] = products.sum(axis=0, dtype=np.float64)
+        return scores
+
+    def explain(self, query: Query, docid: str) -> Explanation:
+        """Explains the score of a document for a query; scores all documents to find its rank, which tie adjustment depends on.
+
+        Parameters
+        ----------
+        query : mapping of str to number
+            See :meth:`search`.
+        docid : str
+
+        Returns
+        -------
+        Explanation
+
+        Raises
+        ------
+        ValueError
+            If the index does not have the docid, or a weight is invalid, as by :meth:`search`.
+        """
+        found = self.find(query, docid)
+        if found is None:
+            raise ValueError(f"docid {docid!r} is not in {self.index.path}")
+        reasons = left_out(query, self.index.term_ids(query), self.index.arrays["term_df"], self._source_docs, self.min_idf)
+        scaled = self._scaled(query)
+        reasons |= {token: "its weight rounds to 0" for token in query if token not in scaled}
+        return explained(docid, found, reasons, lambda score: [self.ahead(query, score, docid, found.lucene_docid)],
+                         self._adjust)
+
+    def find(self, query: Query, docid: str) -> Found | None:
+        """Returns how a document matches a query, None if the index does not have it: see :func:`.explanation.find`."""
+        return find(self.index, self._kernel_index, self._keeps(), self._scaled(query), docid)
+
+    def ahead(self, query: Query, score: float, docid: str, lucene_docid: int) -> Ahead:
+        """Returns what ranks ahead of a document of this or another shard, whose source document id is relative to this one."""
+        sums, matched = self._sums(*self._encode(query))
+        first = self.index.arrays["doc_rank"] < self.index.rank_of(docid, lucene_docid)
+        return ahead(sums.astype(np.float32), matched, first, score)
+
+    def _answer(self, queries: Sequence[Query], k: int, alpha: float, beta: float,
+                budget: int | None) -> list[list[Hit]]:
+        """Returns the hits of some queries, which are searched by one call of the kernels."""
+        ranked, _ = self.rank(queries, k, alpha, beta, budget)
+        if not ranked:
+            return []
+        found = ranked[0][0] if len(ranked) == 1 else np.concatenate([docs for docs, _ in ranked])
+        docids, lucene_docids = self.index.docids(found), self.index.arrays["source_docid"].take(found)
+        hits, end = [], 0
+        for _, scores in ranked:
+            start, end = end, end + len(scores)
+            hits.append(finish_hits(docids[start:end], lucene_docids[start:end], scores, self._adjust, self.hit_type))
+        return hits
+
+    def rank(self, queries: Sequence[Query], k: int, alpha: float = 1.0, beta: float = 1.0, budget: int | None = None,
+             floors: NDArray[np.float32] | None = None) -> tuple[list[Ranked], NDArray[np.int64]]:
+        """Ranks documents for some queries by one call of the kernels, without tie adjustment; options are not checked.
+
+        Parameters
+        ----------
+        queries, k, alpha, beta, budget
+            See :meth:`batch_search`.
+        floors : float32[queries], optional
+            Initial thresholds: scores that k documents of other shards reach, or 0. Documents that score less may be missing.
+
+        Returns
+        -------
+        list of (int32[n], float32[n])
+            Internal document ids and scores of each query, n <= k.
+        int64[queries, 2]
+            Number of superblocks, and number of those that were scored.
+        """
+        n = len(queries)
+        if self.index.num_docs == 0 or n == 0:
+            for query in queries:
+                checked_weights(self._scaled(query))
+            return [(np.empty(0, np.int32), np.empty(0, np.float32))] * n, np.zeros((n, 2), np.int64)
+        k = min(int(k), self.index.num_docs)
+        starts, ids, values = self._tokens(queries)
+        most = self.index.geometry.num_superblocks if budget is None else int(budget)
+        floors = np.zeros(n, np.float32) if floors is None else np.array(floors, np.float32)
+        results = Results(np.empty((n, k), np.int32), np.empty((n, k), np.float32), np.zeros((n, 4), np.int64))
+        search_many(queries=Queries(starts, ids, values, floors), kept=self._keeps(), index=self._kernel_index,
+                    options=SearchOptions(k, float(alpha), float(beta), most), results=results)
+        docs, scores, outcomes = results
+        ranked = []
+        for q, (found, zeros, _, _) in enumerate(outcomes.tolist()):
+            if found < 0:
+                ranked.append(self._exhaustive(self._encode(queries[q]), k))
+            elif found < k and zeros and budget is None and not floors[q]:   # else documents that score above 0 may be missing
+                ranked.append(self._with_zeros(self._encode(queries[q]), k, docs[q, :found], scores[q, :found]))
+            else:
+                ranked.append((docs[q, :found], scores[q, :found]))
+        return ranked, outcomes[:, 2:]
+
+    def _scaled(self, query: Query) -> Query:
+        """Returns the query, multiplied by the documents' scale if they are quantized."""
+        return query if self._scale is None else quantize_query(query, self._scale)
+
+    def _tokens(self, queries: Sequence[Query]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Returns the concatenated tokens of queries: where each query begins, int64[queries + 1]; term ids or -1; weights."""
+        if self._scale is not None:
+            queries = [self._scaled(query) for query in queries]
+        ids = self.index.term_ids([token for query in queries for token in query])
+        starts = np.array([0, *itertools.accumulate(map(len, queries))], np.int64)
+        return starts, np.array(ids, np.int64), weights_of(queries)
+
+    def _encode(self, query: Query) -> Terms:
+        """Returns the terms of a query that min_idf keeps, and their weights; raises ``ValueError`` if a weight is invalid."""
+        ids, weights = np.array(self.index.term_ids(query), np.int64), checked_weights(self._scaled(query))
+        known = np.flatnonzero(ids >= 0)
+        kept = known[self._keeps()[ids[known]]]
+        return ids[kept].astype(np.int32), weights[kept]
+
+    def _keeps(self) -> NDArray[np.bool_]:
+        """Tells for each term whether min_idf keeps it: bool[num_terms]; min_idf may be assigned between searches."""
+        if self._kept is None or self._kept[0] != self.min_idf:
+            self._kept = (self.min_idf, kept_terms(self.index.arrays["term_df"], self._source_docs, self.min_idf))
+        return self._kept[1]
+
+    def _exhaustive(self, query: Terms, k: int) -> Ranked:
+        sums, matched = self._sums(*query)
+        found = np.flatnonzero(matched)
+        scores = sums[found].astype(np.float32)
+        best = np.lexsort((self.index.arrays["doc_rank"][found], -scores))[:k]
+        return found[best].astype(np.int32), scores[best]
+
+    def _with_zeros(self, query: Terms, k: int, docs: NDArray[np.int32], scores: NDArray[np.float32]) -> Ranked:
+        """Appends the documents that match by tokens of weight 0 alone, by rank, to all documents with a positive score."""
+        terms, weights = query
+        _, matched = self._sums(terms[weights == 0], weights[weights == 0])
+        matched[docs] = False
+        ranks = np.sort(self.index.arrays["doc_rank"][np.flatnonzero(matched)])[:k - len(docs)]
+        more = self.index.arrays["rank_doc"][ranks]
+        return np.concatenate([docs, more]), np.concatenate([scores, np.zeros(len(more), np.float32)])
+
+    def _sums(self, terms: NDArray[np.int32], weights: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Returns the scores of all documents, float64[num_docs], and whether they match, bool[num_docs]."""
+        sums, matched = np.zeros(self.index.num_docs), np.zeros(self.index.num_docs, np.bool_)
+        add_terms(terms=terms, weights=weights.astype(np.float32), index=self._kernel_index, sums=sums, matched=matched)
+        return sums, matched

@@ -1,0 +1,40 @@
+"""Sessions for ``nox``: the checks of CI, one by one."""
+import nox
+
+nox.options.sessions = ["lint", "quick"]
+nox.options.reuse_existing_virtualenvs = True
+
+
+def install(session: nox.Session, extras: str) -> None:
+    """Installs the checkout with extras, in the versions that were tested."""
+    session.install("-q", "-c", "constraints.txt", "-e", f".[{extras}]")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Checks style, types and layers."""
+    install(session, "pyserini,test")
+    session.run("ruff", "check", ".")
+    session.run("mypy")
+    session.run("lint-imports")
+
+
+@nox.session
+def quick(session: nox.Session) -> None:
+    """Runs the tests that start no JVM."""
+    install(session, "pyserini,test")
+    session.run("pytest", "-m", "not jvm and not slow", *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Runs all default tests."""
+    install(session, "pyserini,test")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def bounds(session: nox.Session) -> None:
+    """Runs all default tests with every index into an array checked."""
+    install(session, "pyserini,test")
+    session.run("pytest", *session.posargs, env={"NUMBA_BOUNDSCHECK": "1"})

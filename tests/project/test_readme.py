@@ -1,0 +1,108 @@
+"""The README's examples work: every block is run, in order, in one folder, as a reader would run them."""
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from importlib import resources
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from tiny_bert import VOCABULARY, write_masked_language_model, write_tokenizer
+
+from bmp_plugin import BmpIndex
+
+README = Path(__file__).parents[2] / "README.md"
+DATA = Path(str(resources.files("bmp_plugin.demo")))
+ELSEWHERE = {"Two commands": "CI and the demo's tests run both", "Benchmark": "takes minutes, and has tests of its own"}
+PRINTED = {"From Python": r"\S+ \d+\.0 \d+\n", "Other formats": "d2\n4\n", "Other encoders": r"\d+\n|\['d[12]'.*\]\n",
+           "In PyTerrier": r"(?s).* d2 .*"}
+
+
+class Block(NamedTuple):
+    """A fenced block of the README."""
+
+    section: str
+    language: str
+    code: str
+
+
+def blocks() -> list[Block]:
+    """Returns all fenced blocks."""
+    found = []
+    for section in README.read_text(encoding="utf-8").split("\n## ")[1:]:
+        name = section.partition("\n")[0]
+        found += [Block(name, language, code) for language, code in re.findall(r"```(\w+)\n(.*?)```", section, re.DOTALL)]
+    return found
+
+
+@pytest.fixture(scope="module")
+def folder(lucene_index: Any, cranfield_documents: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The reader's files: an impact index, vectors, topics, qrels, runs, models."""
+    folder = tmp_path_factory.mktemp("readme")
+    shutil.copytree(lucene_index("cranfield"), folder / "indexes" / "my-splade-index")
+    for name in ("vectors", "float-vectors"):
+        (folder / name).mkdir()
+    with open(folder / "vectors" / "docs.jsonl", "w") as vectors, open(folder / "float-vectors" / "docs.jsonl", "w") as floats:
+        for document in cranfield_documents[:300]:
+            vectors.write(json.dumps({"id": document["id"], "contents": "", "vector": document["vector"]}) + "\n")
+            floats.write(json.dumps({"id": document["id"], "vector": {
+                token: weight / 100 for token, weight in document["vector"].items()}}) + "\n")
+        vectors.write('{"id": "a", "contents": "", "vector": {"block": 300, "max": 1}}\n'
+                      '{"id": "b", "contents": "", "vector": {"pruning": 200}}\n')
+    for name, part in (("part1", "a"), ("part2", "b")):                     # built elsewhere
+        BmpIndex.build([(part, {"flow": 2})], folder / f"{name}.bmp", progress=False)
+    (folder / "spam.txt").write_text("1\n2\n")
+    (folder / "quality.tsv").write_text("".join(
+        f"{docid}\t{len(docid)}\n" for docid in [*(document["id"] for document in cranfield_documents[:300]), "a", "b"]))
+    shutil.copy(DATA / "cranfield_qrels.txt", folder / "qrels.txt")
+    with gzip.open(DATA / "cranfield_queries.jsonl.gz", "rt", encoding="utf-8") as queries:
+        topics = [json.loads(line) for line in islice(queries, 20)]
+    (folder / "topics.tsv").write_text("".join(
+        f"{topic['qid']}\t{' '.join(' '.join([token] * weight) for token, weight in topic['vector'].items())}\n"
+        for topic in topics))
+    (folder / "questions.tsv").write_text("1\theat flow of the wings\n2\tsupersonic speed\n")
+    (folder / "dense-run.txt").write_text("1 Q0 13 1 0.7 dense\n1 Q0 14 2 -0.2 dense\n2 Q0 12 1 0.5 dense\n")
+    write_tokenizer(folder / "inference-free-model")
+    (folder / "inference-free-model" / "idf.json").write_text(json.dumps(dict.fromkeys(VOCABULARY, 1.5)))
+    for name in ("splade-v3", "splade-cocondenser-ensembledistil"):
+        write_masked_language_model(folder / "naver" / name)
+    return folder
+
+
+@pytest.mark.parametrize("number", [number for number, block in enumerate(blocks()) if block.section not in ELSEWHERE])
+def test_block(number: int, folder: Path) -> None:
+    block = blocks()[number]
+    start = [sys.executable, "-c"] if block.language == "python" else ["bash", "-euo", "pipefail", "-c"]
+    if "run-of-lucene.txt" in block.code:           # made by the block before, in the drop-in's way
+        shutil.copy(folder / "run.txt", folder / "run-of-lucene.txt")
+    code = block.code.replace("--ray-address auto", "--ray-address local")      # "auto" is a cluster that is running
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run([*start, code], cwd=folder, capture_output=True, text=True, env=os.environ | {"PATH": path})
+    assert done.returncode == 0, f"{block.code}\n{done.stdout}\n{done.stderr}"
+    if "print(" in block.code:
+        assert re.fullmatch(PRINTED[block.section], done.stdout), done.stdout
+
+
+def test_all_blocks_are_known() -> None:
+    assert {block.language for block in blocks()} == {"python", "bash"}
+    assert len(blocks()) > 12
+    sections = {block.section for block in blocks()}
+    assert set(ELSEWHERE) <= sections
+    assert {"Swap it in", "From the shell", "From Python", "Other formats", "Approximate search", "Sharded"} <= sections
+    assert "\n## When results differ\n" in README.read_text(encoding="utf-8")
+
+
+def test_ci_runs_the_second_command() -> None:
+    commands = [block.code.rstrip() for block in blocks()]
+    assert commands[0].endswith("bmp-plugin demo")
+    assert commands[1].endswith("-m pytest")
+    script = (README.parent / ".ci" / "run").read_text()
+    assert "README.md" in script
+    assert 'eval "$tests"' in script
