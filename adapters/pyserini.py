@@ -5,6 +5,7 @@ Importing this module imports Pyserini, which takes seconds and starts a JVM.
 from __future__ import annotations
 
 import contextlib
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmp_plugin import BmpIndex, BmpSearcher, ShardedSearcher
+from bmp_plugin.index.quantization import scale_of
 from bmp_plugin.searcher.explanation import Explanation
 from bmp_plugin.searcher.hits import Hit
 from bmp_plugin.sharded.sharded_index import ShardedIndex
@@ -108,6 +110,7 @@ class BmpImpactSearcher(LuceneImpactSearcher):  # type: ignore[misc] # Pyserini 
         self._searcher.hit_type = _hit_type(self)
         self.min_idf = min_idf
         source = self.bmp_index.manifest["source"]
+        self._is_quantized = scale_of(source["details"]) is not None
         self.num_docs = source["details"].get("max_doc", source["num_docs"])
         self.prebuilt_index_name = prebuilt_index_name
         self.query_encoder = query_encoder
@@ -269,7 +272,9 @@ class BmpImpactSearcher(LuceneImpactSearcher):  # type: ignore[misc] # Pyserini 
     def _weights(self, q: str) -> Mapping[str, Any]:
         """Returns the query as token weights for the block-max index."""
         encoded = self.encode(q)
-        return encoded if self.encoder_type == "pytorch" else self._as_anserini_analyzes(encoded)
+        if self.encoder_type == "onnx":
+            return self._as_anserini_analyzes(encoded)
+        return encoded if self._is_quantized else _truncated(encoded)
 
     def _as_anserini_analyzes(self, encoded: Any) -> Mapping[str, int]:
         """Returns the token weights of an ONNX-encoded query, as Anserini analyzes its tokens, each repeated by its weight."""
@@ -281,6 +286,14 @@ class BmpImpactSearcher(LuceneImpactSearcher):  # type: ignore[misc] # Pyserini 
             if list(JAnalyzerUtils.analyze(analyzer, " ".join(tokens)).toArray()) == tokens:
                 return weights
         return Counter(JAnalyzerUtils.analyze(analyzer, self.object.encode_with_onnx(encoded)).toArray())
+
+
+def _truncated(query: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns a query with its fractional weights cut towards zero, as Pyserini cuts them when it passes them to Java."""
+    if not any(isinstance(weight, float | np.floating) for weight in query.values()):
+        return query
+    return {token: math.trunc(weight) if isinstance(weight, float | np.floating) and math.isfinite(weight) else weight
+            for token, weight in query.items()}
 
 
 def _hit_type(searcher: BmpImpactSearcher) -> type[Hit]:

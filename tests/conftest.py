@@ -19,6 +19,15 @@ from bmp_plugin.conformance.fuzz.lucene_segments import write_segments
 from bmp_plugin.errors import BmpError
 
 Document = Mapping[str, Any]
+STARTS_A_JVM = {"java", "host", "lucene_index"}
+"""Fixtures that need a JDK."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the tests that need a JDK, so that the quick tier leaves them out."""
+    for item in items:
+        if STARTS_A_JVM & set(getattr(item, "fixturenames", ())):
+            item.add_marker("jvm")
 
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:

@@ -200,8 +200,10 @@ class _CompileNotice(event.Listener):
         if not _is_kernel(event):
             return
         self._depth += 1
-        if self._depth == 1 and self._spent < PATIENCE:
-            self._began = time.perf_counter()
+        if self._depth > 1:
+            return
+        self._began = time.perf_counter()
+        if self._spent < PATIENCE:
             self._timer = threading.Timer(PATIENCE - self._spent, _print_notice)
             self._timer.daemon = True
             self._timer.start()
@@ -210,10 +212,16 @@ class _CompileNotice(event.Listener):
         if not _is_kernel(event):
             return
         self._depth -= 1
-        if self._depth == 0 and self._timer:
-            self._timer.cancel()
-            self._timer = None
+        if self._depth == 0:
+            if self._timer:
+                self._timer.cancel()
+                self._timer = None
             self._spent += time.perf_counter() - self._began
+
+    @property
+    def seconds(self) -> float:
+        """Returns the seconds that this process has spent compiling."""
+        return self._spent
 
 
 def _is_kernel(event: Any) -> bool:
@@ -235,6 +243,7 @@ def _refuse_negative_indices() -> None:
     cast(Any, arrayobj).fix_integer_index = keep_index
 
 
-event.register("numba:compile", _CompileNotice())
+compile_time = _CompileNotice()
+event.register("numba:compile", compile_time)
 if config.BOUNDSCHECK:
     _refuse_negative_indices()

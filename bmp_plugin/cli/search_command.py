@@ -9,7 +9,7 @@ from typing import Any
 
 from .._internal import interrupts
 from ..trec.run_file import DEFAULT_TAG, RUN_FORMATS
-from .arguments import add_command, add_quiet, positive, print_json, say, shows_progress, wants_json
+from .arguments import add_command, add_quiet, is_quiet, positive, print_json, say, shows_progress, wants_json
 from .ranking_output import add_ranking_json, open_output, writes_hit_lines
 
 PARTIAL = "-partial"
@@ -17,6 +17,9 @@ _SHARDED = ("ray_address", "shards_at", "allow_partial", "patience")
 
 _SLICE = 128
 """Queries per thread and shard between two steps of the progress bar: bounds the hits held in memory."""
+
+_SUSPICIOUS_SHARE = 0.2
+"""Share of unknown tokens above which topics may not be encoded by the model that encoded the documents."""
 
 
 def add_parser(commands: Any) -> None:
@@ -123,6 +126,7 @@ def run(args: argparse.Namespace) -> int:
                 tag += PARTIAL
                 print(f"bmp-plugin: partial: the run lacks {'; '.join(missing)}", file=sys.stderr)
             seconds = _write_run(args, searcher, topics, tag, missing)
+        _report_unknown_tokens(args, searcher, topics)
     if wants_json(args) and not writes_hit_lines(args):
         print_json({"output": args.output, "format": args.format, "tag": tag, "queries": len(topics), "hits": args.hits,
                     "seconds": round(seconds, 6), "missing": missing or []})
@@ -134,7 +138,8 @@ def run(args: argparse.Namespace) -> int:
 def _write_run(
     args: argparse.Namespace, searcher: Any, topics: list[tuple[str, Any]], tag: str, missing: list[str]
 ) -> float:
-    """Writes the run of all shards except ``missing``, until another is lost; returns the seconds spent searching."""
+    """Writes the run of all shards except ``missing``, until another is lost; returns the seconds of searching alone."""
+    from .._internal.kernels import compile_time
     from .._internal.progress import tqdm
 
     seconds = 0.0
@@ -148,6 +153,7 @@ def _write_run(
             interrupts.check()
             part = topics[first : first + size]
             qids = [qid for qid, _ in part]
+            compiled = compile_time.seconds
             started = time.perf_counter()
             answers = searcher.batch_search(
                 [query for _, query in part],
@@ -158,13 +164,34 @@ def _write_run(
                 beta=args.beta,
                 budget=getattr(args, "budget", None),
             )
-            seconds += time.perf_counter() - started
+            seconds += max(time.perf_counter() - started - (compile_time.seconds - compiled), 0.0)
             if _missing(searcher) != missing:
                 raise _Abandoned
             for qid in qids:
                 writer.write(qid, answers[qid])
             bar.update(len(part))
     return seconds
+
+
+def _report_unknown_tokens(args: argparse.Namespace, searcher: Any, topics: list[tuple[str, Any]]) -> None:
+    """Prints what the index does not know of the queries on standard error; if it is little, not with ``--quiet``."""
+    tokens = sorted({token for _, query in topics for token in query})
+    unknown = {token for token, number in zip(tokens, searcher.index.term_ids(tokens), strict=True) if number < 0}
+    total = sum(len(query) for _, query in topics)
+    missed = sum(len(unknown.intersection(query)) for _, query in topics)
+    lost = sum(1 for _, query in topics if query and unknown.issuperset(query))
+    unweighted = bool(total) and all(weight == 1 for _, query in topics for weight in query.values())
+    found = []
+    if missed:
+        found = [f"{lost:,} of {len(topics):,} queries have no token that the index knows",
+                 f"{100 * missed / total:.1f} % of all tokens are unknown"]
+    if unweighted and not hasattr(args, "encoder"):
+        found.append("every token weighs 1")
+    suspicious = unweighted or missed > total * _SUSPICIOUS_SHARE
+    if suspicious and not hasattr(args, "encoder"):
+        found.append("is this text? use --encoder")
+    if found and (suspicious or lost or not is_quiet(args)):
+        print(f"bmp-plugin: {args.topics}: {'; '.join(found)}", file=sys.stderr)
 
 
 class _Abandoned(Exception):

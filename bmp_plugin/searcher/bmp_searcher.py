@@ -15,7 +15,16 @@ from ..index.quantization import quantize_query, scale_of
 from ..query.batch import Queries, Results, search_many
 from ..query.exhaustive import add_terms
 from ..query.search import SearchOptions
-from .checked_arguments import Query, check_docids, check_options, check_qids, checked_weights, kept_terms, weights_of
+from .checked_arguments import (
+    Query,
+    check_docids,
+    check_options,
+    check_qids,
+    check_queries,
+    checked_weights,
+    kept_terms,
+    weights_of,
+)
 from .explanation import Ahead, Explanation, Found, ahead, explained, find, impacts_of, left_out, products_of
 from .hits import Hit, finish_hits
 
@@ -70,7 +79,8 @@ class BmpSearcher:
         Parameters
         ----------
         query : mapping of str to number
-            Token to weight. Floats are truncated; a weight of 0 matches with score 0. Unknown tokens are ignored.
+            Token to weight, a whole number unless the index is quantized. A weight of 0 matches with score 0. Unknown tokens
+            are ignored.
         k : int
             Number of hits, at least 1; there are fewer if fewer documents match.
         alpha : float in (0, 1]
@@ -93,8 +103,11 @@ class BmpSearcher:
         Raises
         ------
         ValueError
-            If a weight is negative, not a number or above 2^31 - 1, or k, alpha, beta or budget is out of range.
+            If a weight is not a whole number from 0 to 2^31 - 1, or k, alpha, beta or budget is out of range.
+        TypeError
+            If the query is not a mapping.
         """
+        check_queries([query])
         check_options(k, 1, alpha, beta, budget)
         return self._answer([query], k, alpha, beta, budget)[0]
 
@@ -122,6 +135,7 @@ class BmpSearcher:
         ValueError
             As by :meth:`search`, or if ``threads`` is below 1, or ``queries`` and ``qids`` differ in length.
         """
+        check_queries(queries)
         check_qids(len(queries), len(qids))
         check_options(k, threads, alpha, beta, budget)
         answers = in_batches(lambda batch: self._answer(queries[batch], k, alpha, beta, budget), len(queries), k, threads)
@@ -147,6 +161,7 @@ class BmpSearcher:
         ValueError
             If a weight is invalid, as by :meth:`search`, or ``docids`` is a string.
         """
+        check_queries([query])
         check_docids(docids)
         terms, weights = self._encode(query)
         docs = self.index.docs_of(docids)
@@ -175,6 +190,7 @@ class BmpSearcher:
         ValueError
             If the index does not have the docid, or a weight is invalid, as by :meth:`search`.
         """
+        check_queries([query])
         found = self.find(query, docid)
         if found is None:
             raise ValueError(f"docid {docid!r} is not in {self.index.path}")

@@ -14,13 +14,22 @@ from ..query.prepare import LARGEST_WEIGHT
 Query = Mapping[str, float]
 
 
+def check_queries(queries: Sequence[Any]) -> None:
+    """Raises ``TypeError`` for what is no query, such as text."""
+    for query in queries:
+        if not isinstance(query, Mapping):
+            hint = ": encode the text first" if isinstance(query, str) else ""
+            raise TypeError(f"query {query!r:.80} is {type(query).__name__}, not a mapping of token to weight, such as"
+                            f" {{'heat': 12, 'flow': 3}}{hint}")
+
+
 def weights_of(queries: Sequence[Query]) -> NDArray[np.int64]:
     """Returns the weights of queries, concatenated, as integers int64[tokens], which may be out of range.
 
     Raises
     ------
     ValueError
-        If a weight is not a number.
+        If a weight is not a whole number.
     """
     values = [weight for query in queries for weight in query.values()]
     if set(map(type, values)) <= {int}:
@@ -28,14 +37,14 @@ def weights_of(queries: Sequence[Query]) -> NDArray[np.int64]:
             return np.array(values, np.int64)
         except OverflowError:
             pass                                       # refused below with the token's name
-    return np.array([java_int(token, weight) for query in queries for token, weight in query.items()], np.int64)
+    return np.array([whole_weight(token, weight) for query in queries for token, weight in query.items()], np.int64)
 
 
 def checked_weights(query: Query) -> NDArray[np.int64]:
-    """Returns a query's weights as integers int64[tokens]; raises what :func:`java_int` raises."""
+    """Returns a query's weights as integers int64[tokens]; raises what :func:`whole_weight` raises."""
     weights = weights_of([query])
     if len(weights) and not 0 <= weights.min() <= weights.max() <= LARGEST_WEIGHT:
-        weights = np.array([java_int(token, weight) for token, weight in query.items()], np.int64)
+        weights = np.array([whole_weight(token, weight) for token, weight in query.items()], np.int64)
     return weights
 
 
@@ -45,13 +54,13 @@ def check_docids(docids: Any) -> None:
         raise ValueError(f"docids={docids!r} is a string; give a list of docids")
 
 
-def java_int(token: str, weight: Any) -> int:
-    """Converts a weight as Java's Integer does from Python; numpy numbers are accepted too.
+def whole_weight(token: str, weight: Any) -> int:
+    """Converts a weight, of any type of numbers, to int.
 
     Raises
     ------
     ValueError
-        If the weight is not a number, negative or above 2^31 - 1; it names the token.
+        If the weight is not a whole number from 0 to 2^31 - 1; it names the token.
     """
     if not isinstance(token, str):
         raise ValueError(f"query token {token!r} is not a string")
@@ -60,10 +69,13 @@ def java_int(token: str, weight: Any) -> int:
     if not math.isfinite(weight):
         raise ValueError(f"weight {weight!r} of query token {token!r} is not finite")
     value: int = int(weight)  # type: ignore[call-overload]
-    if value < 0:
+    if weight < 0:
         raise ValueError(f"weight {weight!r} of query token {token!r} is negative; weights are at least 0")
     if value > LARGEST_WEIGHT:
         raise ValueError(f"weight {weight!r} of query token {token!r} is above {LARGEST_WEIGHT}")
+    if value != weight:
+        raise ValueError(f"weight {weight!r} of query token {token!r} is not a whole number, and the index has no scale to"
+                         " multiply it by: round weights, or build the index with quantize=8")
     return value
 
 

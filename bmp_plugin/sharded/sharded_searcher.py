@@ -15,7 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BmpError, ShardLostError
-from ..searcher.checked_arguments import Query, check_docids, check_options, check_qids, checked_weights, kept_terms
+from ..searcher.checked_arguments import (
+    Query,
+    check_docids,
+    check_options,
+    check_qids,
+    check_queries,
+    checked_weights,
+    kept_terms,
+)
 from ..searcher.explanation import Explanation, explained, left_out
 from ..searcher.hits import Hit
 from .merge import ResultMerger
@@ -147,6 +155,7 @@ class ShardedSearcher:
         ``budget`` is divided among the shards, and with ``beta`` below 1 each shard selects tokens by its own impacts: so
         approximate answers differ from those of one index. Safe ones do not.
         """
+        check_queries([query])
         check_options(k, 1, alpha, beta, budget)
         (merger, q), = self._ask([self._prepared(query)], 0, True, self._options(k, alpha, beta, budget))
         return merger.hits(q, self.hit_type)
@@ -157,6 +166,7 @@ class ShardedSearcher:
 
         ``threads`` are those of this process; with Ray, enough requests are in flight to keep all shards busy.
         """
+        check_queries(queries)
         check_qids(len(queries), len(qids))
         check_options(k, threads, alpha, beta, budget)
         options = self._options(k, alpha, beta, budget)
@@ -181,6 +191,7 @@ class ShardedSearcher:
 
         The score of a document of a ``missing`` shard is nan.
         """
+        check_queries([query])
         check_docids(docids)
         prepared, docids = self._prepared(query), list(docids)
         scores = np.full(len(docids), np.nan, np.float32)
@@ -193,6 +204,7 @@ class ShardedSearcher:
 
         Its rank is that among the documents of all shards that are not ``missing``.
         """
+        check_queries([query])
         prepared = self._prepared(query)
         found = next(self._answers(self._shards, lambda shard: shard.find(prepared, docid)), None)
         if found is None:

@@ -114,6 +114,30 @@ def test_run_is_that_of_the_library(index: Path, run: Path) -> None:
     assert len({line.split()[0] for line in lines}) == 225
 
 
+def test_text_as_topics_is_noticed(index: Path, tmp_path: Path) -> None:
+    search = ("search", "--index", index, "--output", tmp_path / "run.txt", "--topics", tmp_path / "topics.tsv")
+    (tmp_path / "topics.tsv").write_text("1\theat flow\n2\tflow of the wings\n3\tqwertyuiop\n")
+    done = bmp(*search)
+    assert done.returncode == 0
+    assert re.search(r"topics.tsv: 1 of 3 queries have no token that the index knows; [\d.]+ % of all tokens are unknown; "
+                     r"every token weighs 1; is this text\? use --encoder\n", done.stderr)
+    assert "is this text?" in bmp(*search, "--quiet").stderr
+    (tmp_path / "topics.tsv").write_text("1\theat heat flow\n2\tflow qwertyuiop\n")
+    done = bmp(*search)
+    assert "0 of 2 queries have no token that the index knows; 25.0 % of all tokens are unknown; is this text?" in done.stderr
+    (tmp_path / "topics.tsv").write_text("1\theat heat flow\n")
+    assert "token" not in bmp(*search).stderr
+
+
+def test_fractional_weights_are_refused(index: Path, tmp_path: Path) -> None:
+    (tmp_path / "topics.jsonl").write_text('{"qid": "1", "vector": {"heat": 0.9, "flow": 0.5}}\n')
+    done = bmp("search", "--index", index, "--topics", tmp_path / "topics.jsonl", "--output", tmp_path / "run.txt")
+    assert done.returncode == 2
+    assert "weight 0.9 of query token 'heat' is not a whole number" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "run.txt").exists()
+
+
 def test_search_options(index: Path, run: Path, tmp_path: Path) -> None:
     tsv = tmp_path / "topics.tsv.gz"
     with gzip.open(QUERIES, "rt") as file:
