@@ -292,7 +292,7 @@ def _truncated(query: Mapping[str, Any]) -> Mapping[str, Any]:
     """Returns a query with its fractional weights cut towards zero, as Pyserini cuts them when it passes them to Java."""
     if not any(isinstance(weight, float | np.floating) for weight in query.values()):
         return query
-    return {token: math.trunc(weight) if isinstance(weight, float | np.floating) and math.isfinite(weight) else weight
+    return {token: math.trunc(float(weight)) if isinstance(weight, float | np.floating) and math.isfinite(weight) else weight
             for token, weight in query.items()}
 
 

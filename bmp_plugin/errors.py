@@ -13,6 +13,10 @@ class SourceError(BmpError):
     """An input (Lucene directory, CIFF, JSON vectors, topics, run) that cannot be read in its format."""
 
 
+class InputWarning(UserWarning):
+    """An input that is read in another way than it says; one line that names it."""
+
+
 class MissingDependencyError(BmpError):
     """An optional part that is not installed: a Python package, a JDK, a compiled Java class."""
 

@@ -154,7 +154,7 @@ def json_objects(path: Path) -> Iterator[tuple[int, Any]]:
 
 def _blocks(path: Path, file: BinaryIO) -> Iterator[Block]:
     head, line = b"", 1
-    for number, head in lines_of(path, file, _LARGEST):        # the first that is not blank tells the file's form
+    for number, head in lines_of(path, file, _LARGEST, keeps_mark=True):   # the first that is not blank tells the file's form
         line = number
         if head.strip(_BLANK):
             break

@@ -1,6 +1,7 @@
 """Reading of input files that may be gzipped, with errors for damaged ones."""
 from __future__ import annotations
 
+import codecs
 import gzip
 import zlib
 from collections.abc import Iterator
@@ -40,8 +41,11 @@ def open_maybe_gzip(path: str | Path) -> BinaryIO:
     return file
 
 
-def lines_of(path: str | Path, file: IO[AnyStr], longest: int = LONGEST_LINE) -> Iterator[tuple[int, AnyStr]]:
+def lines_of(path: str | Path, file: IO[AnyStr], longest: int = LONGEST_LINE, *,
+             keeps_mark: bool = False) -> Iterator[tuple[int, AnyStr]]:
     """Yields (line number from 1, line with its end).
+
+    A byte order mark, which editors write at the beginning, is not part of the first line, unless ``keeps_mark``.
 
     Raises
     ------
@@ -51,6 +55,8 @@ def lines_of(path: str | Path, file: IO[AnyStr], longest: int = LONGEST_LINE) ->
     for number, line in enumerate(iter(partial(file.readline, longest), file.read(0)), 1):
         if len(line) == longest and line[-1:] not in ("\n", b"\n"):
             raise SourceError(f"{path}, line {number}: longer than {longest >> 20} Mi: split it, or get the file again")
+        if number == 1 and not keeps_mark:
+            line = line.removeprefix("\ufeff") if isinstance(line, str) else line.removeprefix(codecs.BOM_UTF8)
         yield number, line
 
 

@@ -2,50 +2,31 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import errno
 import os
+import re
 import sys
+import warnings
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 from .._internal import interrupts
 from .._internal.atomic_write import errors_name
-from ..errors import BmpError
+from ..errors import BmpError, InputWarning
 from . import (
-    compare_command as compare,
-)
-from . import (
-    completion_command as completion,
-)
-from . import (
-    conform_command as conform,
-)
-from . import (
-    demo_command as demo,
-)
-from . import (
-    export_command as export,
-)
-from . import (
-    fuse_command as fuse,
-)
-from . import (
-    index_command as index,
-)
-from . import (
-    info_command as info,
-)
-from . import (
-    search_command as search,
-)
-from . import (
-    shards_command as shards,
-)
-from . import (
-    verify_command as verify,
-)
-from . import (
-    warmup_command as warmup,
+    compare_command,
+    completion_command,
+    conform_command,
+    demo_command,
+    export_command,
+    fuse_command,
+    index_command,
+    info_command,
+    search_command,
+    shards_command,
+    verify_command,
+    warmup_command,
 )
 
 UNUSABLE = 2
@@ -65,10 +46,19 @@ exit status:
   130  interrupted (Ctrl-C); 143 terminated"""
 
 
+_COMMANDS = (index_command, shards_command, search_command, compare_command, conform_command, verify_command, info_command,
+             fuse_command, export_command, demo_command, warmup_command, completion_command)
+"""In the order of the help."""
+
+
 class _Parser(argparse.ArgumentParser):
     """Reports errors in one line, as all commands do."""
 
     def error(self, message: str) -> NoReturn:
+        unknown = re.match(r"argument COMMAND: invalid choice: '([^']*)' \(choose from (.*)\)", message)
+        if unknown:
+            near = difflib.get_close_matches(unknown[1], re.findall(r"[a-z]+", unknown[2]), 1)
+            message = f"no command is called {unknown[1]}" + (f": do you mean {near[0]}?" if near else "")
         self.exit(UNUSABLE, f"bmp-plugin: error: {_one_line(message)} (see {self.prog} --help)\n")
 
 
@@ -93,8 +83,8 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     whole.add_argument("--version", action=_Version, help="print the version and exit")
-    commands = whole.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Parser)
-    for module in (index, shards, search, compare, conform, verify, info, fuse, export, demo, warmup, completion):
+    commands = whole.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
+    for module in _COMMANDS:
         module.add_parser(commands)
     return whole
 
@@ -104,11 +94,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Every error is one line on standard error.
     """
-    args = parser().parse_args(argv)
+    whole = parser()
+    args = whole.parse_args(argv)
+    if args.command is None:
+        whole.print_help()
+        return 0
     args.given = list(sys.argv[1:] if argv is None else argv)
     interrupts.install()
     try:
-        status: int = args.run(args)
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", InputWarning)
+            warnings.showwarning = _show_warning
+            status: int = args.run(args)
         _flush_output()
         return status
     except BrokenPipeError:
@@ -126,6 +123,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("bmp-plugin: interrupted", file=sys.stderr)
         return INTERRUPTED
+
+
+_show_as_python_does = warnings.showwarning
+
+
+def _show_warning(message: Warning | str, category: type[Warning], filename: str, lineno: int, file: TextIO | None = None,
+                  line: str | None = None) -> None:
+    """Prints a warning about an input in one line, and others as Python does."""
+    if issubclass(category, InputWarning):
+        print(f"bmp-plugin: {message}", file=sys.stderr)
+    else:
+        _show_as_python_does(message, category, filename, lineno, file, line)
 
 
 def _flush_output() -> None:

@@ -23,6 +23,8 @@ Values = dict[str, dict[str, float]]        # measure to query id to value
 def read_qrels(path: str | Path) -> list[Any]:
     """Reads TREC qrels (``qid 0 docid relevance``), plain or gzipped, as ``ir_measures.Qrel``.
 
+    BEIR's, which have three columns below a header (``query-id corpus-id score``), are read too.
+
     Raises
     ------
     FileNotFoundError
@@ -31,12 +33,18 @@ def read_qrels(path: str | Path) -> list[Any]:
     """
     import ir_measures
 
-    path, judged = Path(path), []
+    path, from_beir = Path(path), False
+    judged: list[Any] = []
     with damage_named(path), open_maybe_gzip(path) as file:
         for number, line in lines_of(path, file):
             parts = line.split()
             if not parts:
                 continue
+            if not judged and parts == [b"query-id", b"corpus-id", b"score"]:
+                from_beir = True
+                continue
+            if from_beir and len(parts) == 3:
+                parts.insert(1, b"0")
             if b"\0" in line:                     # trec_eval would cut the docid there, and abort at two equal ones
                 raise SourceError(f"{path}, line {number}: has a zero byte: not TREC qrels, or damaged ones")
             try:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
+import warnings
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Literal, Protocol, TextIO
 
 from .._internal.atomic_write import atomic_file, errors_name
 from .._internal.compressed import damage_named, lines_of, open_maybe_gzip
-from ..errors import SourceError
+from ..errors import InputWarning, SourceError
 
 RunFormat = Literal["trec", "msmarco"]
 RUN_FORMATS: tuple[RunFormat, ...] = ("trec", "msmarco")
@@ -128,7 +129,7 @@ class Run:
     answers: Mapping[str, bytes]
 
     def ranking(self, qid: str) -> Iterator[tuple[str, str | None]]:
-        """Yields (docid, score as written or None) in file order."""
+        """Yields (docid, score as written or None), best first."""
         for line in self.answers[qid].decode().split("\n")[:-1]:
             docid, _, score = line.partition(" ")
             yield docid, score or None
@@ -165,8 +166,32 @@ class _Answers(Mapping[str, bytes]):
         return len(self._places)
 
 
+class _ByScore(Mapping[str, bytes]):
+    """Answers as trec_eval orders them, whatever the ranks: by score, descending, then by docid, descending by its bytes."""
+
+    def __init__(self, answers: _Answers) -> None:
+        self._answers = answers
+
+    def __getitem__(self, qid: str) -> bytes:
+        lines = sorted(self._answers[qid].splitlines(keepends=True), key=lambda line: line.partition(b" ")[0], reverse=True)
+        lines.sort(key=lambda line: -float(line.partition(b" ")[2]))
+        return b"".join(lines)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._answers)
+
+    def __contains__(self, qid: object) -> bool:
+        return qid in self._answers
+
+    def __len__(self) -> int:
+        return len(self._answers)
+
+
 def read_run(path: str | Path) -> Run:
     """Reads a TREC (six columns) or MS MARCO (three columns) run, plain or gzipped.
+
+    The lines of a query are in the order of their ranks. If the ranks of a TREC run do not ascend, as in those that BEIR
+    writes, they are ignored, with a warning, and all answers are ordered by score, as by trec_eval.
 
     Parameters
     ----------
@@ -180,13 +205,14 @@ def read_run(path: str | Path) -> Run:
     ------
     FileNotFoundError
     SourceError
-        If the number of columns is wrong, ranks do not ascend within a query, or a score is not a number; it names the line.
+        If the number of columns is wrong, a score is not a number, or the ranks of an MS MARCO run do not ascend; it names the
+        line.
     """
     path = Path(path)
     answers = _Answers()
     ranks: dict[bytes, int] = {}
     current, lines = b"", bytearray()
-    columns = 0
+    columns, ranks_ignored = 0, False
     with damage_named(path), open_maybe_gzip(path) as file:
         for number, line in lines_of(path, file):
             parts = line.split()
@@ -210,7 +236,11 @@ def read_run(path: str | Path) -> Run:
                 if b"_" in rank_text or (columns == 6 and b"_" in score):
                     raise ValueError("numbers that only Python takes")
             except ValueError:
-                raise SourceError(f"{path}, line {number}: rank or score is not a number: not a run file?") from None
+                told = f"{path}, line {number}: rank or score is not a number: not a run file?"
+                if columns == 3 and _is_number(rank_text):
+                    told = (f"{path}, line {number}: the third column, {rank_text.decode()}, is no rank but a score: write qid,"
+                            " docid and rank, or a TREC run of six columns")
+                raise SourceError(told) from None
             if not finite:
                 raise SourceError(f"{path}, line {number}: score is {score.decode()}: not a finite number")
             if qid != current:
@@ -218,12 +248,24 @@ def read_run(path: str | Path) -> Run:
                     answers.append(current, bytes(lines))
                 current, lines = qid, bytearray()
             if qid in ranks and rank <= ranks[qid]:
-                raise SourceError(f"{path}, line {number}: rank {rank} after rank {ranks[qid]}: ranks must ascend")
+                if columns == 3:
+                    raise SourceError(f"{path}, line {number}: rank {rank} after rank {ranks[qid]}: ranks must ascend")
+                ranks_ignored = True
             ranks[qid] = rank
             lines += entry
         if lines:
             answers.append(current, bytes(lines))
-    return Run(path, "msmarco" if columns == 3 else "trec", answers)
+    if ranks_ignored:
+        warnings.warn(f"{path}: ranks do not ascend, and are ignored: hits are ordered by score, as by trec_eval", InputWarning,
+                      stacklevel=2)
+    return Run(path, "msmarco" if columns == 3 else "trec", _ByScore(answers) if ranks_ignored else answers)
+
+
+def _is_number(text: bytes) -> bool:
+    try:
+        return abs(float(text)) < float("inf")
+    except ValueError:
+        return False
 
 
 def _wrong_columns(path: Path, number: int, found: int, expected: int) -> str:

@@ -31,7 +31,7 @@ def read_topics(path: str | Path, encode: Encode | None = None) -> list[tuple[st
     ``qid``); any other is TSV, ``qid<TAB>token token token``, where the weight of a token is its count. As in Pyserini, topics
     are sorted by id (as text, unless all ids are numbers or none is). In TSV, ids of digits become numbers (``007`` is
     ``7``), the last of several lines with one id counts, further columns are ignored, and tokens are split as by
-    ``str.split``. In JSONL, ids are kept as they are and must be unique.
+    ``str.split``. In JSONL, ids are kept as they are and must be unique. Queries may be empty, as in query logs.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def read_topics(path: str | Path, encode: Encode | None = None) -> list[tuple[st
     Returns
     -------
     list of (str, dict of str to number)
-        Query id, and token to weight; a JSONL vector may be empty.
+        Query id, and token to weight, of which there may be none.
 
     Raises
     ------
@@ -66,12 +66,13 @@ def read_topics(path: str | Path, encode: Encode | None = None) -> list[tuple[st
 def _rows(path: Path, text: TextIO, tsv_row: Parser) -> Iterator[tuple[int, tuple[Parser, str, Query]]]:
     parse = None
     for number, line in lines_of(path, text):
+        is_empty_query = line.strip(_JAVA_TRIMMED.replace("\t", "")).endswith("\t")
         line = line.strip(_JAVA_TRIMMED)
         if not line:
             continue
+        if is_empty_query and "\t" not in line:
+            line += "\t"
         if parse is None:
-            if line.startswith("\ufeff"):
-                raise SourceError(f"{path}: begins with a byte order mark: save it as UTF-8 without one")
             parse = _json_row if line.startswith("{") else tsv_row
         try:
             qid, query = parse(line)
@@ -84,11 +85,12 @@ def _rows(path: Path, text: TextIO, tsv_row: Parser) -> Iterator[tuple[int, tupl
 
 def _tsv_row(line: str, encode: Encode) -> tuple[str, Query]:
     columns = line.split("\t", 2)
-    if len(columns) < 2 or not columns[1].strip():
-        raise ValueError("not qid<TAB>tokens: write a query id, a tab and at least one token")
-    if not columns[0].strip():
-        raise ValueError("no query id before the tab")
-    return columns[0], encode(columns[1].strip(_JAVA_TRIMMED))
+    if len(columns) < 2:
+        raise ValueError("not qid<TAB>tokens: write a query id, a tab and the tokens")
+    if len(columns[0].split()) != 1:                            # it becomes a column of the run
+        raise ValueError(f"query id {columns[0]!a} before the tab is not one word: give one without white space")
+    text = columns[1].strip(_JAVA_TRIMMED)
+    return columns[0], encode(text) if text.strip() else {}
 
 
 def count_tokens(text: str) -> dict[str, int]:

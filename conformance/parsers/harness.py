@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import gzip
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -9,7 +10,7 @@ from importlib import import_module, resources
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bmp_plugin.errors import BmpError
+from bmp_plugin.errors import BmpError, InputWarning
 
 Data = TypeVar("Data")
 
@@ -48,6 +49,11 @@ class Harness:
 
     def examine(self, data: bytes, folder: Path) -> Any:
         """Tries ``data`` as a file in ``folder``, and gzipped as well; returns the parsed data, None if refused."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", InputWarning)
+            return self._examine(data, folder)
+
+    def _examine(self, data: bytes, folder: Path) -> Any:
         path = folder / self.file_name
         path.write_bytes(data)
         found = self.check(path)

@@ -1,6 +1,7 @@
 """Run files and qrels, compared with simple parsers and ir-measures'; and their comparison and evaluation."""
 from __future__ import annotations
 
+import codecs
 import gzip
 import io
 import math
@@ -26,11 +27,12 @@ def _plain(path: Path) -> bytes:
 
 def plain_run(data: bytes) -> dict[str, list[tuple[str, str | None]]]:
     """Returns each query's (docid, score as written); raises ``ValueError``."""
-    rows = [row for line in data.split(b"\n") if (row := line.split())]
+    rows = [row for line in data.removeprefix(codecs.BOM_UTF8).split(b"\n") if (row := line.split())]
     if any(b"\0" in part for row in rows for part in row):
         raise ValueError("a zero byte")
     answers: dict[str, list[tuple[str, str | None]]] = {}
     ranks: dict[str, int] = {}
+    ascend = True
     for row in rows:
         if len(row) != len(rows[0]) or len(row) not in (3, 6):
             raise ValueError("columns")
@@ -41,9 +43,15 @@ def plain_run(data: bytes) -> dict[str, list[tuple[str, str | None]]]:
             raise ValueError("infinite")
         name = qid.decode()
         if name in ranks and int(rank) <= ranks[name]:
-            raise ValueError("ranks")
+            if score is None:
+                raise ValueError("ranks")
+            ascend = False
         ranks[name] = int(rank)
         answers.setdefault(name, []).append((docid.decode(), None if score is None else score.decode()))
+    if not ascend:
+        for ranking in answers.values():
+            ranking.sort(key=lambda found: found[0].encode(), reverse=True)
+            ranking.sort(key=lambda found: float(found[1] or 0), reverse=True)
     return answers
 
 
@@ -106,7 +114,10 @@ def check_qrels(path: Path) -> Any:
 
 
 def _plain_qrels(data: bytes) -> list[tuple[str, str, str, int]]:
-    rows = [row for line in data.split(b"\n") if (row := line.split())]
+    rows = [row for line in data.removeprefix(codecs.BOM_UTF8).split(b"\n") if (row := line.split())]
+    if rows and rows[0] == [b"query-id", b"corpus-id", b"score"]:
+        headers = [row for row in rows if row == rows[0]]
+        rows = [[row[0], b"0", *row[1:]] if len(row) == 3 else row for row in rows[len(headers):]]
     if not rows or b"\0" in b"".join(b"".join(row) for row in rows):
         raise ValueError("a zero byte, or nothing")
     if not all(len(row) == 4 and _WHOLE.fullmatch(row[3]) and abs(int(row[3])) <= LARGEST_GRADE for row in rows):

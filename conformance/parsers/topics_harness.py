@@ -24,15 +24,21 @@ class _Hit:
 
 def plain_reading(data: bytes) -> Content:
     """Returns the topics; raises ``ValueError`` or RecursionError."""
-    lines = [line.strip(_TRIMMED) for line in io.StringIO(data.decode(), newline=None)]
-    lines = [line for line in lines if line]
-    if not lines or lines[0][0] == "\ufeff":
+    lines = [line for line in io.StringIO(data.decode().removeprefix("\ufeff"), newline=None) if line.strip(_TRIMMED)]
+    lines = [_without_blanks(line) for line in lines]
+    if not lines:
         raise ValueError("no topics")
     topics = _of_json(lines) if lines[0][0] == "{" else _of_tsv(lines)
     if any(len(qid) > LONGEST_QID for qid in topics):
         raise ValueError("an endless id")
     numbers = all(map(str.isdecimal, topics))
     return [(qid, topics[qid]) for qid in sorted(topics, key=(lambda qid: (int(qid), qid)) if numbers else str)]
+
+
+def _without_blanks(line: str) -> str:
+    """Strips as Java does, but leaves a tab that only an empty query follows."""
+    stripped = line.strip(_TRIMMED)
+    return stripped if "\t" in stripped or "\t" not in line.lstrip(_TRIMMED) else stripped + "\t"
 
 
 def _of_json(lines: list[str]) -> dict[str, Any]:
@@ -56,8 +62,8 @@ def _of_json(lines: list[str]) -> dict[str, Any]:
 
 def _of_tsv(lines: list[str]) -> dict[str, Any]:
     rows = [line.split("\t") for line in lines]
-    if not all(len(row) > 1 and row[0].strip() and row[1].strip() for row in rows):
-        raise ValueError("not two columns")
+    if not all(len(row) > 1 and len(row[0].split()) == 1 for row in rows):
+        raise ValueError("not two columns, or a qid that is not one word")
     if max(len(row[0]) for row in rows) > LONGEST_QID:
         raise ValueError("an endless id")
     signed = [row[0][1:] if row[0][0] in "+-" else row[0] for row in rows]

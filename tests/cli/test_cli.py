@@ -277,8 +277,7 @@ def test_version_and_console_command() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "COMMAND"),
-        (("find",), "invalid choice: 'find'"),
+        (("find",), "no command is called find"),
         (("index", "--input", "x"), "--output"),
         (("index", "--input", "{tmp}/nope", "--output", "{tmp}/o.bmp"), "nope: no such file or folder"),
         (("index", "--input", "{tmp}/text", "--output", "{tmp}/o.bmp"), "text: not recognized: give a CIFF file"),
@@ -418,3 +417,16 @@ def test_same_run_as_pyserinis_command_line(java: Path, tmp_path_factory: pytest
     assert done.returncode == 0, done.stderr
     assert (folder / "ours.txt").read_bytes() == (folder / "host.txt").read_bytes()
     assert bmp("compare", folder / "ours.txt", folder / "host.txt").returncode == 0
+
+
+def test_alone_it_prints_help() -> None:
+    done = bmp()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == bmp("--help").stdout
+
+
+def test_a_misspelt_command_is_suggested() -> None:
+    done = bmp("serch", "--index", "x")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "bmp-plugin: error: no command is called serch: do you mean search? (see bmp-plugin --help)\n"
+    assert bmp("zzz").stderr == "bmp-plugin: error: no command is called zzz (see bmp-plugin --help)\n"

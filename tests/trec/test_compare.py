@@ -283,3 +283,14 @@ def test_qrels_of_a_local_dataset(tmp_path: Path) -> None:
     assert found[0] == found[1]
     with pytest.raises(SourceError, match="has no such id"):
         open_qrels("ir_datasets:no-such-thing")
+
+
+def test_qrels_with_a_byte_order_mark_and_of_beir(tmp_path: Path) -> None:
+    from bmp_plugin.trec.evaluation import read_qrels
+
+    (tmp_path / "plain").write_bytes(b"1 0 a 2\n1 0 b 0\n")
+    (tmp_path / "mark").write_bytes(b"\xef\xbb\xbf1 0 a 2\r\n1 0 b 0\r\n\r\n")
+    (tmp_path / "beir.tsv").write_bytes(b"query-id\tcorpus-id\tscore\n1\ta\t2\n1\tb\t0\n")
+    plain = read_qrels(tmp_path / "plain")
+    assert [(qrel.query_id, qrel.doc_id, qrel.relevance) for qrel in plain] == [("1", "a", 2), ("1", "b", 0)]
+    assert read_qrels(tmp_path / "mark") == read_qrels(tmp_path / "beir.tsv") == plain

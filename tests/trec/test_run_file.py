@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bmp_plugin.errors import SourceError
+from bmp_plugin.errors import InputWarning, SourceError
 from bmp_plugin.trec.run_file import RunWriter, read_run
 
 
@@ -152,7 +152,8 @@ def test_formats_and_gzip(tmp_path: Path) -> None:
         (b"1 Q0 a 1 high t\n", "rank or score is not a number"),
         (b"1 Q0 a 1 nan t\n", "not a finite number"),
         (b"1 Q0 a 1 inf t\n", "not a finite number"),
-        (b"1 Q0 a 1 1.0 t\n1 Q0 b 1 1.0 t\n", "line 2: rank 1 after rank 1"),
+        (b"1\ta\t1\n1\tb\t1\n", "line 2: rank 1 after rank 1"),
+        (b"1\ta\t12.5\n", "the third column, 12.5, is no rank but a score"),
         (b"1 Q0 \xff 1 1.0 t\n", "not UTF-8"),
         (gzip.compress(b"1 Q0 a 1 1.0 t\n", mtime=0)[:-9], "damaged gzip"),
     ],
@@ -164,3 +165,23 @@ def test_refused_by_file_and_line(tmp_path: Path, data: bytes, message: str) -> 
         read_run(path)
     assert str(path) in str(refused.value)
     assert message in str(refused.value)
+
+
+@pytest.mark.parametrize("ranks", [(0, 0, 0, 0), (4, 3, 2, 1), (1, 2, 2, 3)])
+def test_ranks_that_do_not_ascend_are_ignored(tmp_path: Path, ranks: tuple[int, ...]) -> None:
+    """As trec_eval ignores all ranks: hits are ordered by score, descending, then by docid, descending. BEIR writes 0."""
+    rows = [("b", "1.5"), ("a", "10.25"), ("c", "1.50"), ("d", "-3")]
+    path = tmp_path / "run.txt"
+    path.write_text("".join(f"{qid} Q0 {docid} {rank} {score} t\n"
+                            for qid in "12" for (docid, score), rank in zip(rows, ranks, strict=True)))
+    with pytest.warns(InputWarning, match=r"run\.txt: ranks do not ascend, and are ignored"):
+        run = read_run(path)
+    for qid in "12":
+        assert list(run.ranking(qid)) == [("a", "10.25"), ("c", "1.50"), ("b", "1.5"), ("d", "-3")]
+    assert (len(run.answers), list(run.answers), "1" in run.answers, "3" in run.answers) == (2, ["1", "2"], True, False)
+
+
+def test_a_byte_order_mark_and_windows_lines_in_runs(tmp_path: Path) -> None:
+    (tmp_path / "run.txt").write_bytes(b"\xef\xbb\xbf1 Q0 a 1 2.5 t\r\n1 Q0 b 2 1.5 t\r\n\r\n")
+    run = read_run(tmp_path / "run.txt")
+    assert {qid: list(run.ranking(qid)) for qid in run.answers} == {"1": [("a", "2.5"), ("b", "1.5")]}

@@ -113,12 +113,11 @@ def test_long_queries(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("1\ta\n2\t\n", "line 2: not qid<TAB>tokens"),
         ("1\ta\njust words\n", "line 2: not qid<TAB>tokens"),
         ("1 a b\n", "line 1: not qid<TAB>tokens"),
         ("1\ta\n\t\tb\n", "line 2"),
         ('{"qid": "1", "vector": {"a": 1}}\n{"qid": "1", "vector": {"a": 1}}\n', "line 2: query id 1 occurs twice"),
-        ("\ufeff1\ta\n", "byte order mark"),
+        ("q 1\ta\n", "line 1: query id 'q 1' before the tab is not one word"),
         ("", "no topics"),
         ("\n \n", "no topics"),
         ('{"qid": "1", "vector": {"a": 1}\n', "line 1: broken JSON"),
@@ -156,3 +155,20 @@ def test_unreadable(tmp_path: Path) -> None:
     (tmp_path / "cut.gz").write_bytes(gzip.compress(b"1\ta\n" * 1000)[:-20])
     with pytest.raises(SourceError, match="damaged gzip"):
         read_topics(tmp_path / "cut.gz")
+
+
+@pytest.mark.parametrize(("text", "expected"), [
+    ("1\ta\n2\t\n3\t \n", [("1", {"a": 1}), ("2", {}), ("3", {})]),
+    ("q1\t\r\nq2\tb\r\n\r\n", [("q1", {}), ("q2", {"b": 1})]),
+    ("\ufeff1\ta\n", [("1", {"a": 1})]),
+    ('\ufeff{"qid": "1", "vector": {"a": 2}}\r\n\r\n', [("1", {"a": 2})]),
+])
+def test_files_as_people_have_them(tmp_path: Path, text: str, expected: object) -> None:
+    """Empty queries of query logs, a byte order mark, CRLF and blank lines at the end."""
+    (tmp_path / "topics").write_bytes(text.encode())
+    assert read_topics(tmp_path / "topics") == expected
+
+
+def test_an_empty_query_is_not_encoded(tmp_path: Path) -> None:
+    (tmp_path / "topics").write_text("1\ttext\n2\t\n")
+    assert read_topics(tmp_path / "topics", lambda text: {text: 3}) == [("1", {"text": 3}), ("2", {})]
