@@ -23,7 +23,7 @@ def lint(session: nox.Session) -> None:
 def quick(session: nox.Session) -> None:
     """Runs the tests that start no JVM."""
     install(session, "pyserini,test")
-    session.run("pytest", "-m", "not jvm and not slow", *session.posargs)
+    session.run("pytest", "-n", "2", "-m", "not jvm and not system and not slow", *session.posargs)
 
 
 @nox.session

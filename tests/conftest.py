@@ -22,12 +22,18 @@ Document = Mapping[str, Any]
 STARTS_A_JVM = {"java", "host", "lucene_index"}
 """Fixtures that need a JDK."""
 
+SYSTEM_ROOMS = {"cli", "conformance", "robustness", "report"}
+SYSTEM_MODULES = {"test_sharded_ray", "test_wheel", "test_any_size"}
+"""Where tests start whole commands, clusters, browsers or environments, and take seconds each."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks the tests that need a JDK, so that the quick tier leaves them out."""
+    """Marks the tests that the quick tier leaves out: those that need a JDK, and those of whole systems."""
     for item in items:
         if STARTS_A_JVM & set(getattr(item, "fixturenames", ())):
             item.add_marker("jvm")
+        if item.path.parent.name in SYSTEM_ROOMS or item.path.stem in SYSTEM_MODULES:
+            item.add_marker("system")
 
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:

@@ -116,7 +116,7 @@ def _whole_weights(path: Path, line: int, docid: str, vector: dict[str, Any]) ->
         if not isinstance(weight, int | float):
             raise SourceError(f"{where} is not a number")
         if weight != weight or (isinstance(weight, float) and not weight.is_integer() and abs(weight) < MAX_IMPACT):
-            raise SourceError(f"{where} is not a whole number: quantize the weights first (e.g. times 100, rounded)")
+            raise SourceError(f"{where} is not a whole number: quantize float weights (--quantize 8, or quantize=8)")
         if weight > MAX_IMPACT:
             raise SourceError(f"{where} is above {MAX_IMPACT}: quantize to smaller weights")
         if weight < 0:

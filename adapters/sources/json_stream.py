@@ -58,7 +58,7 @@ def _walk(folder: Path, above: set[tuple[int, int]]) -> Iterator[Path]:
         for entry in list(entries):
             if entry.is_dir():
                 yield from _walk(Path(entry.path), above | {here})
-            elif entry.is_file():
+            elif entry.is_file() and not entry.name.startswith("._"):         # what macOS knows of another file
                 yield Path(entry.path)
 
 

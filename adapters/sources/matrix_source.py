@@ -23,12 +23,13 @@ class MatrixSource(ArraySource):
 
     Parameters
     ----------
-    matrix : scipy.sparse matrix or array [num_docs, num_terms]
+    matrix : scipy.sparse matrix or array, or a dense array or tensor [num_docs, num_terms]
         Weights of at least 0; whole numbers unless ``quantize`` is given.
     docids : sequence of str
         One per row, all different.
-    vocabulary : sequence of str, or mapping of str to int
-        The term of every column, or the column of every term.
+    vocabulary : sequence of str or None, or mapping of str to int
+        The term of every column, or the column of every term. A column without a weight may have None: models' output layers
+        are often wider than their vocabularies.
     quantize : int or Quantization, optional
         Number of bits of the impacts, see :class:`bmp_plugin.adapters.sources.document_source.VectorSource`.
 
@@ -37,11 +38,14 @@ class MatrixSource(ArraySource):
     ValueError
         If the matrix is malformed, or its shape does not fit the docids and the vocabulary.
     SourceError
-        If a weight cannot be an impact.
+        If a weight cannot be an impact, or a column has weights but no term.
+    TypeError
+        If ``matrix`` is neither a sparse nor a dense matrix.
     """
 
-    def __init__(self, matrix: Any, docids: Sequence[str], vocabulary: Sequence[str] | Mapping[str, int], *,
+    def __init__(self, matrix: Any, docids: Sequence[str], vocabulary: Sequence[str | None] | Mapping[str, int], *,
                  quantize: int | Quantization | None = None) -> None:
+        matrix = _sparse(matrix)
         rows, columns = matrix.shape
         terms = _terms(vocabulary, columns)
         names = [str(docid) for docid in docids]
@@ -73,7 +77,8 @@ class MatrixSource(ArraySource):
             dropped = int(np.count_nonzero(weights == 0))
             csr.eliminate_zeros()
             details["quantize"] = quantization.details(clipped, dropped)
-        super().__init__(csr.indptr, csr.indices, csr.data, names, terms)
+        csr = _with_terms(csr, terms)
+        super().__init__(csr.indptr, csr.indices, csr.data, names, [term for term in terms if term is not None])
         self._present = np.flatnonzero(np.diff(csr.indptr)).astype(np.int32)
         self.info.kind = "matrix"
         self.info.num_docs = len(self._present)
@@ -83,6 +88,33 @@ class MatrixSource(ArraySource):
         """Returns the rows that have weights."""
         docids = [str(self._docids[row]).encode() for row in self._present.tolist()]
         return Documents(b"".join(docids), np.cumsum([len(docid) for docid in docids], dtype=np.int64), self._present)
+
+
+def _sparse(matrix: Any) -> Any:
+    """Returns a sparse matrix as it is, and a dense one in CSR form."""
+    if hasattr(matrix, "tocsr"):
+        return matrix
+    try:
+        dense = np.asarray(matrix)
+    except (TypeError, ValueError, RuntimeError):              # a sparse tensor, or one on another device
+        dense = np.empty(0)
+    if dense.ndim != 2 or dense.dtype.kind not in "biuf":
+        raise TypeError(f"matrix: {type(matrix).__name__} is neither a SciPy sparse matrix nor a dense array of two dimensions")
+    from scipy.sparse import csr_array
+
+    return csr_array(dense)
+
+
+def _with_terms(csr: Any, terms: Sequence[str | None]) -> Any:
+    """Returns the matrix without the columns that have no term, which must be empty."""
+    nameless = np.array([term is None for term in terms], np.bool_)
+    if not nameless.any():
+        return csr
+    used = nameless[csr.indices]
+    if used.any():
+        raise SourceError(f"matrix: column {csr.indices[int(used.argmax())]} has weights, but its term is None: name it, or"
+                          " drop the column")
+    return csr[:, np.flatnonzero(~nameless)]
 
 
 def _csr(matrix: Any) -> Any:
@@ -114,14 +146,15 @@ def _widened(entries: NDArray[Any]) -> NDArray[Any]:
     return entries.astype(np.float64) if entries.dtype.kind == "f" else entries
 
 
-def _terms(vocabulary: Sequence[str] | Mapping[str, int], columns: int) -> list[str]:
+def _terms(vocabulary: Sequence[str | None] | Mapping[str, int], columns: int) -> list[str | None]:
     if isinstance(vocabulary, Mapping):
         if len(vocabulary) != columns or set(vocabulary.values()) != set(range(columns)):
             raise ValueError(f"vocabulary: is not a mapping to the columns 0 to {columns - 1}")
-        return sorted(map(str, vocabulary), key=vocabulary.__getitem__)
-    terms = [str(term) for term in vocabulary]
+        return [*sorted(map(str, vocabulary), key=vocabulary.__getitem__)]
+    terms = [None if term is None else str(term) for term in vocabulary]
     if len(terms) != columns:
         raise ValueError(f"vocabulary: has {len(terms)} terms for {columns} columns: give each column one")
-    if len(set(terms)) != columns:
+    named = [term for term in terms if term is not None]
+    if len(set(named)) != len(named):
         raise ValueError("vocabulary: a term occurs twice: give each column its own")
     return terms

@@ -15,7 +15,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 TEMPORARY = ".building-"
 _OLD = "old"
@@ -100,26 +100,36 @@ def errors_name(path: str | Path) -> Iterator[None]:
 def _temporary(output: Path, make: Callable[[Path], None]) -> Iterator[Path]:
     """Makes a locked temporary file or folder next to ``output``, removed at the end if it is still there."""
     remove_abandoned(output)
-    path, lock = _make_locked(output, make)
+    path, lock = _temporary_name(output), None
     try:
+        while not (made := _make_locked(path, make)):
+            path = _temporary_name(output)
+        lock = made.lock
         yield path
-    finally:
+    finally:                                    # also if a signal arrives as soon as the file is there
         _remove(path, output)
         if lock is not None:
             os.close(lock)
 
 
-def _make_locked(output: Path, make: Callable[[Path], None]) -> tuple[Path, int | None]:
-    while True:
-        path = output.with_name(f".{output.name}{TEMPORARY}{secrets.token_hex(6)}")
-        make(path)
-        with contextlib.suppress(BlockingIOError):
-            lock = _try_lock(path)
-            if os.path.lexists(path):
-                return path, lock
-            if lock is not None:
-                os.close(lock)
-        # else another process has just removed it as abandoned
+def _temporary_name(output: Path) -> Path:
+    return output.with_name(f".{output.name}{TEMPORARY}{secrets.token_hex(6)}")
+
+
+class _Made(NamedTuple):
+    lock: int | None                            # a file descriptor; None where there are no locks
+
+
+def _make_locked(path: Path, make: Callable[[Path], None]) -> _Made | None:
+    """Makes a file or folder and locks it; returns None if another process has just removed it as abandoned."""
+    make(path)
+    with contextlib.suppress(BlockingIOError):
+        lock = _try_lock(path)
+        if os.path.lexists(path):
+            return _Made(lock)
+        if lock is not None:
+            os.close(lock)
+    return None
 
 
 def _make_file(path: Path) -> None:

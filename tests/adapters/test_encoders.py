@@ -89,6 +89,7 @@ class TestInferenceFree:
             encoder = TokenWeightEncoder.load(tmp_path / name)
             assert [encoder.encode(text) for text in QUERIES] == expected
 
+    @pytest.mark.system
     def test_like_sentence_transformers(self, folder: Path, tmp_path: Path) -> None:
         _sentence_transformers()
         import torch

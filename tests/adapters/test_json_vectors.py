@@ -298,7 +298,7 @@ def test_missing_and_empty(tmp_path: Path) -> None:
         JsonVectorSource(tmp_path / "nope")
     (tmp_path / "README.md").write_text("nothing\n")
     with pytest.raises(SourceError, match="no JSON file"):
-        JsonVectorSource(tmp_path)
+        print(JsonVectorSource(tmp_path).info)
     (tmp_path / "empty.jsonl").write_text("")
     assert read(tmp_path) == ([], 0, {})
 
@@ -307,7 +307,7 @@ def test_cyclic_links(tmp_path: Path) -> None:
     write(tmp_path / "a.jsonl", ("1", {"a": 1}))
     (tmp_path / "round").symlink_to(tmp_path)
     with pytest.raises(SourceError, match="symbolic link"):
-        JsonVectorSource(tmp_path)
+        print(JsonVectorSource(tmp_path).info)
 
 
 def test_fingerprint_changes_with_the_files(tmp_path: Path) -> None:
@@ -324,3 +324,18 @@ def test_change_while_reading_is_detected(tmp_path: Path) -> None:
     write(path, ("1", {"a": 1}), ("2", {"a": 1}))
     with pytest.raises(SourceError, match="changed while"):
         source.documents()
+
+
+def test_files_of_macos_are_skipped(tmp_path: Path) -> None:
+    write(tmp_path / "part.jsonl", ("1", {"a": 1}))
+    (tmp_path / "._part.jsonl").write_bytes(b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X        ")
+    (tmp_path / ".DS_Store").write_bytes(b"\x00\x00\x00\x01Bud1")
+    source = JsonVectorSource(tmp_path)
+    assert source.info.num_docs == 1
+    source.close()
+
+
+def test_float_weights_are_referred_to_quantization(tmp_path: Path) -> None:
+    write(tmp_path / "part.jsonl", ("1", {"a": 1.5}))
+    with pytest.raises(SourceError, match=r"part.jsonl.*is not a whole number: quantize float weights \(--quantize 8"):
+        print(JsonVectorSource(tmp_path).info)

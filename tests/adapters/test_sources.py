@@ -14,6 +14,7 @@ from bmp_plugin.adapters.sources.document_source import VectorSource
 from bmp_plugin.adapters.sources.matrix_source import MatrixSource
 from bmp_plugin.cli import main
 from bmp_plugin.conformance.benchmark.oracle import rank
+from bmp_plugin.errors import SourceError
 from bmp_plugin.index.quantization import Quantization, quantize_query
 
 Postings = dict[str, dict[str, int]]
@@ -128,6 +129,29 @@ class TestMatrix:
         matrix = self.sparse.csr_matrix((weights, ([0], [0])), shape=(1, 1))
         with pytest.raises((BmpError, ValueError), match=message):
             MatrixSource(matrix, **{"docids": ["a"], "vocabulary": ["x"]} | options)
+
+    def test_dense_arrays_and_tensors(self, tmp_path: Path) -> None:
+        torch = pytest.importorskip("torch")
+        dense = np.array([[3, 0, 1], [0, 2, 5]], np.float32)
+        sparse = MatrixSource(self.sparse.csr_matrix(dense), ["d1", "d2"], ["a", "b", "c"])
+        expected = postings(BmpIndex.build(sparse, tmp_path / "sparse", progress=False))
+        for number, given in enumerate((dense, dense.astype(np.int64), dense.tolist(), torch.tensor(dense))):
+            source = MatrixSource(given, ["d1", "d2"], ["a", "b", "c"])
+            assert postings(BmpIndex.build(source, tmp_path / str(number), progress=False)) == expected
+        for wrong in (dense[0], "text", torch.tensor(dense).to_sparse(), None):
+            with pytest.raises(TypeError, match="neither a SciPy sparse matrix nor a dense array"):
+                MatrixSource(wrong, ["d1", "d2"], ["a", "b", "c"])
+
+    def test_columns_without_a_term(self, tmp_path: Path) -> None:
+        matrix = self.sparse.csr_matrix([[3, 0, 1, 0], [0, 0, 5, 0]])
+        source = MatrixSource(matrix, ["d1", "d2"], ["a", None, "c", None])
+        index = BmpIndex.build(source, tmp_path / "i", progress=False)
+        assert index.terms() == ["a", "c"]
+        assert postings(index) == {"a": {"d1": 3}, "c": {"d1": 1, "d2": 5}}
+        with pytest.raises(SourceError, match="column 2 has weights, but its term is None"):
+            MatrixSource(matrix, ["d1", "d2"], ["a", "b", None, None])
+        with pytest.raises(ValueError, match="a term occurs twice"):
+            MatrixSource(matrix, ["d1", "d2"], ["a", "a", None, None])
 
     def test_quantized_like_the_iterable(self, tmp_path: Path) -> None:
         documents, _ = floats()

@@ -203,8 +203,8 @@ def test_the_command_has_a_budget(one_far, tmp_path):
     assert "--budget" in done.stderr
 
 
+@pytest.mark.usefixtures("host")
 def test_the_drop_in_passes_the_options_on(one_far):
-    pytest.importorskip("pyserini")
     from bmp_plugin.adapters.pyserini import BmpImpactSearcher
 
     query = " ".join(["heavy"] * 10 + ["light"])

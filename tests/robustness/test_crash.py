@@ -317,6 +317,16 @@ def wait_for(what: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
+def test_a_signal_that_arrives_as_soon_as_the_temporary_file_is_there(tmp_path: Path) -> None:
+    def made(path: Path) -> None:
+        path.touch()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), atomic_write._temporary(tmp_path / "run.txt", made):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
 # --- races for the first use ------------------------------------------------------------------------------------------
 
 FIRST_USE = """

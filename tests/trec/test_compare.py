@@ -126,6 +126,7 @@ def test_unusable_runs(tmp_path: Path) -> None:
         compare_runs(tmp_path / "a", tmp_path / "empty")
 
 
+@pytest.mark.system
 def test_large_runs_take_little_memory(tmp_path: Path) -> None:
     import tracemalloc
 
