@@ -34,6 +34,13 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def docs(session: nox.Session) -> None:
+    """Builds the documentation in site/."""
+    install(session, "docs")
+    session.run("mkdocs", "build", "--strict")
+
+
+@nox.session
 def bounds(session: nox.Session) -> None:
     """Runs all default tests with every index into an array checked."""
     install(session, "pyserini,test")

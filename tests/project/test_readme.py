@@ -1,4 +1,4 @@
-"""The README's examples work: every block is run, in order, in one folder, as a reader would run them."""
+"""The examples of the README and of docs/ work: every block is run, in order, in one folder, as a reader would run them."""
 from __future__ import annotations
 
 import gzip
@@ -18,28 +18,41 @@ from tiny_bert import VOCABULARY, write_masked_language_model, write_tokenizer
 
 from bmp_plugin import BmpIndex
 
-README = Path(__file__).parents[2] / "README.md"
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+PAGES = ["tutorial", *(f"how-to/{name}" for name in (
+    "swap", "shell", "python", "conform", "formats", "encoders", "pyterrier", "hybrid", "approximate", "large", "sharded",
+    "benchmark"))]
+"""In the order in which their blocks are run: some use files that others have made."""
 DATA = Path(str(resources.files("bmp_plugin.demo")))
 ELSEWHERE = {"Two commands": "CI and the demo's tests run both", "Benchmark": "takes minutes, and has tests of its own"}
-PRINTED = {"From Python": r"\S+ \d+\.0 \d+\n", "Other formats": "d2\n4\n", "Other encoders": r"\d+\n|\['d[12]'.*\]\n",
+PRINTED = {"From Python, without Pyserini": r"\S+ \d+\.0 \d+\n", "From Python": r"\S+ \d+\.0 \d+\n",
+           "Tutorial": r"(?s)plate 690\.0\nnozzle 620\.0\n.*nozzle.*", "Other formats": "d2\n4\n",
+           "Other encoders": r"\d+\n|\['d[12]'.*\]\n",
            "In PyTerrier": r"(?s).* d2 .*"}
 
 
 class Block(NamedTuple):
-    """A fenced block of the README."""
+    """A fenced block of the README, or of a page, whose title is its section."""
 
     section: str
     language: str
     code: str
 
 
-def blocks() -> list[Block]:
-    """Returns all fenced blocks."""
-    found = []
-    for section in README.read_text(encoding="utf-8").split("\n## ")[1:]:
-        name = section.partition("\n")[0]
-        found += [Block(name, language, code) for language, code in re.findall(r"```(\w+)\n(.*?)```", section, re.DOTALL)]
+def sections() -> list[tuple[str, str]]:
+    """Returns titles and texts: the sections of the README, and the pages."""
+    found = [(section.partition("\n")[0], section) for section in README.read_text(encoding="utf-8").split("\n## ")[1:]]
+    for page in PAGES:
+        text = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
+        found.append((text.removeprefix("# ").partition("\n")[0], text))
     return found
+
+
+def blocks() -> list[Block]:
+    """Returns all fenced blocks but plain text."""
+    return [Block(title, language, code) for title, text in sections()
+            for language, code in re.findall(r"```(\w+)\n(.*?)```", text, re.DOTALL) if language != "text"]
 
 
 @pytest.fixture(scope="module")
@@ -92,17 +105,25 @@ def test_block(number: int, folder: Path) -> None:
 
 def test_all_blocks_are_known() -> None:
     assert {block.language for block in blocks()} == {"python", "bash"}
-    assert len(blocks()) > 12
-    sections = {block.section for block in blocks()}
-    assert set(ELSEWHERE) <= sections
-    assert {"Swap it in", "From the shell", "From Python", "Other formats", "Approximate search", "Sharded"} <= sections
-    assert "\n## When results differ\n" in README.read_text(encoding="utf-8")
+    assert len(blocks()) > 20
+    titles = {block.section for block in blocks()}
+    assert set(ELSEWHERE) <= titles
+    assert {"Swap it in", "From the shell", "From Python", "Other formats", "Approximate search", "Sharded"} <= titles
+    assert {path.stem for path in (ROOT / "docs" / "how-to").glob("*.md")} == {page.partition("/")[2] for page in PAGES[1:]}
+
+
+def test_the_readme_is_short_and_its_links_lead_somewhere() -> None:
+    text = README.read_text(encoding="utf-8")
+    assert text.count("\n") <= 150
+    links = re.findall(r"\]\((?!http)([^)#]+)\)", text)
+    assert len(links) > 20
+    assert [link for link in links if not (ROOT / link).exists()] == []
 
 
 def test_ci_runs_the_second_command() -> None:
     commands = [block.code.rstrip() for block in blocks()]
     assert commands[0].endswith("bmp-plugin demo")
     assert commands[1].endswith("-m pytest")
-    script = (README.parent / ".ci" / "run").read_text()
+    script = (ROOT / ".ci" / "run").read_text()
     assert "README.md" in script
     assert 'eval "$tests"' in script
