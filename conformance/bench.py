@@ -31,6 +31,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bmp_plugin._internal.background_compile import require_compiled_search
 from bmp_plugin.errors import BmpError, MissingDependencyError
 from bmp_plugin.report import machine
 from bmp_plugin.trec.topics import read_topics
@@ -50,6 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     options = _parser().parse_args(given)
     try:
+        require_compiled_search()
         _run(options, given)
     except (BmpError, ValueError, OSError) as error:
         print(f"bench: error: {error}", file=sys.stderr)

@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmp_plugin._internal import interrupts
+from bmp_plugin._internal.background_compile import require_compiled_search
 from bmp_plugin.errors import BmpError
 from bmp_plugin.report import machine
 
@@ -74,6 +75,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     options = _parser().parse_args(given)
     try:
+        require_compiled_search()
         return _run(options, given)
     except (BmpError, ValueError, OSError) as error:
         print(f"commits: error: {' '.join(str(error).split())}", file=sys.stderr)

@@ -27,6 +27,7 @@ from functools import partial
 from pathlib import Path
 
 from bmp_plugin import BmpSearcher, ShardedSearcher
+from bmp_plugin._internal.background_compile import require_compiled_search
 from bmp_plugin.errors import BmpError
 from bmp_plugin.sharded.sharded_index import ShardedIndex, open_either
 from bmp_plugin.trec.topics import read_topics
@@ -252,6 +253,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("load: error: this system has no /proc, from which memory and handles are read: run it on Linux", file=sys.stderr)
         return 2
     try:
+        require_compiled_search()
         return 1 if run(options, lambda text: print(text, flush=True)) else 0
     except (BmpError, ValueError, OSError) as error:
         print(f"load: error: {error}", file=sys.stderr)

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from bmp_plugin._internal.background_compile import require_compiled_search
 from bmp_plugin.errors import BmpError
 from bmp_plugin.report.machine import command, machine, versions
 from bmp_plugin.trec.topics import read_topics
@@ -156,6 +157,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise ValueError("--k, --rounds and --max-queries are at least 1")
         if options.sharded and options.whole is None:
             raise ValueError("--sharded needs --whole to compare with")
+        require_compiled_search()
         topics = read_topics(options.queries)
         chosen = np.random.default_rng(0).permutation(len(topics))[:options.max_queries]
         queries = [dict(topics[i][1]) for i in chosen]

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from bmp_plugin._internal.background_compile import require_compiled_search
 from bmp_plugin.errors import BmpError
 from bmp_plugin.report.machine import machine
 from bmp_plugin.trec.topics import read_topics
@@ -194,6 +195,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if min(*options.k, options.rounds, options.max_queries) < 1:
             raise ValueError("--k, --rounds and --max-queries are at least 1")
+        require_compiled_search()
         topics = read_topics(options.queries)
         chosen = np.random.default_rng(0).permutation(len(topics))[:options.max_queries]
         queries = [dict(topics[i][1]) for i in chosen]

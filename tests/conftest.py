@@ -15,10 +15,13 @@ from typing import Any
 
 import pytest
 
+from bmp_plugin._internal.background_compile import ENVIRONMENT
 from bmp_plugin.conformance.fuzz.lucene_segments import write_segments
 from bmp_plugin.errors import BmpError
 
 Document = Mapping[str, Any]
+os.environ.setdefault(ENVIRONMENT, "wait")       # tests are of compiled code, but for those of the other
+
 STARTS_A_JVM = {"java", "host", "lucene_index"}
 """Fixtures that need a JDK."""
 

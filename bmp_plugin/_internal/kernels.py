@@ -3,7 +3,8 @@
 Numba's own cache depends only on the file of a function, and would remain in use after a change to a function that it calls
 elsewhere. Here, the folder's name is a digest of the sources of the core's kernels, of the processor and of the compilers'
 versions, and that of an adapter's module has a digest of its own folder besides, so that outdated code is never run. The folder
-is in the user's cache, or below ``NUMBA_CACHE_DIR`` if that is set; if it cannot be written, every process compiles for itself.
+is in the user's cache, or below ``NUMBA_CACHE_DIR`` if that is set, or among temporary files if neither can be made; if it
+cannot be written, every process compiles for itself.
 
 Numba also initializes its compiler, which takes four times as long as loading compiled code, before it looks into the cache.
 Here, it looks first: see :class:`_KernelCache`.
@@ -17,7 +18,11 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import inspect
+import os
+import stat
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -36,6 +41,8 @@ from numba.core.registry import CPUDispatcher
 from numba.core.runtime.nrt import rtsys
 from platformdirs import user_cache_path
 
+from .background_compile import compile_choice, is_compiling
+
 config: Any = numba.core.config          # its names are set at import, where a type checker does not see them
 Function = Callable[..., Any]            # numba infers a kernel's types when it is called
 
@@ -48,6 +55,23 @@ def kernel(function: Function) -> Function:
     compiled: Any = numba.njit(function, nogil=True)
     compiled._cache = _KernelCache(function)
     return cast(Function, compiled)
+
+
+def small_kernel(function: Function) -> Function:
+    """Returns ``function``, compiled by numba, but run as Python, which must be fast enough, while searches are compiled."""
+    compiled: Any = kernel(function)
+    if hasattr(compiled, "py_func"):                         # not with NUMBA_DISABLE_JIT
+        compiled.__class__ = _SmallDispatcher
+    return cast(Function, compiled)
+
+
+def has_code(function: Function, **arguments: Any) -> bool:
+    """Tells whether a kernel has compiled code for arguments of these types, in this process or in the cache."""
+    compiled: Any = function
+    if not hasattr(compiled, "py_func"):                     # with NUMBA_DISABLE_JIT
+        return False
+    types = tuple(map(compiled.typeof_pyval, inspect.signature(compiled.py_func).bind(**arguments).args))
+    return types in compiled.overloads or compiled._cache.holds(types, compiled.targetctx)
 
 
 def inline_kernel(function: Function) -> Function:
@@ -70,6 +94,17 @@ def _linked(function: Function, **options: Any) -> Function:
     if hasattr(compiled, "py_func"):                         # not with NUMBA_DISABLE_JIT
         compiled.__class__ = _LinkedDispatcher
     return cast(Function, compiled)
+
+
+class _SmallDispatcher(CPUDispatcher):
+    """A function that runs as Python while another process compiles it."""
+
+    def _compile_for_args(self, *arguments: Any, **named: Any) -> Any:
+        # numba calls this where it has no code for the types of the arguments, and then what this returns
+        if is_compiling() or compile_choice() == "never":
+            return self.py_func
+        compile_here: Any = super()
+        return compile_here._compile_for_args(*arguments, **named)
 
 
 class _LinkedDispatcher(CPUDispatcher):
@@ -125,7 +160,29 @@ def cache_folder() -> Path:
     for path in (Path(__file__).with_name("intrinsics.py"), _PACKAGE / "searcher" / "tie_adjustment.py", Path(__file__)):
         digest.update(path.read_bytes())
     base = Path(config.CACHE_DIR) if config.CACHE_DIR else user_cache_path("bmp-plugin")
-    return base / f"kernels-{digest.hexdigest()[:16]}{'-checked' if config.BOUNDSCHECK else ''}"
+    name = f"kernels-{digest.hexdigest()[:16]}{'-checked' if config.BOUNDSCHECK else ''}"
+    return base / name if (base / name).exists() or _can_be_made(base) else _temporary_base() / name
+
+
+def _can_be_made(folder: Path) -> bool:
+    found = next((path for path in (folder, *folder.parents) if path.exists()), None)
+    return found is not None and found.is_dir() and os.access(found, os.W_OK)
+
+
+def _temporary_base() -> Path:
+    """Returns a folder for where there is no cache folder, as in containers that run as somebody without a home.
+
+    It is shared by this user's processes, and not with other users, who could put code into it: if it is not safe, it is
+    another one for every process.
+    """
+    user = os.getuid() if hasattr(os, "getuid") else None
+    folder = Path(tempfile.gettempdir()) / f"bmp-plugin-{'kernels' if user is None else user}"
+    with suppress(OSError):
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+        if stat.S_ISDIR(found.st_mode) and (user is None or (found.st_uid == user and not found.st_mode & 0o077)):
+            return folder
+    return Path(tempfile.mkdtemp(prefix="bmp-plugin-"))
 
 
 @functools.cache
@@ -181,6 +238,13 @@ class _KernelCache(caching.FunctionCache):
             return None
         # two processes that save different signatures at once may use the same file
         return found if found and tuple(found.signature.args) == tuple(sigutils.normalize_signature(sig)[0]) else None
+
+    def holds(self, sig: Any, target_context: Any) -> bool:
+        """Tells whether there is code of this signature."""
+        with suppress(Exception):            # damaged
+            name = self._cache_file._load_index().get(self._index_key(sig, target_context.codegen()))
+            return name is not None and Path(self._cache_file._data_path(name)).exists()
+        return False
 
     def save_overload(self, sig: Any, data: Any) -> None:
         with suppress(OSError):              # the folder cannot be written, or the disk is full

@@ -131,7 +131,9 @@ def run(args: argparse.Namespace) -> int:
         print_json({"output": args.output, "format": args.format, "tag": tag, "queries": len(topics), "hits": args.hits,
                     "seconds": round(seconds, 6), "missing": missing or []})
         return 0
-    say(args, f"{args.output}: {len(topics):,} queries, {1000 * seconds / len(topics):.2f} ms per query")
+    uncompiled = getattr(searcher, "num_uncompiled", 0)
+    note = f", {uncompiled:,} of them while kernels were compiled" if uncompiled else ""
+    say(args, f"{args.output}: {len(topics):,} queries, {1000 * seconds / len(topics):.2f} ms per query{note}")
     return 0
 
 

@@ -7,7 +7,7 @@ from itertools import accumulate, pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from .._internal.kernels import kernel
+from .._internal.kernels import kernel, small_kernel
 
 NEWLINE = 10
 
@@ -29,7 +29,7 @@ def copy_slices(raw, starts, ends, out):
             at += 1
 
 
-@kernel
+@small_kernel
 def measure_strings(ends, indices, bounds):
     """Compute the bounds int64[n + 1] of the strings with these indices int32[n] when they are concatenated."""
     bounds[0] = 0
@@ -38,7 +38,7 @@ def measure_strings(ends, indices, bounds):
         bounds[i + 1] = bounds[i] + ends[indices[i]] - start
 
 
-@kernel
+@small_kernel
 def copy_strings(raw, ends, indices, bounds, out, newlines):
     """Concatenate the strings with these indices in out uint8, at the bounds of :func:`measure_strings`, each with a newline if
     ``newlines``."""

@@ -21,17 +21,21 @@ from .tuning import FIRST_STEP_TOKENS, MORE_CANDIDATES
 def is_heavy(lists, weights, beta, list_max):
     """Which lists, bool[n], are for the first step: those that can add most to a score, n s / (n + s) of them, rounded up.
 
-    s = FIRST_STEP_TOKENS beta / (1 - beta): nearly all of few, never more than s of many. So long queries are cut most.
+    s = FIRST_STEP_TOKENS beta / (1 - beta): nearly all of few, never more than s of many. So long queries are cut most. Returns
+    how many they are besides, int64.
     """
-    n, tokens, keys = len(lists), FIRST_STEP_TOKENS * beta / (1.0 - beta), np.empty(len(lists), np.uint64)
+    n, heavy = len(lists), np.zeros(len(lists), np.bool_)
+    if beta == 1.0:
+        heavy[:] = True
+        return heavy, np.int64(n)
+    tokens, keys = FIRST_STEP_TOKENS * beta / (1.0 - beta), np.empty(n, np.uint64)
     for i in range(n):                   # a weight times an impact is below 2^24
         keys[i] = np.uint64(weights[i] * np.int64(list_max[lists[i]])) << np.uint64(32) | (RANK_MASK - np.uint64(i))
     first = max(1, min(n, math.ceil(1.0 / (1.0 / n + 1.0 / tokens))))
     keep_best(keys, n, first)
-    heavy = np.zeros(n, np.bool_)
     for x in range(first):
         heavy[np.int64(RANK_MASK - (keys[x] & RANK_MASK))] = True
-    return heavy
+    return heavy, np.int64(first)
 
 
 @inline_part
@@ -41,9 +45,9 @@ def search_in_two_steps(lists, weights, floor_score, options, index, docs, score
     alpha and budget are the first step's, which finds k + MORE_CANDIDATES sqrt(k) documents; floor_score is not, since a
     document may score more with all lists.
     """
-    heavy = np.ones(len(lists), np.bool_) if options.beta == 1.0 else is_heavy(lists, weights, options.beta, index.list_max)
+    heavy, num_heavy = is_heavy(lists, weights, options.beta, index.list_max)
     more = min(options.k + int(MORE_CANDIDATES * math.sqrt(options.k)), index.num_docs)
-    wanted = np.int64(0 if heavy.all() else more)
+    wanted = np.int64(0 if num_heavy == len(lists) else more)
     found, sums, keys, n = np.empty(wanted, np.int32), np.empty(wanted, np.float32), np.empty(wanted, np.uint64), np.int64(0)
     if wanted > 0:
         first = SearchOptions(wanted, options.alpha, options.beta, options.budget)

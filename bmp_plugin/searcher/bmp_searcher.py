@@ -4,6 +4,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from ..index.block_max_index import BmpIndex
 from ..index.layout import kernel_index
 from ..index.quantization import quantize_query, scale_of
 from ..query.batch import Queries, Results, search_many
-from ..query.exhaustive import add_terms
+from ..query.exhaustive import best_documents, sum_scores
 from ..query.search import SearchOptions
 from .checked_arguments import (
     Query,
@@ -25,6 +26,7 @@ from .checked_arguments import (
     kept_terms,
     weights_of,
 )
+from .compiled_search import is_search_compiled
 from .explanation import Ahead, Explanation, Found, ahead, explained, find, impacts_of, left_out, products_of
 from .hits import Hit, finish_hits
 
@@ -44,6 +46,11 @@ class BmpSearcher:
     min_idf : float
         A token is used only if ``ln(N / df) > min_idf``; at 0, a token of every document is dropped, as in Pyserini.
 
+    Attributes
+    ----------
+    num_uncompiled : int
+        How many queries were scored exhaustively because the search was still being compiled, see :mod:`.compiled_search`.
+
     Raises
     ------
     FileNotFoundError
@@ -62,6 +69,7 @@ class BmpSearcher:
         self._scale = scale_of(source["details"])              # of the documents' weights
         self._kernel_index = kernel_index(self.index.arrays, self.index.geometry)
         self._kept: tuple[float, NDArray[np.bool_]] | None = None
+        self.num_uncompiled = 0
 
     def __enter__(self) -> BmpSearcher:
         return self
@@ -252,11 +260,21 @@ class BmpSearcher:
         most = self.index.geometry.num_superblocks if budget is None else int(budget)
         floors = np.zeros(n, np.float32) if floors is None else np.array(floors, np.float32)
         results = Results(np.empty((n, k), np.int32), np.empty((n, k), np.float32), np.zeros((n, 4), np.int64))
-        search_many(queries=Queries(starts, ids, values, floors), kept=self._keeps(), index=self._kernel_index,
-                    options=SearchOptions(k, float(alpha), float(beta), most), results=results)
+        arguments: dict[str, Any] = {
+            "queries": Queries(starts, ids, values, floors), "kept": self._keeps(), "index": self._kernel_index,
+            "options": SearchOptions(k, float(alpha), float(beta), most), "results": results}
+        is_safe = alpha == beta == 1 and budget is None
+        ranked: list[Ranked] = []
+        while len(ranked) < n and not is_search_compiled(self.index.path, arguments, is_safe):
+            ranked.append(self._exhaustive(self._encode(queries[len(ranked)]), k))
+            self.num_uncompiled += 1
         docs, scores, outcomes = results
-        ranked = []
-        for q, (found, zeros, _, _) in enumerate(outcomes.tolist()):
+        done = len(ranked)
+        outcomes[:done, 2:] = self.index.geometry.num_superblocks
+        if done < n:
+            search_many(**arguments | {"queries": Queries(starts[done:], ids, values, floors[done:]),
+                                       "results": Results(docs[done:], scores[done:], outcomes[done:])})
+        for q, (found, zeros, _, _) in enumerate(outcomes[done:].tolist(), done):
             if found < 0:
                 ranked.append(self._exhaustive(self._encode(queries[q]), k))
             elif found < k and zeros and budget is None and not floors[q]:   # else documents that score above 0 may be missing
@@ -291,11 +309,7 @@ class BmpSearcher:
         return self._kept[1]
 
     def _exhaustive(self, query: Terms, k: int) -> Ranked:
-        sums, matched = self._sums(*query)
-        found = np.flatnonzero(matched)
-        scores = sums[found].astype(np.float32)
-        best = np.lexsort((self.index.arrays["doc_rank"][found], -scores))[:k]
-        return found[best].astype(np.int32), scores[best]
+        return best_documents(*self._sums(*query), self.index.arrays["doc_rank"], k)
 
     def _with_zeros(self, query: Terms, k: int, docs: NDArray[np.int32], scores: NDArray[np.float32]) -> Ranked:
         """Appends the documents that match by tokens of weight 0 alone, by rank, to all documents with a positive score."""
@@ -308,6 +322,4 @@ class BmpSearcher:
 
     def _sums(self, terms: NDArray[np.int32], weights: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """Returns the scores of all documents, float64[num_docs], and whether they match, bool[num_docs]."""
-        sums, matched = np.zeros(self.index.num_docs), np.zeros(self.index.num_docs, np.bool_)
-        add_terms(terms=terms, weights=weights.astype(np.float32), index=self._kernel_index, sums=sums, matched=matched)
-        return sums, matched
+        return sum_scores(terms, weights, self._kernel_index)

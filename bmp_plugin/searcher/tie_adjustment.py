@@ -5,10 +5,10 @@ import math
 
 import numpy as np
 
-from .._internal.kernels import kernel
+from .._internal.kernels import small_kernel
 
 
-@kernel
+@small_kernel
 def adjust_ties(scores, n):
     """Adjusts the ranked scores float32[n] in place.
 

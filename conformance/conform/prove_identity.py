@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bmp_plugin._internal.atomic_write import scratch_folder
+from bmp_plugin._internal.background_compile import require_compiled_search
 from bmp_plugin.adapters.host.topics_and_qrels import Topics, downloads, open_qrels, open_topics
 from bmp_plugin.errors import BmpError, SourceError
 from bmp_plugin.report import comparison_report
@@ -51,6 +52,7 @@ def prove(options: Options) -> comparison_report.Report:
     FileNotFoundError, ValueError, BmpError
         If the input is unusable, before anything is written.
     """
+    require_compiled_search()                # latencies are those of compiled code
     with downloads(options.download):
         return _prove(options)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .case import Case, Question
+from .change_over import search_compiled_after
 
 TOLERATED_SCORES = 40             # documents per question whose scores are checked one by one
 
@@ -76,6 +77,10 @@ def _difference(question: Question, ours: Any, theirs: Any) -> str | None:
     expected, found = _ranking(theirs.search(question.query, question.k)), _ranking(ours.search(question.query, question.k))
     if found != expected:
         return f"{question!r}: {_first(expected, found)}"
+    with search_compiled_after(None):
+        found = _ranking(ours.search(question.query, question.k))
+    if found != expected:
+        return f"{question!r}, before the search is compiled: {_first(expected, found)}"
     return _difference_of_scores(question, ours, expected)
 
 
@@ -106,8 +111,9 @@ def _difference_of_batches(case: Case, ours: Any) -> str | None:
     ours.min_idf = 0
     queries = [question.query for question in case.questions]
     k = max((question.k for question in case.questions), default=1)
-    batch = ours.batch_search(queries, [str(i) for i in range(len(queries))], k, 2)
+    with search_compiled_after(len(queries) // 2):
+        batch = ours.batch_search(queries, [str(i) for i in range(len(queries))], k, 2)
     for i, query in enumerate(queries):
         if _ranking(batch[str(i)]) != _ranking(ours.search(query, k)):
-            return f"{query!r}, k = {k}: a batch in two threads has other answers than a search"
+            return f"{query!r}, k = {k}: a batch in two threads that changes over has other answers than a search"
     return None

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bmp_plugin.index.decode import decode_list, decode_term
+from bmp_plugin.index.decode_arrays import decode_term_arrays
 from bmp_plugin.index.encode import Postings, find_bad_posting
 from bmp_plugin.index.encode_batches import DocidMap, encode_batch, split_overflow
 from bmp_plugin.index.layout import MAXIMA_SHARE, MOST_BYTES, PADDING, SUPERBLOCK, WINDOW, Geometry, KernelIndex
@@ -44,6 +45,8 @@ def decoded(lists: list[dict[int, int]], num_docs: int = NUM_DOCS) -> tuple[list
         docs, impacts = np.empty(room, np.int32), np.empty(room, np.int64)
         n = decode_term(t, index, np.empty(room, np.int32), np.empty(room, np.uint8), docs, impacts)
         found.append(dict(zip(docs[:n].tolist(), impacts[:n].tolist(), strict=True)))
+        in_numpy = decode_term_arrays(t, index)
+        assert [array.tolist() for array in in_numpy] == [docs[:n].tolist(), impacts[:n].tolist()]
     return found, index
 
 

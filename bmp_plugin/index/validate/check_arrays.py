@@ -81,7 +81,8 @@ def check_content(folder: Path, arrays: Arrays, geometry: Geometry) -> None:
     check_strings(demand, arrays["docid_end"], len(arrays["docid_bytes"]), "docid_end")
     check_text(demand, arrays["docid_bytes"], arrays["docid_end"], "docid")
     check_term_text(folder, arrays)
-    demand(_are_inverse(ranks=arrays["doc_rank"], docs=arrays["rank_doc"]), "rank_doc", "is not the inverse of doc_rank")
+    demand(all(_are_inverse(arrays["doc_rank"][part], arrays["rank_doc"], part.start) for part in parts(geometry.num_docs)),
+           "rank_doc", "is not the inverse of doc_rank")
     demand(all(np.all(arrays["source_docid"][part] >= 0) for part in parts(geometry.num_docs)), "source_docid",
            "has a negative number")
     room = max((int(_lengths({name: arrays[name][part] for name in arrays if name.startswith("list_")}, arrays).max())
@@ -90,13 +91,10 @@ def check_content(folder: Path, arrays: Arrays, geometry: Geometry) -> None:
     demand(bad < 0, "postings", f"does not have the postings of list {bad} as its tables say")
 
 
-@kernel
-def _are_inverse(ranks, docs):
-    """Whether ranks int32[n] and docs int32[n] are permutations, and each is the other's inverse."""
-    wrong = 0
-    for i in range(len(ranks)):
-        wrong += ranks[i] < 0 or ranks[i] >= len(ranks) or docs[ranks[i]] != i
-    return wrong == 0
+def _are_inverse(ranks: NDArray[np.int32], docs: NDArray[np.int32], first: int) -> bool:
+    """Whether ``docs`` has each of the documents from ``first`` on at its rank; if so for all, both are permutations."""
+    in_range = np.all((ranks >= 0) & (ranks < len(docs)))
+    return bool(in_range and np.array_equal(docs[ranks], np.arange(first, first + len(ranks))))
 
 
 @kernel
