@@ -29,9 +29,6 @@ CHOICES = ("background", "wait", "never")
 LONGEST = 600.0
 """Seconds: an emulated processor compiles fifty times as slowly as today's."""
 
-NOTICE = ("bmp-plugin: compiling kernels in the background, which takes about ten seconds, once; until then queries are scored"
-          " exhaustively, with the same answers")
-
 
 def compile_choice() -> str:
     """Returns the value of the environment variable.
@@ -68,14 +65,14 @@ class _Compiler:
         self._process: subprocess.Popen[bytes] | None = None
         self._failed = False
 
-    def start(self, function: str, argument: str, cache: Path) -> bool:
+    def start(self, function: str, argument: str, cache: Path, notice: str) -> bool:
         """See :func:`start_compiling`."""
         with self._lock:
             if self._process is None and not self._failed:
                 self._process = _process_that_calls(function, argument, cache)
                 self._failed = self._process is None
-                if self._process is not None:
-                    print(NOTICE, file=sys.stderr, flush=True)
+                if self._process is not None and notice:
+                    print(notice, file=sys.stderr, flush=True)
         return self.is_running
 
     @property
@@ -101,7 +98,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget)
 
 
-def start_compiling(function: str, argument: str, cache: Path) -> bool:
+def start_compiling(function: str, argument: str, cache: Path, notice: str = "") -> bool:
     """Calls a function in another process, which it compiles kernels by, unless this process has done so before.
 
     Parameters
@@ -112,13 +109,15 @@ def start_compiling(function: str, argument: str, cache: Path) -> bool:
         Its only argument.
     cache : Path
         The folder of the kernels, see :func:`.kernels.cache_folder`; the process locks a file in it while it is at work.
+    notice : str
+        Printed on standard error when the process starts.
 
     Returns
     -------
     bool
         Whether the process is running.
     """
-    return _compiler.start(function, argument, cache)
+    return _compiler.start(function, argument, cache, notice)
 
 
 def is_compiling() -> bool:

@@ -3,7 +3,7 @@
 Numba's own cache depends only on the file of a function, and would remain in use after a change to a function that it calls
 elsewhere. Here, the folder's name is a digest of the sources of the core's kernels, of the processor and of the compilers'
 versions, and that of an adapter's module has a digest of its own folder besides, so that outdated code is never run. The folder
-is in the user's cache, or below ``NUMBA_CACHE_DIR`` if that is set, or among temporary files if neither can be made; if it
+is in the user's cache, or among temporary files if there can be none; below ``NUMBA_CACHE_DIR`` if that is set. If it
 cannot be written, every process compiles for itself.
 
 Numba also initializes its compiler, which takes four times as long as loading compiled code, before it looks into the cache.
@@ -46,6 +46,8 @@ from .background_compile import compile_choice, is_compiling
 config: Any = numba.core.config          # its names are set at import, where a type checker does not see them
 Function = Callable[..., Any]            # numba infers a kernel's types when it is called
 
+_kernels: list[Any] = []
+
 PATIENCE = 1.0
 """Seconds of compiling after which the compile notice is printed."""
 
@@ -54,7 +56,13 @@ def kernel(function: Function) -> Function:
     """Returns ``function``, compiled by numba on first use."""
     compiled: Any = numba.njit(function, nogil=True)
     compiled._cache = _KernelCache(function)
+    _kernels.append(compiled)
     return cast(Function, compiled)
+
+
+def count_kernels() -> tuple[int, int]:
+    """Returns how many kernels of the imported modules have compiled code in this process, and how many there are."""
+    return sum(bool(getattr(one, "overloads", False)) for one in _kernels), len(_kernels)
 
 
 def small_kernel(function: Function) -> Function:
@@ -159,9 +167,11 @@ def cache_folder() -> Path:
             digest.update(path.read_bytes())
     for path in (Path(__file__).with_name("intrinsics.py"), _PACKAGE / "searcher" / "tie_adjustment.py", Path(__file__)):
         digest.update(path.read_bytes())
-    base = Path(config.CACHE_DIR) if config.CACHE_DIR else user_cache_path("bmp-plugin")
     name = f"kernels-{digest.hexdigest()[:16]}{'-checked' if config.BOUNDSCHECK else ''}"
-    return base / name if (base / name).exists() or _can_be_made(base) else _temporary_base() / name
+    if config.CACHE_DIR:
+        return Path(config.CACHE_DIR) / name
+    folder = user_cache_path("bmp-plugin") / name
+    return folder if folder.exists() or _can_be_made(folder) else _temporary_base() / name
 
 
 def _can_be_made(folder: Path) -> bool:

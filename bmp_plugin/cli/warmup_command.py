@@ -2,17 +2,35 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
+import os
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .._internal import interrupts
 from ..errors import MissingDependencyError
-from .arguments import add_command, add_quiet, say
+from .arguments import add_command, add_quiet, say, shows_progress
+
+if TYPE_CHECKING:
+    from .. import BmpIndex
+
+ORDERS = ("none", "bp", "leading")
+WITH_KERNELS = (
+    "bmp_plugin.searcher.bmp_searcher",
+    "bmp_plugin.index.reorder.recursive_bisection",
+    "bmp_plugin.index.reorder.leading_terms",
+    "bmp_plugin.adapters.sources.pruning",
+    "bmp_plugin.adapters.sources.json_vector_source",
+    "bmp_plugin.adapters.sources.ciff_decoding",
+    "bmp_plugin.adapters.export.ciff_writing",
+)
+"""Modules that import others with kernels, which are counted before they are compiled."""
 
 NUM_DOCS = 5000
 """Enough documents for reordering to split parts with all threads together, and then with each thread alone."""
@@ -34,18 +52,53 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Builds and searches tiny indexes; returns the exit status."""
-    from .._internal.kernels import cache_folder
+    from .._internal import kernels
+    from .._internal.background_compile import ENVIRONMENT, wait_for_compiling
+    from ..searcher.compiled_search import compile_in_background
 
-    folder = cache_folder()
+    folder = kernels.cache_folder()
     _check_writable(folder)
+    kernels.PATIENCE = threading.TIMEOUT_MAX                # nobody has to be told what this command does
+    os.environ[ENVIRONMENT] = "wait"
     started = time.perf_counter()
-    with tempfile.TemporaryDirectory(prefix="bmp-plugin-") as temporary:
+    with tempfile.TemporaryDirectory(prefix="bmp-plugin-") as temporary, _kernel_bar(not shows_progress(args)):
+        indexes = []
         for source in _sources(Path(temporary)):
-            for reorder in ("none", "bp", "leading"):
+            for reorder in ORDERS:
                 interrupts.check()
-                _use(source, Path(temporary) / "index", reorder)
+                indexes.append(_build(source, Path(temporary) / f"{source.suffix[1:]}-{reorder}", reorder))
+                compile_in_background(indexes[0].path)     # the search is a third of the work, and one kernel
+        _convert(indexes[0])
+        wait_for_compiling()
+        for index in indexes:
+            interrupts.check()
+            _search(index)
     say(args, f"{folder}: has all kernels, {time.perf_counter() - started:.1f} s")
     return 0
+
+
+@contextmanager
+def _kernel_bar(disabled: bool) -> Iterator[None]:
+    """Shows a bar that counts the kernels that are compiled."""
+    from numba.core import event
+
+    from .._internal.kernels import count_kernels
+    from .._internal.progress import tqdm
+
+    for module in WITH_KERNELS:
+        with suppress(MissingDependencyError):
+            importlib.import_module(module)
+    with tqdm(total=count_kernels()[1], desc="compiling", unit="kernel", disable=disabled) as bar:
+        class Count(event.Listener):
+            def on_start(self, event: Any) -> None:
+                pass
+
+            def on_end(self, event: Any) -> None:
+                bar.update(count_kernels()[0] - bar.n)
+
+        with event.install_listener("numba:compile", Count()):
+            yield
+        bar.update(bar.total - bar.n)            # those that were in the cache, as parts of others
 
 
 def _check_writable(folder: Path) -> None:
@@ -100,22 +153,35 @@ def _delimited(message: Any) -> bytes:
     return bytes([*prefix, length]) + data
 
 
-def _use(source: Path, index: Path, reorder: str) -> None:
-    """Builds, verifies, searches and exports in every way that compiles kernels."""
-    from bmp_plugin.adapters.export.ciff_writing import write_ciff
+def _build(source: Path, output: Path, reorder: str) -> BmpIndex:
+    """Builds and verifies an index, and one of fewer postings."""
     from bmp_plugin.adapters.sources.pruning import Pruning
 
-    from .. import BmpIndex, BmpSearcher
+    from .. import BmpIndex
 
-    BmpIndex.build(source, index, prune=Pruning(document_share=0.5, term_share=0.5), progress=False)
-    with BmpSearcher(BmpIndex.build(source, index, reorder=reorder, progress=False)) as searcher:
-        searcher.index.verify()
-        terms = searcher.index.terms()
+    BmpIndex.build(source, output, prune=Pruning(document_share=0.5, term_share=0.5), progress=False)
+    index = BmpIndex.build(source, output, reorder=reorder, progress=False)
+    index.verify()
+    return index
+
+
+def _convert(index: BmpIndex) -> None:
+    """Exports an index in every format."""
+    from bmp_plugin.adapters.export.ciff_writing import write_ciff
+
+    with suppress(MissingDependencyError):
+        write_ciff(index, index.path.with_suffix(".ciff"), progress=False)
+
+
+def _search(index: BmpIndex) -> None:
+    """Searches in every way that compiles kernels."""
+    from .. import BmpSearcher
+
+    with BmpSearcher(index) as searcher:
+        terms = index.terms()
         searcher.search(dict.fromkeys(terms, 3))
         searcher.search(dict.fromkeys(terms, 3), k=1000, alpha=0.9, beta=0.5, budget=2)
         searcher.search({terms[0]: 2**31 - 1})                   # scored exhaustively
         searcher.search({terms[0]: 1, terms[1]: 0}, k=NUM_DOCS)
-        with suppress(MissingDependencyError):
-            write_ciff(searcher.index, index.with_suffix(".ciff"), progress=False)
         searcher.score({terms[0]: 1}, ["0"])
         searcher.explain({terms[0]: 1}, "0")

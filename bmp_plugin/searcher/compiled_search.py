@@ -9,6 +9,9 @@ from .._internal.background_compile import compile_choice, start_compiling, wait
 from .._internal.kernels import cache_folder, config, has_code
 from ..query.batch import search_many
 
+NOTICE = ("bmp-plugin: compiling kernels in the background, which takes about ten seconds, once; until then queries are scored"
+          " exhaustively, with the same answers")
+
 _is_compiled = False
 
 
@@ -33,11 +36,16 @@ def is_search_compiled(index: Path, arguments: Mapping[str, Any], is_safe: bool)
         if choice == "never" or config.DISABLE_JIT:
             return False
         _is_compiled = (choice == "wait" or has_code(search_many, **arguments)
-                        or not start_compiling(f"{__name__}:compile_search", str(index), cache_folder()))
+                        or not compile_in_background(index, NOTICE))
         if not _is_compiled and not is_safe:
             wait_for_compiling()
             _is_compiled = True
     return _is_compiled
+
+
+def compile_in_background(index: Path, notice: str = "") -> bool:
+    """Lets another process compile the search, and prints ``notice`` if it begins; returns whether it is at work."""
+    return start_compiling(f"{__name__}:compile_search", str(index), cache_folder(), notice)
 
 
 def compile_search(index: str) -> None:

@@ -172,16 +172,16 @@ def test_measurements_are_of_compiled_code(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_without_an_interpreter_to_start_this_process_compiles(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(background_compile.sys, "executable", str(tmp_path / "no python"))
-    assert not background_compile._Compiler().start("a:b", "", tmp_path)
+    assert not background_compile._Compiler().start("a:b", "", tmp_path, "")
 
 
 def test_a_process_that_dies_is_noticed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     compiler = background_compile._Compiler()
-    assert compiler.start("no.such.module:function", "", tmp_path)
+    assert compiler.start("no.such.module:function", "", tmp_path, "compiling")
     compiler.wait()
     assert not compiler.is_running
-    assert not compiler.start("no.such.module:function", "", tmp_path)                # it is not tried again
-    assert capfd.readouterr().err == background_compile.NOTICE + "\n"
+    assert not compiler.start("no.such.module:function", "", tmp_path, "compiling")                # it is not tried again
+    assert capfd.readouterr().err == "compiling\n"
 
 
 FIRST_USE = """
@@ -227,7 +227,7 @@ def test_two_processes_compile_once_even_if_the_first_leaves(fresh: dict[str, st
     """The first process starts to compile and ends; the second finds the same process at work, and takes over its code."""
     first = run(fresh, small_index, "leave")
     assert "[1, 0]" in first.stdout
-    assert first.stderr.endswith(background_compile.NOTICE + "\n")
+    assert first.stderr.endswith(compiled_search.NOTICE + "\n")
     second = run(fresh, small_index)
     before, after = map(int, second.stdout[1:].split("]")[0].split(", "))
     assert before > 0
