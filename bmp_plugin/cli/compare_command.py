@@ -5,12 +5,16 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..report.headline import signed
 from .arguments import add_command, add_json, positive, print_json, wants_json
 
 if TYPE_CHECKING:
     from ..trec.run_comparison import Comparison
 
 SHOWN = 5
+SHOWN_ON_PAGE = 1000
+FEWEST_HITS = 10
+"""Runs with fewer hits are evaluated as if by so many, since a small collection may have no more."""
 
 
 def add_parser(commands: Any) -> None:
@@ -42,6 +46,7 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Compares two runs; returns the exit status."""
+    from ..trec.evaluation import MEASURES, measures_within
     from ..trec.run_comparison import compare
     from ..trec.run_file import read_run
 
@@ -57,23 +62,30 @@ def run(args: argparse.Namespace) -> int:
 
         judged = open_qrels(qrels, getattr(args, "download", False))
     runs = read_run(args.run_a), read_run(args.run_b)
-    comparison = compare(*runs, judged, SHOWN if output is None else 50, tolerance=tolerance, depths=args.depths,
-                         judgements=str(qrels))
+    longest = max((answer.count(b"\n") for run in runs for answer in run.answers.values()), default=0) if judged else 0
+    measures = measures_within(MEASURES, max(longest, FEWEST_HITS)) if judged else MEASURES
+    comparison = compare(*runs, judged, SHOWN if output is None else SHOWN_ON_PAGE, tolerance=tolerance, depths=args.depths,
+                         measures=measures, judgements=str(qrels))
     if output is not None:
         from ..report import comparison_report, machine
 
         report = comparison_report.of_two_runs(comparison, *runs, machine.command("bmp_plugin", args.given))
         comparison_report.write(output, report)
     if wants_json(args):
-        print_json(comparison.as_dict())
+        shown = comparison.as_dict()
+        print_json(shown | {"differences": shown["differences"][:SHOWN]})
     else:
-        print("\n".join(_lines(comparison)))
+        from ..report.comparison_report import names
+
+        print("\n".join(_lines(comparison, *names(runs[0].path, runs[1].path))))
     return 0 if comparison.same else 1
 
 
-def _lines(comparison: Comparison) -> list[str]:
+def _lines(comparison: Comparison, a_name: str, b_name: str) -> list[str]:
     what = "" if comparison.scores_compared else " (docids only: an MS MARCO run has no scores)"
     lines = [f"{comparison.identical:,} of {comparison.queries:,} queries have identical answers{what}"]
+    if comparison.kinds or comparison.measures:
+        lines.append(f"A is {a_name}, B is {b_name}")
     if comparison.kinds:
         kinds = ", ".join(f"{kind} {count:,}" for kind, count in comparison.kinds.items())
         lines += [f"first difference by kind: {kinds}",
@@ -87,13 +99,24 @@ def _lines(comparison: Comparison) -> list[str]:
         lines.append(f"  query {found.qid}: {found.kind}{where}: A {a} | B {b}")
     rest = comparison.queries - comparison.identical - len(comparison.differences[:SHOWN])
     if rest > 0:
-        lines.append(f"  and {rest:,} more")
-    if comparison.measures:
-        of_a, of_b = comparison.measures["a"], comparison.measures["b"]
+        lines.append(f"  and {rest:,} more, which differ less")
+    return lines + _measures(comparison) if comparison.measures else lines
+
+
+def _measures(comparison: Comparison) -> list[str]:
+    """Returns a table of the measures in which queries differ, and one line for those in which none does."""
+    of_a, of_b = comparison.measures["a"], comparison.measures["b"]
+    pairs = comparison.paired
+    alike = {name: x for name, x in of_a.items() if not pairs[name]["better"] and not pairs[name]["worse"]}
+    lines = []
+    if len(alike) < len(of_a):
         lines.append(f"{'measure':<10}{'A':>10}{'B':>10}{'B - A':>10}{'p':>10}{'better':>8}{'worse':>8}")
-        for name, x in of_a.items():
-            gain = comparison.paired[name]
+    for name, x in of_a.items():
+        if name not in alike:
+            gain = pairs[name]
             p = "" if gain["p"] is None else f"{gain['p']:.3g}"
-            lines.append(f"{name:<10}{x:>10.4f}{of_b[name]:>10.4f}{of_b[name] - x:>+10.4f}{p:>10}"
+            lines.append(f"{name:<10}{x:>10.4f}{of_b[name]:>10.4f}{signed(of_b[name] - x):>10}{p:>10}"
                          f"{gain['better']:>8}{gain['worse']:>8}")
+    if alike:
+        lines.append("no judged query differs in " + ", ".join(f"{name} {x:.4f}" for name, x in alike.items()))
     return lines

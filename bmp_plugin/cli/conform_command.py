@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..report.headline import rounded_ratio, speed_ups, verdict
 from .arguments import add_command, add_json, add_quiet, positive, print_json, say, shows_progress, wants_json
 
 DIFFERENT = 1
@@ -45,7 +46,8 @@ def add_parser(commands: Any) -> None:
                         help="names of ir-measures")
     parser.add_argument("--download", action="store_true", default=hide,
                         help="allow Pyserini, ir_datasets and the Hugging Face hub to download what is missing")
-    add_json(parser, "print one JSON object on standard output in place of text: the verdicts; all else is in report.json")
+    add_json(parser, "print one JSON object on standard output in place of text: verdicts and latencies; all else is in"
+                     " report.json")
     add_quiet(parser)
     parser.set_defaults(run=run)
 
@@ -65,15 +67,31 @@ def run(args: argparse.Namespace) -> int:
         measures=args.measures, download=getattr(args, "download", False), progress=shows_progress(args),
         command=machine.command(MODULE, args.given)))
     if wants_json(args):
-        print_json({"output": str(args.output), "same": report["same"],
+        print_json({"output": str(args.output), "same": report["same"], "speed_up": speed_ups(report["latency"]),
+                    "latency": {label: {k: {name: value for name, value in found.items() if name != "ms"}
+                                        for k, found in by_k.items()} for label, by_k in report["latency"].items()},
                     "comparisons": [{name: one[name] for name in VERDICT} for one in report["comparisons"]]})
         return 0 if report["same"] else DIFFERENT
     for one in report["comparisons"]:
         state = "byte-identical" if one["byte_identical"] else f"{one['identical']:,} of {one['queries']:,} queries identical"
         kinds = ", ".join(f"{kind} {count:,}" for kind, count in one["kinds"].items())
         print(f"{one['b_label']}, k = {one['k']}: {state}" + (f" ({kinds})" if kinds else ""))
+    print("\n".join(["", *_latencies(report["latency"]), "", verdict(report)]))
     say(args, f"{args.output / 'report.html'}: the full report")
     return 0 if report["same"] else DIFFERENT
+
+
+def _latencies(latency: Mapping[str, Any]) -> list[str]:
+    """Returns a table of mean, median and 99th percentile in milliseconds a query, and of speed-ups."""
+    width = max(len("engine"), *map(len, latency))
+    lines = [f"{'engine':<{width}}{'k':>7}{'mean ms':>10}{'median':>10}{'p99':>10}{'speed-up':>10}"]
+    for number, (label, by_k) in enumerate(latency.items()):
+        ratios = speed_ups(latency, label) if number else {}
+        for k, found in by_k.items():
+            ratio = f"{rounded_ratio(ratios[k])}x" if k in ratios else ""
+            lines.append(f"{label:<{width}}{k:>7}{found['mean']:>10.2f}{found['median']:>10.2f}{found['p99']:>10.2f}"
+                         f"{ratio:>10}".rstrip())
+    return lines
 
 
 def _depths(text: str) -> list[int]:

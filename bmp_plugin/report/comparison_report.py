@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +19,21 @@ from .query_details import Explain, detail
 
 Report = dict[str, Any]
 FORMAT = 1
-PACKAGES = ("ir-measures", "ir-datasets", "scipy", "torch", "transformers", "matplotlib", "jinja2", "pyjnius")
+PACKAGES = ("ir-measures", "ir-datasets", "scipy", "torch", "transformers", "jinja2", "pyjnius")
 
 
 def section(comparison: Comparison, a: Run, b: Run, labels: tuple[str, str], explain: Explain | None = None,
-            **facts: Any) -> Report:
-    """Returns a comparison as a part of the report, with details of the queries that differ; ``facts`` are added to it."""
+            explained: Collection[str] = (), **facts: Any) -> Report:
+    """Returns a comparison as a part of the report, with details of the queries that differ, and explanations of the scores
+    of those whose ids are in ``explained``; ``facts`` are added to it."""
     found = comparison.as_dict()
     differing = found.pop("differences")
     return {**facts, "a_label": labels[0], "b_label": labels[1], **found, "a": a.path.name, "b": b.path.name,
             "a_bytes": a.path.stat().st_size, "b_bytes": b.path.stat().st_size,
             "overlap": {str(k): share for k, share in comparison.overlap.items()}, "not_shown": comparison.queries
             - comparison.identical - len(differing),
-            "differing": [detail(one, a, b, explain) for one in comparison.differences]}
+            "differing": [detail(one, a, b, explain if one.qid in explained else None)
+                          for one in comparison.differences]}
 
 
 def report(title: str, same: bool, sections: list[Report], command: str, **parts: Any) -> Report:
@@ -44,8 +46,18 @@ def report(title: str, same: bool, sections: list[Report], command: str, **parts
 
 def of_two_runs(comparison: Comparison, a: Run, b: Run, command: str) -> Report:
     """Returns the report of ``bmp-plugin compare``, from two run files alone."""
-    found = section(comparison, a, b, (a.path.name, b.path.name), k=None, settings={}, safe=False)
-    return report(f"{a.path.name} and {b.path.name}", comparison.same, [found], command)
+    labels = names(a.path, b.path)
+    found = section(comparison, a, b, labels, k=None, settings={}, safe=False)
+    return report(" and ".join(labels), comparison.same, [found], command)
+
+
+def names(a: Path, b: Path) -> tuple[str, str]:
+    """Returns names that tell two runs apart: of the files, and of the folders in which they differ if the files' are equal."""
+    parts_a, parts_b = a.absolute().parts, b.absolute().parts
+    shown = 1
+    while shown < min(len(parts_a), len(parts_b)) and parts_a[-shown:] == parts_b[-shown:] and parts_a != parts_b:
+        shown += 1
+    return str(Path(*parts_a[-shown:])), str(Path(*parts_b[-shown:]))
 
 
 def latency(seconds: NDArray[np.float64]) -> Report:
@@ -61,7 +73,7 @@ def write(output: Path, found: Mapping[str, Any]) -> None:
     Raises
     ------
     MissingDependencyError
-        If jinja2 or matplotlib is not installed.
+        If jinja2 is not installed.
     """
     from .page import page
 

@@ -4,21 +4,22 @@ from __future__ import annotations
 import base64
 import hashlib
 import importlib.util
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..errors import MissingDependencyError
+from .headline import date_in_words, joined, rounded_ratio, signed, speed_ups, times_as_fast
+from .latency_plot import latency_plot
 
+HOST, OURS = "LuceneImpactSearcher", "BmpImpactSearcher"
 _FOLDER = Path(__file__).parent
 
 
 def require() -> None:
-    """Raises MissingDependencyError unless the libraries for pages are installed."""
-    for package in ("jinja2", "matplotlib"):
-        if importlib.util.find_spec(package) is None:
-            raise MissingDependencyError(f'{package} is not installed: pip install "bmp-plugin[report]"')
+    """Raises MissingDependencyError unless jinja2 is installed."""
+    if importlib.util.find_spec("jinja2") is None:
+        raise MissingDependencyError('jinja2 is not installed: pip install "bmp-plugin[report]"')
 
 
 def page(report: Mapping[str, Any]) -> str:
@@ -35,20 +36,54 @@ def page(report: Mapping[str, Any]) -> str:
     import jinja2
     from markupsafe import Markup
 
-    from .latency_plots import draw
-
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(_FOLDER), autoescape=True, trim_blocks=True,
                                      lstrip_blocks=True, undefined=jinja2.StrictUndefined)
-    environment.filters |= {"json": lambda value: json.dumps(value, ensure_ascii=False), "figure": _figure}
+    environment.filters |= {"date": date_in_words, "figure": _figure, "gain": signed, "joined": joined, "ms": _milliseconds,
+                            "ratio": rounded_ratio}
     script = (_FOLDER / "page.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    plots = {k: Markup(svg) for k, svg in draw(report.get("latency", {})).items()}
+    latency = report.get("latency", {})
     return environment.get_template("page.html").render(
-        report=report, plots=plots, script=Markup(script), script_digest=digest,
+        report=report, plot=latency_plot(latency) if latency else None,
+        speed_up=times_as_fast(list(speed_ups(latency).values())), effectiveness=_effectiveness(report["comparisons"]),
+        engines=_engines(report.get("engines", [])), script=Markup(script), script_digest=digest,
         style=Markup((_FOLDER / "page.css").read_text(encoding="utf-8")))
 
 
-def _figure(value: float | None, digits: int = 4, sign: bool = False) -> str:
-    if value is None:
-        return "–"  # noqa: RUF001 (a dash is intended)
-    return f"{value:+.{digits}f}" if sign else f"{value:.{digits}f}"
+def _effectiveness(comparisons: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Returns rows for the measures in which queries differ, and by label and k the measures in which none does."""
+    rows: list[dict[str, Any]] = []
+    alike: dict[tuple[str, ...], dict[str, Any]] = {}
+    for one in comparisons:
+        if not one["measures"]:
+            continue
+        of_a, of_b, pairs, label = one["measures"]["a"], one["measures"]["b"], one["paired"], one["b_label"]
+        same = {name: value for name, value in of_a.items() if not pairs[name]["better"] and not pairs[name]["worse"]}
+        rows += [{"label": label, "k": one["k"], "measure": name, "a": value, "b": of_b[name], "pair": pairs[name]}
+                 for name, value in of_a.items() if name not in same]
+        if same:
+            partly = len(same) < len(of_a)
+            line = alike.setdefault((label, *(same if partly else ())), {"label": label, "ks": [], "partly": partly})
+            line["ks"] += [] if one["k"] is None else [one["k"]]
+            line["figures"] = same
+    return {"rows": rows, "alike": list(alike.values())}
+
+
+def _engines(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Returns the engines that ran, without Pyserini's own; those that did not, by reason; and those that failed."""
+    absent: dict[str, list[str]] = {}
+    for engine in found:
+        if engine["state"] == "skipped":
+            absent.setdefault(engine["why"], []).append(engine["engine"])
+    ran = [engine for engine in found if engine["state"] == "ran" and engine["engine"] != HOST]
+    others = any(not engine["engine"].startswith(OURS) for engine in ran)          # ours alone are among the runs already
+    return {"ran": ran if others else [], "absent": absent,
+            "failed": [engine for engine in found if engine["state"] == "failed"]}
+
+
+def _figure(value: float | None, digits: int = 4) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"  # noqa: RUF001 (a dash is intended)
+
+
+def _milliseconds(value: float) -> str:
+    return f"{value:.2g}" if value < 0.1 else f"{value:,.{2 if value < 10 else 1 if value < 100 else 0}f}"

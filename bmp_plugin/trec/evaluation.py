@@ -76,6 +76,12 @@ def measures_named(names: Iterable[str]) -> list[Any]:
     return measures
 
 
+def measures_within(names: Iterable[str], hits: int) -> list[str]:
+    """Returns the measures whose cut-off, if they have one, is at most ``hits``: R@1000 says nothing of ten hits."""
+    return [name for name, measure in ((name, measures_named([name])[0]) for name in names)
+            if measure.params.get("cutoff", 0) <= hits]
+
+
 def evaluate(runs: Mapping[str, Run], judged: Sequence[Any], measures: Iterable[str] = MEASURES,
              judgements: str | Path = "the qrels") -> dict[str, Values]:
     """Evaluates runs.

@@ -39,7 +39,9 @@ class Comparison:
     rank_biased_overlap : float
         Mean over queries, p = 0.9.
     differences : list of Difference
-        The first difference, as in ``kinds``, of each of the first queries that differ.
+        The first difference, as in ``kinds``, of each of the worst queries, the worst first: those with a difference that is
+        not harmless come before the others, then those of smaller rank-biased overlap, then those that differ at an earlier
+        rank.
     measures : dict
         Measures of runs "a" and "b", if there are qrels.
     paired : dict
@@ -147,7 +149,7 @@ def compare(a: Run, b: Run, judged: Sequence[Any] | None = None, max_shown: int 
     found = Comparison(str(a.path), str(b.path), _same_bytes(a.path, b.path), len(qids), counted.identical, counted.equivalent,
                        counted.kinds, counted.every_kind, with_scores, tolerance,
                        {k: total / len(qids) for k, total in counted.overlap.items()},
-                       counted.similarity / len(qids), counted.differences)
+                       counted.similarity / len(qids), counted.worst())
     if judged is not None:
         values = evaluate({"a": a, "b": b}, judged, measures, judgements)
         found.measures = {name: averages(of_run) for name, of_run in values.items()}
@@ -166,7 +168,7 @@ class _Counts:
         self.every_kind: dict[Kind, int] = {}
         self.overlap = dict.fromkeys(depths, 0.0)
         self.similarity = 0.0
-        self.differences: list[Difference] = []
+        self._differing: list[tuple[bool, float, int, int, Difference]] = []        # the sort key, and the difference
         self._max_shown = max_shown
 
     def add_identical(self) -> None:
@@ -180,7 +182,7 @@ class _Counts:
         if qid not in a.answers or qid not in b.answers:
             lacking = "no such query"
             self._differs(Difference(qid, "missing query", 0, "" if qid in a.answers else lacking,
-                                     "" if qid in b.answers else lacking))
+                                     "" if qid in b.answers else lacking), 0.0)
             self._kind("missing query", 1)
             return
         ranking_a, ranking_b = list(a.ranking(qid)), list(b.ranking(qid))
@@ -193,16 +195,27 @@ class _Counts:
             self.add_identical()
             return
         self.equivalent += first.harmless
-        self._differs(first)
         docids_a, docids_b = [docid for docid, _ in ranking_a], [docid for docid, _ in ranking_b]
-        self.similarity += rank_biased_overlap(docids_a, docids_b)
+        similarity = rank_biased_overlap(docids_a, docids_b)
+        self.similarity += similarity
+        self._differs(first, similarity)
         for k in self.overlap:
             self.overlap[k] += overlap(docids_a, docids_b, k)
 
     def _kind(self, kind: Kind, ranks: int) -> None:
         self.every_kind[kind] = self.every_kind.get(kind, 0) + ranks
 
-    def _differs(self, found: Difference) -> None:
+    def _differs(self, found: Difference, similarity: float) -> None:
+        number = sum(self.kinds.values())
         self.kinds[found.kind] = self.kinds.get(found.kind, 0) + 1
-        if len(self.differences) < self._max_shown:
-            self.differences.append(found)
+        self._differing.append((found.harmless, similarity, found.rank, number, found))
+        if len(self._differing) >= 2 * self._max_shown + 100:              # memory is bounded
+            del self._sorted()[self._max_shown:]
+
+    def _sorted(self) -> list[tuple[bool, float, int, int, Difference]]:
+        self._differing.sort(key=lambda one: one[:4])
+        return self._differing
+
+    def worst(self) -> list[Difference]:
+        """Returns the differences of the worst queries, the worst first."""
+        return [one[4] for one in self._sorted()[:self._max_shown]]

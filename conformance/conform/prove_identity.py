@@ -12,14 +12,15 @@ from bmp_plugin._internal.background_compile import require_compiled_search
 from bmp_plugin.adapters.host.topics_and_qrels import Topics, downloads, open_qrels, open_topics
 from bmp_plugin.errors import BmpError, SourceError
 from bmp_plugin.report import comparison_report
-from bmp_plugin.trec.evaluation import MEASURES, measures_named
+from bmp_plugin.trec.evaluation import MEASURES, measures_named, measures_within
 from bmp_plugin.trec.run_comparison import compare
 from bmp_plugin.trec.run_file import Run, read_run
 
 from . import other_engines as others
 from .timed_runs import HOST, OURS, Encoded, Engine, Searched, engines, search_all
 
-SHOWN = 20             # differing queries shown in detail, per comparison
+SHOWN = 500            # differing queries listed, per comparison, the worst first
+EXPLAINED = 20         # of them with explained scores
 
 
 @dataclass(frozen=True)
@@ -177,8 +178,10 @@ def _vector(encoded: Any) -> Mapping[str, Any]:
 def _section(engine: Engine, k: int, runs: Mapping[tuple[str, int], Run], judged: Any, options: Options,
              searchers: _Searchers) -> comparison_report.Report:
     a, b = runs[HOST, k], runs[engine.label, k]
-    comparison = compare(a, b, judged, SHOWN, depths=[k], measures=options.measures, judgements=str(options.qrels))
-    return comparison_report.section(comparison, a, b, (HOST, engine.label), searchers.explain, k=k,
+    comparison = compare(a, b, judged, SHOWN, depths=[k], measures=measures_within(options.measures, k),
+                         judgements=str(options.qrels))
+    explained = {found.qid for found in comparison.differences[:EXPLAINED]}
+    return comparison_report.section(comparison, a, b, (HOST, engine.label), searchers.explain, explained, k=k,
                                      settings=dict(engine.settings), safe=engine.safe)
 
 
