@@ -18,12 +18,14 @@ from mkdocs.structure.files import File, Files
 
 FOLDER = Path(__file__).parent
 QUERY, K = 2, 10                       # the third of Cranfield's queries
+INKS = {"light": "#222222", "dark": "#d6d8e0"}          # of the site's two colour schemes
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Adds the generated pages and figures."""
     files.append(File.generated(config, "reference/commands.md", content=commands()))
-    files.append(File.generated(config, "explanation/search.svg", content=figure()))
+    for scheme, ink in INKS.items():
+        files.append(File.generated(config, f"explanation/search-{scheme}.svg", content=figure(ink)))
     return files
 
 
@@ -45,14 +47,21 @@ def commands() -> str:
     return "\n\n".join(page) + "\n"
 
 
-def figure() -> str:
-    """Returns a plot of one real query: the blocks' upper bounds, the threshold, and where the search stops."""
+def figure(ink: str) -> str:
+    """Returns a plot of one real query: the blocks' upper bounds, the threshold, and where the search stops.
+
+    Parameters
+    ----------
+    ink : str
+        Colour of text and axes; the background is transparent.
+    """
     import matplotlib
 
     matplotlib.use("svg")
     from matplotlib.figure import Figure
 
-    matplotlib.rcParams["svg.hashsalt"] = "bmp-plugin"
+    matplotlib.rcParams.update({"svg.hashsalt": f"bmp-plugin {ink}", "font.size": 11, "text.color": ink, "axes.edgecolor": ink,
+                                "axes.labelcolor": ink, "xtick.color": ink, "ytick.color": ink})
     spec = importlib.util.spec_from_file_location("textbook_bmp", FOLDER / "explanation" / "textbook_bmp.py")
     assert spec is not None
     assert spec.loader is not None
@@ -63,16 +72,18 @@ def figure() -> str:
     query = _cranfield("queries")[QUERY]["vector"]
     _, visits = index.search(query, K)
     bounds = sorted(index.upper_bounds(query).tolist(), reverse=True)
-    plot = Figure(figsize=(7.5, 3.6), layout="constrained")
+    plot = Figure(figsize=(5.6, 3.6), layout="constrained")
     axes = plot.subplots()
+    axes.patch.set_alpha(0)
+    axes.yaxis.set_major_formatter("{x:,.0f}")
     axes.fill_between(range(len(bounds)), bounds, color="#9aa7b5", alpha=0.5, label="upper bounds, falling")
-    axes.plot(range(len(visits)), [visit.threshold for visit in visits], color="#c2410c",
+    axes.plot(range(len(visits)), [visit.threshold for visit in visits], color="#e0632a",
               label=f"threshold: the score of the {K}th best so far")
-    axes.axvline(len(visits), color="#1d4ed8", linestyle="--", label=f"stop after {len(visits)} of {len(bounds)} blocks")
+    axes.axvline(len(visits), color="#4f7fe8", linestyle="--", label=f"stop after {len(visits)} of {len(bounds)} blocks")
     axes.set(xlabel="block of 4 documents, by upper bound", ylabel="score", xlim=(0, len(bounds)), ylim=(0, None))
     axes.legend(frameon=False)
     drawn = io.StringIO()
-    plot.savefig(drawn, format="svg", metadata={"Date": None})
+    plot.savefig(drawn, format="svg", transparent=True, metadata={"Date": None})
     return drawn.getvalue()
 
 
