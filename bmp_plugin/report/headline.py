@@ -35,7 +35,8 @@ def verdict(report: Mapping[str, Any]) -> str:
     safe = [one for one in report["comparisons"] if one["safe"]]
     same = sum(one["byte_identical"] for one in safe)
     runs = "run" if len(safe) == 1 else f"{len(safe)} runs"
-    words = f"The same {runs}, byte for byte" if same == len(safe) else f"{len(safe) - same} of {len(safe)} runs differ"
+    differ = "The run differs" if len(safe) == 1 else f"{len(safe) - same} of {len(safe)} runs differ"
+    words = f"The same {runs}, byte for byte" if same == len(safe) else differ
     return "; ".join(filter(None, [words, times_as_fast(list(speed_ups(report["latency"]).values()))]))
 
 
