@@ -134,44 +134,48 @@ def decode_lists(data, starts, ends, count, num_docs, terms, dfs, docs, impacts)
     """Decodes ``count`` posting lists.
 
     Fills int64[count, 2] ``terms`` (start and end of each term in ``data``), int64 ``dfs``, and int32 ``docs`` and
-    ``impacts``, which must have room for one posting per list and one per POSTING_BYTES of the lists. Returns (FINE or an
-    error code, the list with that error, number of postings written).
+    ``impacts``, which must have room for one posting per list and one per POSTING_BYTES of the lists. Postings of impact 0,
+    which quantization may write, are left out, and not counted in ``dfs``. Returns (FINE or an error code, the list with that
+    error, number of postings written, number of postings left out).
     """
-    written = 0
+    written, left_out = 0, 0
     for i in range(count):
         at, end = starts[i], ends[i]
-        first = written
+        first, zeros = written, 0
         doc = np.int64(-1)
         stated = np.int64(0)
         terms[i, 0] = terms[i, 1] = at
         while at < end:
             tag, at = _varint(data, at, end)
             if at < 0:
-                return MALFORMED, i, written
+                return MALFORMED, i, written, left_out
             if tag == (_POSTINGS << 3 | _BYTES):
                 length, at = _varint(data, at, end)
                 if at < 0 or length < 0 or length > end - at:
-                    return MALFORMED, i, written
+                    return MALFORMED, i, written, left_out
                 gap, impact = _posting(data, at, at + length)
                 at += length
                 if gap < 0:
-                    return MALFORMED, i, written
-                if written > first and gap == 0:
-                    return NOT_ASCENDING, i, written
+                    return MALFORMED, i, written, left_out
+                if doc >= 0 and gap == 0:
+                    return NOT_ASCENDING, i, written, left_out
                 if gap >= num_docs:                          # the sum might overflow int64
-                    return OUT_OF_RANGE, i, written
-                doc = gap if written == first else doc + gap
+                    return OUT_OF_RANGE, i, written, left_out
+                doc = gap if doc < 0 else doc + gap
                 if doc >= num_docs:
-                    return OUT_OF_RANGE, i, written
-                if impact < 1 or impact > _MAX_INT32:
-                    return BAD_IMPACT, i, written
-                docs[written] = doc
-                impacts[written] = impact
-                written += 1
+                    return OUT_OF_RANGE, i, written, left_out
+                if impact < 0 or impact > _MAX_INT32:
+                    return BAD_IMPACT, i, written, left_out
+                if impact == 0:
+                    zeros += 1
+                else:
+                    docs[written] = doc
+                    impacts[written] = impact
+                    written += 1
             elif tag == (_TERM << 3 | _BYTES):
                 length, at = _varint(data, at, end)
                 if at < 0 or length < 0 or length > end - at:
-                    return MALFORMED, i, written
+                    return MALFORMED, i, written, left_out
                 terms[i, 0], terms[i, 1] = at, at + length
                 at += length
             elif tag == (_DF << 3 | _VARINT):
@@ -181,8 +185,9 @@ def decode_lists(data, starts, ends, count, num_docs, terms, dfs, docs, impacts)
             else:
                 at = _after_field(data, at, end, tag, _POSTINGS)
             if at < 0:
-                return MALFORMED, i, written
-        if stated != written - first:
-            return WRONG_DF, i, written
-        dfs[i] = stated
-    return FINE, count, written
+                return MALFORMED, i, written, left_out
+        if stated != written - first + zeros:
+            return WRONG_DF, i, written, left_out
+        dfs[i] = written - first
+        left_out += zeros
+    return FINE, count, written, left_out

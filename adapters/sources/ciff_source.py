@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmp_plugin._internal.compressed import damage_named, open_maybe_gzip
-from bmp_plugin.errors import SourceError
+from bmp_plugin.errors import InputWarning, SourceError
 from bmp_plugin.index.source import Documents, PostingBatch, SourceInfo
 
 from .ciff_messages import messages
@@ -66,6 +67,7 @@ class CiffSource:
             self._header = self._read_header(window)
         self._documents: Documents | None = None
         self._num_postings: int | None = None
+        self._told = False                       # that postings are left out
         status = self._path.stat()
         described = f"{self._path.name}\0{status.st_size}\0{status.st_mtime_ns}"
         self.info = SourceInfo(
@@ -138,7 +140,7 @@ class CiffSource:
         """Yields every posting list once, in file order."""
         from .ciff_decoding import FINE, POSTING_BYTES, decode_lists
 
-        seen = array("q")
+        seen, left_out = array("q"), 0
         with _Window(self._path) as window:
             self._read_header(window)
             for starts, ends in window.many(self._header.num_postings_lists, "posting lists"):
@@ -146,13 +148,14 @@ class CiffSource:
                 spans, dfs = np.empty((count, 2), np.int64), np.empty(count, np.int64)
                 capacity = int((ends - starts).sum()) // POSTING_BYTES + count
                 docs, impacts = np.empty(capacity, np.int32), np.empty(capacity, np.int32)
-                outcome, wrong, written = decode_lists(
+                outcome, wrong, written, zeros = decode_lists(
                     window.data, starts, ends, count, self.info.num_docs, spans, dfs, docs, impacts
                 )
                 raw = window.data
                 if outcome != FINE:
                     term = raw[spans[wrong, 0] : spans[wrong, 1]].tobytes().decode(errors="replace")
                     raise SourceError(f"{self._path}: {_error_message(outcome, term, self.info.num_docs)}: export it again")
+                left_out += int(zeros)
                 terms = [raw[start:end].tobytes() for start, end in spans.tolist()]
                 self._check_terms(terms)
                 seen.extend(map(hash, terms))
@@ -161,6 +164,9 @@ class CiffSource:
         hashes = np.sort(np.array(seen, np.int64))
         if (hashes[1:] == hashes[:-1]).any():
             raise SourceError(f"{self._path}: two posting lists have the same term: export it again")
+        if left_out and not self._told:
+            self._told = True
+            warnings.warn(f"{self._path}: {left_out:,} postings with an impact (tf) of 0 are left out", InputWarning, stacklevel=2)
 
     def _check_terms(self, terms: list[bytes]) -> None:
         for term in terms:
@@ -180,7 +186,7 @@ def _error_message(outcome: int, term: str, num_docs: int) -> str:
     what = {
         NOT_ASCENDING: "has a document twice",
         OUT_OF_RANGE: f"has a document that is not one of 0 to {num_docs - 1}",
-        BAD_IMPACT: "has an impact (tf) that is not 1 to 2147483647",
+        BAD_IMPACT: "has an impact (tf) that is not 0 to 2147483647",
         WRONG_DF: "has another number of postings than its df states",
     }.get(outcome, "is malformed")
     return f"the posting list of term {term!r} {what}"

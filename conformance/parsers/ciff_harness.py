@@ -98,12 +98,12 @@ def by_protobuf(data: bytes) -> tuple[Content, bool]:
         doc, postings = 0, []
         for number, posting in enumerate(found.postings):
             doc += posting.docid
-            if posting.docid < (number > 0) or doc >= header.num_docs or not 1 <= posting.tf < 2**31:
+            if posting.docid < (number > 0) or doc >= header.num_docs or not 0 <= posting.tf < 2**31:
                 raise _Wrong("a posting out of range or order")
             postings.append((doc, posting.tf))
         if found.df != len(postings) or found.term in lists:
             raise _Wrong("a list with another df, or of a term that had one")
-        lists[found.term] = postings
+        lists[found.term] = [posting for posting in postings if posting[1] > 0]
     docids: dict[int, str] = {}
     for _ in range(header.num_docs):
         record = next_message(kinds.DocRecord, _RECORD_BYTES)
