@@ -18,7 +18,7 @@ def test_only_kernels_are_untyped() -> None:
                     typed = node.returns is not None and all(
                         argument.annotation is not None for argument in arguments if argument.arg not in ("self", "cls"))
                     decorators = {decorator.id for decorator in node.decorator_list if isinstance(decorator, ast.Name)}
-                    is_kernel = bool({"kernel", "inline_kernel", "inline_part"} & decorators)
+                    is_kernel = bool({"kernel", "inline_kernel", "small_kernel", "inline_part"} & decorators)
                     kernels += is_kernel
                     assert typed or is_kernel, f"{path}, line {node.lineno}: {node.name} has no types, and is no kernel"
     assert kernels > 100
