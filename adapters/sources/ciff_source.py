@@ -166,7 +166,8 @@ class CiffSource:
             raise SourceError(f"{self._path}: two posting lists have the same term: export it again")
         if left_out and not self._told:
             self._told = True
-            warnings.warn(f"{self._path}: {left_out:,} postings with an impact (tf) of 0 are left out", InputWarning, stacklevel=2)
+            warnings.warn(f"{self._path}: {left_out:,} postings with an impact (tf) of 0 are left out", InputWarning,
+                          stacklevel=2)
 
     def _check_terms(self, terms: list[bytes]) -> None:
         for term in terms:

@@ -27,7 +27,7 @@ from filelock import FileLock
 ENVIRONMENT = "BMP_PLUGIN_COMPILE"
 CHOICES = ("background", "wait", "never")
 LONGEST = 600.0
-"""Seconds: an emulated processor compiles fifty times as slowly as today's."""
+"""Seconds, far more than compiling takes even on an emulated processor: a process that hangs has to end."""
 
 
 def compile_choice() -> str:

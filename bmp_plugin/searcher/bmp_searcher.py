@@ -271,9 +271,11 @@ class BmpSearcher:
         docs, scores, outcomes = results
         done = len(ranked)
         outcomes[:done, 2:] = self.index.geometry.num_superblocks
+        if done:
+            arguments["queries"] = Queries(starts[done:], ids, values, floors[done:])
+            arguments["results"] = Results(docs[done:], scores[done:], outcomes[done:])
         if done < n:
-            search_many(**arguments | {"queries": Queries(starts[done:], ids, values, floors[done:]),
-                                       "results": Results(docs[done:], scores[done:], outcomes[done:])})
+            search_many(**arguments)
         for q, (found, zeros, _, _) in enumerate(outcomes[done:].tolist(), done):
             if found < 0:
                 ranked.append(self._exhaustive(self._encode(queries[q]), k))

@@ -95,7 +95,8 @@ def test_reads_what_protobuf_wrote(path: Path, pack: Any) -> None:
 
 def test_postings_of_impact_0_are_left_out(path: Path) -> None:
     """Quantization writes them; the documents after them are where they belong, and document frequencies count none."""
-    lists: Lists = {"first": [(0, 0), (1, 5)], "last": [(0, 3), (2, 0)], "all": [(0, 0), (2, 0)], "between": [(0, 1), (1, 0), (2, 4)]}
+    lists: Lists = {"first": [(0, 0), (1, 5)], "last": [(0, 3), (2, 0)], "all": [(0, 0), (2, 0)],
+                    "between": [(0, 1), (1, 0), (2, 4)]}
     path.write_bytes(ciff_bytes(lists))
     source = CiffSource(path)
     with pytest.warns(InputWarning, match="index.ciff: 5 postings with an impact .tf. of 0 are left out"):

@@ -126,6 +126,29 @@ def test_the_compiled_search_is_used_as_soon_as_it_is_there(
     assert searcher.num_uncompiled == before + 2
 
 
+@pytest.mark.parametrize("loaded", [True, False])
+def test_code_that_is_there_is_found(searcher: BmpSearcher, monkeypatch: pytest.MonkeyPatch, loaded: bool) -> None:
+    """Code that this process has loaded, and code in the cache."""
+    searcher.search({"t01": 1})                              # compiles it, or loads it
+    real = compiled_search.has_code
+    found: list[bool] = []
+
+    def recorded(function: Any, **arguments: Any) -> bool:
+        with monkeypatch.context() as changed:
+            if not loaded:
+                changed.setattr(function, "overloads", {})
+            found.append(real(function, **arguments))
+        return found[-1]
+
+    monkeypatch.setenv(ENVIRONMENT, "background")
+    monkeypatch.setattr(compiled_search, "_is_compiled", False)
+    monkeypatch.setattr(compiled_search, "has_code", recorded)
+    monkeypatch.setattr(compiled_search, "start_compiling", lambda *_: pytest.fail("it is compiled already"))
+    before = searcher.num_uncompiled
+    assert searcher.search({"t01": 1})
+    assert (found, searcher.num_uncompiled) == ([True], before)
+
+
 def test_a_process_that_failed_is_not_waited_for(
     searcher: BmpSearcher, not_compiled: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
