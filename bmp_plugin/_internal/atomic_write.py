@@ -1,9 +1,9 @@
-"""Atomic writes of files and folders: each is written under a hidden name next to its path, then renamed over it.
+"""Atomic writes of files and folders: each is written in a hidden folder next to its path, then renamed to it.
 
 Until that rename the previous content stays in place, whatever happens: an exception, a killed process, a full disk, a
 power failure. The content is synced to disk before the rename, and the rename itself by the end of the block. The writer
-holds a lock on what it writes. The operating system releases that lock when the process ends, however it ends, so the next
-writer of the same output recognizes what a killed process left behind, and removes it.
+holds a lock on the hidden folder. The operating system releases that lock when the process ends, however it ends, so the
+next writer of the same output recognizes what a killed process left behind, and removes it.
 """
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
 
 TEMPORARY = ".building-"
-_OLD = "old"
-_UNSUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)      # the file system lacks the operation
+_NEW, _OLD, _LOCK = "new", "old", "lock"                        # in the hidden folder
+_UNSUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)        # the file system lacks the operation
 _OCCUPIED = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)
 
 
@@ -42,7 +45,7 @@ def atomic_file(output: Path) -> contextlib.AbstractContextManager[Path]:
     OSError
         It names ``output``.
     """
-    return _atomic(output, Path(os.path.realpath(output)), _make_file, _replace_file)
+    return _atomic(output, Path(os.path.realpath(output)), Path.touch, _replace_file)
 
 
 def atomic_folder(output: Path) -> contextlib.AbstractContextManager[Path]:
@@ -98,94 +101,63 @@ def errors_name(path: str | Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _temporary(output: Path, make: Callable[[Path], None]) -> Iterator[Path]:
-    """Makes a locked temporary file or folder next to ``output``, removed at the end if it is still there."""
+    """Makes a temporary file or folder in a locked hidden folder next to ``output``, which is removed at the end."""
     remove_abandoned(output)
-    path, lock = _temporary_name(output), None
-    try:
-        while not (made := _make_locked(path, make)):
-            path = _temporary_name(output)
-        lock = made.lock
-        yield path
-    finally:                                    # also if a signal arrives as soon as the file is there
-        _remove(path, output)
-        if lock is not None:
-            os.close(lock)
+    while True:
+        hidden = output.with_name(f".{output.name}{TEMPORARY}{secrets.token_hex(6)}")
+        lock = _lock_in(hidden)
+        try:
+            hidden.mkdir()
+            if not _lock_new(lock):             # another process has just taken the folder for abandoned
+                continue
+            make(hidden / _NEW)
+            yield hidden / _NEW
+            return
+        finally:                                # also if a signal arrives as soon as the folder is there
+            _remove(hidden, output, lock)
 
 
-def _temporary_name(output: Path) -> Path:
-    return output.with_name(f".{output.name}{TEMPORARY}{secrets.token_hex(6)}")
+def _lock_in(hidden: Path) -> BaseFileLock:
+    from filelock import FileLock  # slow to import, and only writers need it
+
+    return FileLock(hidden / _LOCK, thread_local=False)
 
 
-class _Made(NamedTuple):
-    lock: int | None                            # a file descriptor; None where there are no locks
+def _lock_new(lock: BaseFileLock) -> bool:
+    """Locks a new hidden folder until this process ends; returns False if another process locked or removed it first.
 
-
-def _make_locked(path: Path, make: Callable[[Path], None]) -> _Made | None:
-    """Makes a file or folder and locks it; returns None if another process has just removed it as abandoned."""
-    make(path)
-    with contextlib.suppress(BlockingIOError):
-        lock = _try_lock(path)
-        if os.path.lexists(path):
-            return _Made(lock)
-        if lock is not None:
-            os.close(lock)
-    return None
-
-
-def _make_file(path: Path) -> None:
-    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-
-
-def _try_lock(path: Path) -> int | None:
-    """Tries to lock a file or folder until this process ends.
-
-    Returns
-    -------
-    int or None
-        A file descriptor; None if the file is gone or cannot be locked.
-
-    Raises
-    ------
-    BlockingIOError
-        If another process holds the lock.
+    Where the file system has no locks, the folder remains without one, and nobody removes it but its writer.
     """
     try:
-        import fcntl
-
-        opened = os.open(path, os.O_RDONLY)
-    except (ImportError, OSError):
-        return None
-    try:
-        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(opened)
-        if isinstance(error, BlockingIOError):
+        lock.acquire(timeout=0)
+    except TimeoutError:
+        return False
+    except (OSError, NotImplementedError) as error:
+        if isinstance(error, OSError) and error.errno not in _UNSUPPORTED:
             raise
-        return None
-    return opened
+        return True
+    return os.path.lexists(lock.lock_file)
 
 
 def remove_abandoned(output: Path) -> None:
-    """Removes the temporary files of processes that were killed while they wrote the same output."""
+    """Removes the hidden folders of processes that were killed while they wrote the same output."""
     prefix = f".{output.name}{TEMPORARY}"
-    for path in [path for path in output.parent.iterdir() if path.name.startswith(prefix)]:
-        with contextlib.suppress(BlockingIOError):
-            lock = _try_lock(path)
-            if lock is not None:
-                if not os.path.lexists(output) and (path / _OLD).exists():
-                    os.rename(path / _OLD, output)
-                _remove(path, output)
-                os.close(lock)
+    for hidden in [path for path in output.parent.iterdir() if path.name.startswith(prefix)]:
+        lock = _lock_in(hidden)
+        with contextlib.suppress(OSError, NotImplementedError):         # it is locked by its writer, or cannot be
+            lock.acquire(timeout=0)
+        if lock.is_locked:
+            if not os.path.lexists(output) and (hidden / _OLD).exists():
+                os.rename(hidden / _OLD, output)
+            _remove(hidden, output, lock)
 
 
-def _remove(path: Path, output: Path) -> None:
-    """Removes a temporary file or folder, unless it holds the only copy of ``output``."""
-    if path.is_dir() and not path.is_symlink():
-        if os.path.lexists(output) or not (path / _OLD).exists():
-            shutil.rmtree(path, ignore_errors=True)
-    else:
-        with contextlib.suppress(OSError):
-            path.unlink()
+def _remove(hidden: Path, output: Path, lock: BaseFileLock) -> None:
+    """Unlocks and removes a hidden folder, unless it holds the only copy of ``output``."""
+    with contextlib.suppress(OSError):          # first, because Windows removes no open file
+        lock.release()
+    if os.path.lexists(output) or not (hidden / _OLD).exists():
+        shutil.rmtree(hidden, ignore_errors=True)
 
 
 def _replace_file(path: Path, target: Path) -> None:
@@ -200,6 +172,8 @@ def _replace_folder(folder: Path, output: Path) -> None:
     for file in folder.iterdir():
         if file.is_file():                      # subfolders were written, and synced, by this function too
             _sync(file)
+        elif TEMPORARY in file.name:            # that of a subfolder, which could not be removed
+            shutil.rmtree(file)
     _sync_folder(folder)
     try:
         os.rename(folder, output)
@@ -208,13 +182,13 @@ def _replace_folder(folder: Path, output: Path) -> None:
             raise
         if _exchange(folder, output):
             return
-        with _temporary(output, Path.mkdir) as aside:
-            os.rename(output, aside / _OLD)     # if killed here, the next writer of this output puts it back
-            try:
-                os.rename(folder, output)
-            except OSError:
-                os.rename(aside / _OLD, output)
-                raise
+        old = folder.with_name(_OLD)
+        os.rename(output, old)                  # if killed here, the next writer of this output puts it back
+        try:
+            os.rename(folder, output)
+        except OSError:
+            os.rename(old, output)
+            raise
 
 
 def _exchange(one: Path, other: Path) -> bool:

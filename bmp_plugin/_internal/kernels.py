@@ -228,7 +228,7 @@ class _CacheFormat(caching.CompileResultCacheImpl):
     def __init__(self, function: Any) -> None:
         self._lineno = function.__code__.co_firstlineno
         self._locator = _CacheLocation(function)
-        self._filename_base = self.get_filename_base(function.__qualname__, sys.abiflags)
+        self._filename_base = self.get_filename_base(function.__qualname__, getattr(sys, "abiflags", ""))
 
 
 class _KernelCache(caching.FunctionCache):

@@ -12,9 +12,9 @@ PACKAGES = ("bmp-plugin", "numpy", "numba", "llvmlite", "pyserini", "bmp", "pyse
 
 
 def machine() -> dict[str, str | int]:
-    """Returns processor, number of cores, memory in bytes, and operating system."""
+    """Returns processor, number of cores, memory in bytes (0 where the system does not tell), and operating system."""
     return {"processor": _processor(), "cores": os.cpu_count() or 0,
-            "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+            "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 0,
             "system": f"{platform.system()} {platform.release()}"}
 
 

@@ -1,7 +1,6 @@
 """Memory of a process: anonymous, which is its own, and resident, which includes mapped pages of files."""
 from __future__ import annotations
 
-import resource
 import sys
 import threading
 from pathlib import Path
@@ -20,12 +19,20 @@ def memory_bytes(pid: int | str = "self") -> dict[str, int]:
 def peak_bytes() -> int:
     """Returns the peak resident memory of this process; unlike getrusage's, it does not start with that of the parent."""
     found = _status("self", "VmHWM")
-    return found if found is not None else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _RSS_UNIT
+    return found if found is not None else _peak_of("RUSAGE_SELF")
 
 
 def children_peak_bytes() -> int:
-    """Returns the peak resident memory of a child process that has ended."""
-    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * _RSS_UNIT
+    """Returns the peak resident memory of a child process that has ended; 0 where the system does not report it."""
+    return _peak_of("RUSAGE_CHILDREN")
+
+
+def _peak_of(processes: str) -> int:
+    try:
+        import resource
+    except ImportError:                 # not on Windows
+        return 0
+    return resource.getrusage(getattr(resource, processes)).ru_maxrss * _RSS_UNIT
 
 
 class AnonymousPeak:

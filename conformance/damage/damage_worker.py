@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import os
 import random
-import resource
 import shutil
 import signal
 from collections.abc import Callable
@@ -34,6 +33,8 @@ def serve(connection: Connection, specimens: Path, scratch: Path, seed: int) -> 
 
     It first sends an empty string, or what is wrong with the replies of sound indexes.
     """
+    import resource  # POSIX, as is /proc: the command's modules can be imported elsewhere
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)          # ends when its connection is closed
     golden = {kind: ask_all(specimens / "mine" / kind) for kind in KINDS}
     failures = [f"{kind}: {question}: {text}" for kind, replies in golden.items()

@@ -142,7 +142,7 @@ def test_a_scratch_folder_of_a_killed_process_is_removed(tmp_path: Path) -> None
     assert python("-c", KILLED_WITH_SCRATCH, tmp_path).returncode == -signal.SIGKILL
     [left] = tmp_path.iterdir()
     with atomic_write.scratch_folder(tmp_path) as mine:
-        assert list(tmp_path.iterdir()) == [mine] != [left]
+        assert list(tmp_path.iterdir()) == [mine.parent] != [left]
     assert not list(tmp_path.iterdir())
 
 
