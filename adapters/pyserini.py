@@ -5,7 +5,9 @@ Importing this module imports Pyserini, which takes seconds and starts a JVM.
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
@@ -23,8 +25,9 @@ from bmp_plugin.sharded.sharded_index import ShardedIndex
 from bmp_plugin.sharded.sharded_manifest import is_sharded
 from bmp_plugin.trec.topics import count_tokens
 
-from .host.pyserini_import import import_pyserini
+from .host.pyserini_import import import_pyserini, jvm_is_here, require_jvm
 from .host.sidecar_index import index_of, is_bmp_directory, lucene_directory_of
+from .java.jdk import check_java_path
 
 if TYPE_CHECKING:
     from pyserini.encode import QueryEncoder
@@ -46,7 +49,9 @@ class BmpImpactSearcher(LuceneImpactSearcher):  # type: ignore[misc] # Pyserini 
     """Drop-in for ``pyserini.search.lucene.LuceneImpactSearcher``: the same arguments, methods and answers, faster.
 
     Pyserini encodes the queries, and the block-max index ranks. Lucene is opened on demand: for stored documents, for ONNX
-    encoders, and while RM3 or Rocchio is on, when Pyserini's own searcher answers.
+    encoders, and while RM3 or Rocchio is on, when Pyserini's own searcher answers. A pickled searcher is opened anew, at the
+    same paths, with the encoder or its name. A forked process has no JVM: a searcher that has not opened Lucene before can
+    search there, and all else raises BmpError.
 
     Parameters
     ----------
@@ -96,6 +101,7 @@ class BmpImpactSearcher(LuceneImpactSearcher):  # type: ignore[misc] # Pyserini 
         if encoder_type == "onnx" and not isinstance(query_encoder, str):
             raise ValueError(f"Invalid query encoder type: {type(query_encoder)} for onnx encoder")
         self.index_dir = index_dir
+        self._lucene: Any = None
         self.alpha, self.beta, self.budget = alpha, beta, budget
         self._lucene_dir = None if is_bmp_directory(index_dir) else Path(index_dir)
         self._searcher: BmpSearcher | ShardedSearcher
@@ -118,6 +124,19 @@ class BmpImpactSearcher(LuceneImpactSearcher):  # type: ignore[misc] # Pyserini 
             self.object.set_onnx_query_encoder(query_encoder)
         elif isinstance(query_encoder, str) or query_encoder is None:
             self.query_encoder = self._init_query_encoder_from_str(query_encoder)
+        self._encoder = query_encoder, self.query_encoder           # as given, and as used
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self._needs_lucene():
+            raise TypeError("BmpImpactSearcher: cannot be pickled while RM3 or Rocchio is on: call unset_rm3() and"
+                            " unset_rocchio() first, and set them in each process")
+        given, used = self._encoder
+        directory = None if self._lucene_dir is None else str(self.bmp_index.path.absolute())
+        new = functools.partial(
+            type(self), os.path.abspath(self.index_dir), given if self.query_encoder is used else self.query_encoder,
+            self.min_idf, self.encoder_type, self.prebuilt_index_name, alpha=self.alpha, beta=self.beta, budget=self.budget,
+            bmp_dir=directory)
+        return new, ()
 
     @property
     def min_idf(self) -> float:
@@ -128,10 +147,14 @@ class BmpImpactSearcher(LuceneImpactSearcher):  # type: ignore[misc] # Pyserini 
         self._min_idf = value
         self._searcher.min_idf = float("-inf") if self.encoder_type == "onnx" else value
 
-    @cached_property
+    @property
     def object(self) -> Any:
-        searcher = autoclass("io.anserini.search.SimpleImpactSearcher")
-        return searcher(str(lucene_directory_of(self.bmp_index, self._lucene_dir)))
+        require_jvm()
+        if self._lucene is None:
+            directory = lucene_directory_of(self.bmp_index, self._lucene_dir)
+            check_java_path(directory)
+            self._lucene = autoclass("io.anserini.search.SimpleImpactSearcher")(str(directory))
+        return self._lucene
 
     @cached_property
     def idf(self) -> dict[str, np.float64]:
@@ -246,12 +269,12 @@ class BmpImpactSearcher(LuceneImpactSearcher):  # type: ignore[misc] # Pyserini 
 
     def close(self) -> None:
         """Closes the searcher; may be called twice."""
-        if self._lucene_is_open():
+        if self._lucene_is_open() and jvm_is_here():
             super().close()
         self._searcher.close()
 
     def _lucene_is_open(self) -> bool:
-        return "object" in self.__dict__
+        return self._lucene is not None
 
     def _needs_lucene(self) -> bool:
         return self.is_using_rm3() or self.is_using_rocchio()

@@ -36,6 +36,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with replace_searcher(BmpImpactSearcher):
             runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
+    except ModuleNotFoundError as error:
+        if error.name != "faiss":
+            raise
+        print(f"bmp-plugin: error: {arguments[0]}: Pyserini's servers need faiss: pip install 'bmp-plugin[server]'",
+              file=sys.stderr)
+        return UNUSABLE
     finally:
         sys.argv = saved
     return 0

@@ -3,12 +3,15 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 from importlib import metadata
 from urllib.error import URLError
 
-from bmp_plugin.errors import MissingDependencyError
+from bmp_plugin.errors import BmpError, MissingDependencyError
 
 from ..java.jdk import use_jdk
+
+_started_in: int | None = None           # the process whose JVM Pyserini uses
 
 
 def import_pyserini() -> None:
@@ -22,6 +25,8 @@ def import_pyserini() -> None:
     if importlib.util.find_spec("pyserini") is None:
         raise MissingDependencyError('Pyserini is not installed: pip install "bmp-plugin[pyserini]"')
     use_jdk()
+    global _started_in
+    _started_in = _started_in or os.getpid()
     try:
         importlib.import_module("pyserini.search.lucene")
     except Exception as error:
@@ -37,6 +42,24 @@ def import_pyserini() -> None:
                 " pip install 'pyserini==2.3.0', which does not") from error
         raise MissingDependencyError(
             f'{host} cannot be imported ({what}): pip install "bmp-plugin[pyserini]"') from error
+
+
+def jvm_is_here() -> bool:
+    """Tells whether this process has the JVM: one that was forked from the process that started it has none of its threads."""
+    return _started_in in (None, os.getpid())
+
+
+def require_jvm() -> None:
+    """Checks that this process has the JVM, which would never answer otherwise.
+
+    Raises
+    ------
+    BmpError
+        In a forked process.
+    """
+    if not jvm_is_here():
+        raise BmpError("this process was forked after Pyserini had started its JVM, which works only in the process that"
+                       " started it: start workers by 'spawn' or 'forkserver', or open the searcher in each of them")
 
 
 def _version(distribution: str) -> str:

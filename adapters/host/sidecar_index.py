@@ -1,11 +1,14 @@
 """The sidecar index: the block-max index next to a Lucene index, reused while it is up to date, else built there once."""
 from __future__ import annotations
 
+import atexit
 import hashlib
 import os
+import shutil
 import sys
 import tempfile
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 from bmp_plugin import BmpError, BmpIndex
@@ -40,6 +43,19 @@ def cache_path(lucene_dir: str | os.PathLike[str]) -> Path:
     return Path(platformdirs.user_cache_dir("bmp-plugin")) / "indexes" / f"{directory.name}-{key}.bmp"
 
 
+@cache
+def temporary_path(lucene_dir: Path, process: int) -> Path:
+    """Returns a path in a new temporary folder, which is removed when ``process``, this one, ends."""
+    folder = Path(tempfile.mkdtemp(prefix="bmp-plugin-"))
+
+    def remove() -> None:
+        if os.getpid() == process:              # not one that was forked from it
+            shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(remove)
+    return folder / (lucene_dir.name + ".bmp")
+
+
 def index_of(lucene_dir: str | os.PathLike[str], *, bmp_dir: str | os.PathLike[str] | None = None, threads: int = 1,
              progress: bool = True) -> BmpIndex:
     """Opens the block-max index of a Lucene index, and builds it first if there is none or it is out of date.
@@ -51,7 +67,8 @@ def index_of(lucene_dir: str | os.PathLike[str], *, bmp_dir: str | os.PathLike[s
     lucene_dir : path
         Lucene index directory.
     bmp_dir : path, optional
-        Path of the block-max index; by default :func:`sidecar_path`, or :func:`cache_path` where that is not writable.
+        Path of the block-max index; by default :func:`sidecar_path`, or :func:`cache_path` where that is not writable, or
+        :func:`temporary_path` where neither is, which a notice on standard error tells.
     threads : int
         Number of threads for building.
     progress : bool
@@ -75,7 +92,10 @@ def index_of(lucene_dir: str | os.PathLike[str], *, bmp_dir: str | os.PathLike[s
             with suppress(OSError):             # the folder may belong to another user
                 remove_abandoned(path)          # left by a process that was killed after it replaced the index
             return index
-    target = candidates[0] if bmp_dir is not None or _is_writable(sidecar.parent) else cached
+    if bmp_dir is not None:
+        target = Path(bmp_dir)
+    else:
+        target = next((path for path in candidates if _is_writable(path.parent)), None) or _temporary(lucene_dir, candidates)
     try:
         with interprocess_lock(target):
             index = _up_to_date(target, fingerprint(lucene_dir))     # another process may have built it meanwhile
@@ -83,7 +103,15 @@ def index_of(lucene_dir: str | os.PathLike[str], *, bmp_dir: str | os.PathLike[s
     except OSError as error:
         if error.filename != str(target):
             raise                               # reading failed, not writing
-        raise BuildError(f"{target}: cannot be written ({error.strerror}); set bmp_dir to another path") from error
+        raise BuildError(f"{target}: cannot be written ({error.strerror}); set bmp_dir (--bmp-dir) to another path") from error
+
+
+def _temporary(lucene_dir: str | os.PathLike[str], refused: list[Path]) -> Path:
+    target = temporary_path(Path(lucene_dir).resolve(), os.getpid())
+    if not target.exists():
+        print(f"bmp-plugin: neither {refused[0].parent} nor {refused[1].parent} can be written, so the block-max index is built"
+              f" at {target}, and removed in the end: set bmp_dir (--bmp-dir) to a path to keep it", file=sys.stderr)
+    return target
 
 
 def _build(lucene_dir: Path, target: Path, threads: int, progress: bool) -> BmpIndex:
@@ -111,7 +139,7 @@ def _up_to_date(target: Path, wanted: str) -> BmpIndex | None:
         return None
     if not is_bmp_directory(target):
         raise BuildError(f"{target}: is not a block-max index, so it is not replaced: remove it, or name another place "
-                         "with bmp_dir")
+                         "with bmp_dir (--bmp-dir)")
     try:
         index = BmpIndex.open(target)
     except BmpError:
@@ -119,7 +147,7 @@ def _up_to_date(target: Path, wanted: str) -> BmpIndex | None:
     source = index.manifest["source"]
     if source["kind"] != "lucene" or source["details"].get("field") != FIELD or "pruning" in source["details"]:
         raise BuildError(f"{target}: was not built from all of the field '{FIELD}' of a Lucene index: "
-                         "remove it, or set bmp_dir to another path")
+                         "remove it, or set bmp_dir (--bmp-dir) to another path")
     if source["fingerprint"] != wanted:
         return None
     try:
@@ -162,8 +190,9 @@ def lucene_directory_of(index: BmpIndex | ShardedIndex, directory: Path | None =
 
 
 def _is_writable(folder: Path) -> bool:
-    """Tells by trying whether ``folder`` is writable: permissions do not reveal read-only mounts."""
+    """Tells by trying whether ``folder`` is writable, and makes it: permissions do not reveal read-only mounts."""
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):        # unnamed, so nothing is left behind whatever happens
             return True
     except OSError:

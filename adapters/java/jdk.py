@@ -4,6 +4,7 @@
 """
 from __future__ import annotations
 
+import locale
 import os
 import re
 import shutil
@@ -155,8 +156,31 @@ def find_javac(minimum: int = 17) -> Path | None:
 def use_jdk() -> None:
     """Makes pyjnius start its JVM from :func:`find_jdk`: it reads JAVA_HOME when ``jnius`` is imported.
 
+    That JDK also becomes the first on PATH, where Pyserini's child processes, such as those of its evaluation, find ``java``.
     Does nothing if ``jnius`` is imported already, because then the JVM is running.
     """
     if "jnius" in sys.modules:
         return
-    os.environ["JAVA_HOME"] = str(find_jdk())
+    home = find_jdk()
+    os.environ["JAVA_HOME"] = str(home)
+    os.environ["PATH"] = os.pathsep.join(filter(None, [str(home / "bin"), os.environ.get("PATH", "")]))
+
+
+def check_java_path(path: Path) -> None:
+    """Checks that Java can be given ``path``: on Linux, it knows file names only in the encoding of the locale.
+
+    Raises
+    ------
+    bmp_plugin.errors.SourceError
+        It names the locale, and what to set.
+    """
+    encoding = locale.getencoding()
+    if sys.platform in ("darwin", "win32"):
+        return
+    try:
+        str(path).encode(encoding)
+    except UnicodeEncodeError:
+        from bmp_plugin.errors import SourceError
+
+        raise SourceError(f"{path}: Java cannot open this path, because the encoding of the locale, {encoding}, lacks some of"
+                          " its characters: set LC_ALL=C.UTF-8") from None

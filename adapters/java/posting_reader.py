@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from bmp_plugin.errors import MissingDependencyError, SourceError
 from bmp_plugin.index.source import PostingBatch
 
-from .jdk import find_jdk
+from .jdk import check_java_path, find_jdk
 
 _CLASSES = Path(__file__).resolve().parent
 _HEADER, _DOCUMENTS, _POSTINGS, _END, _ERROR = 1, 2, 3, 4, 5         # as in PostingReader.java
@@ -58,8 +58,9 @@ class PostingReader:
     def __init__(self, path: Path, field: str, jar: Path) -> None:
         if not (_CLASSES / "PostingReader.class").is_file():
             raise MissingDependencyError(
-                "bmp-plugin was installed without a JDK, so its Lucene reader is not compiled: install a JDK 21+, then "
-                "pip install --force-reinstall --no-deps --no-cache-dir bmp-plugin")
+                "bmp-plugin was installed from source without javac, which a JRE lacks, so its Lucene reader is not compiled: "
+                "install a JDK 21+, then pip install --force-reinstall --no-deps --no-cache-dir bmp-plugin")
+        check_java_path(path)
         self.path = path
         self.busy = False
         self._errors = tempfile.TemporaryFile()        # noqa: SIM115 - lives as long as the process

@@ -51,6 +51,7 @@ class BmpIndex:
 
     def __init__(self, path: Path, manifest: dict[str, Any], arrays: dict[str, NDArray[Any]], identity: Identity) -> None:
         self.path = path
+        self._absolute = path.absolute()            # the working folder may change
         self.manifest = manifest
         self._unproved = arrays
         self._identity = identity
@@ -154,6 +155,10 @@ class BmpIndex:
                     break                   # else it was replaced, and the arrays may be of two indexes
         check_tables(path, arrays, Geometry(manifest["counts"]["num_docs"], manifest["block_size"]), manifest["num_postings"])
         return cls(path, manifest, arrays, identity)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickles the path, at which another process opens the index."""
+        return type(self).open, (self._absolute,)
 
     @cached_property
     def arrays(self) -> dict[str, NDArray[Any]]:

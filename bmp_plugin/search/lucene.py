@@ -1,7 +1,7 @@
 """``python -m bmp_plugin.search.lucene``: Pyserini's search command, with ``--impact`` answered by the block-max index.
 
 Pyserini's entry point runs unchanged, with its ``LuceneImpactSearcher`` replaced, so that every flag keeps its meaning in
-every release. Two flags are added, ``--alpha`` and ``--beta``.
+every release. Three flags are added: ``--alpha``, ``--beta`` and ``--bmp-dir``.
 """
 from __future__ import annotations
 
@@ -28,6 +28,9 @@ def main(argv: list[str] | None = None) -> int:
     ours.add_argument("--beta", type=float, default=1.0, metavar="B",
                       help="below 1, search is faster and may miss hits: only tokens with the largest upper bounds select"
                       " candidates, which all tokens score; 1, the default, is safe")
+    ours.add_argument("--bmp-dir", metavar="IDX",
+                      help="path of the block-max index that is built on first use (default: next to the Lucene index, else in"
+                      " the user's cache, else in a temporary folder)")
     arguments = sys.argv[1:] if argv is None else argv
     try:
         options, rest = parser.parse_known_args(arguments)
@@ -50,7 +53,7 @@ def _run_pyserini(argv: list[str], options: argparse.Namespace) -> None:
 
     class CommandLineSearcher(BmpImpactSearcher):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
-            super().__init__(*args, alpha=options.alpha, beta=options.beta, **kwargs)
+            super().__init__(*args, alpha=options.alpha, beta=options.beta, bmp_dir=options.bmp_dir, **kwargs)
 
         @classmethod
         def from_prebuilt_index(cls, prebuilt_index_name: str, *args: Any, **kwargs: Any) -> Any:

@@ -35,7 +35,7 @@ Terms = tuple[NDArray[np.int32], NDArray[np.int64]]
 
 
 class BmpSearcher:
-    """Searches a block-max index; may be shared between threads.
+    """Searches a block-max index; may be shared between threads, and pickled: other processes open the index at its path.
 
     Answers are those of ``LuceneImpactSearcher`` on the index's source: the same documents, order and float32 scores. If the
     index has quantized weights, queries' weights are multiplied by the documents' scale, and rounded alike.
@@ -70,6 +70,9 @@ class BmpSearcher:
         self._kernel_index = kernel_index(self.index.arrays, self.index.geometry)
         self._kept: tuple[float, NDArray[np.bool_]] | None = None
         self.num_uncompiled = 0
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.index, self.min_idf)
 
     def __enter__(self) -> BmpSearcher:
         return self

@@ -116,10 +116,10 @@ class TestDocuments:
     def test_lucene_document_is_fetched_on_access(self, dropin: Any, lucene_index: Any, cranfield_queries: Any) -> None:
         ours = dropin(str(lucene_index("cranfield")), VectorEncoder(cranfield_queries))
         hits = ours.search(next(iter(cranfield_queries)), 5)
-        assert "object" not in vars(ours)
+        assert not ours._lucene_is_open()
         assert [hit.lucene_document.get("id") for hit in hits] == [hit.docid for hit in hits]
         assert hits[0].lucene_document is hits[0].lucene_document
-        assert "object" in vars(ours)
+        assert ours._lucene_is_open()
 
     def test_hits_are_a_list_of_assignable_scores(self, pair: Any) -> None:
         hits = pair[0].search("1", 10)
@@ -232,7 +232,7 @@ class TestFeedback:
         searcher.search("flow")
         searcher.close()
         searcher.close()
-        assert "object" not in vars(searcher)
+        assert not searcher._lucene_is_open()
 
 
 class TestRefusals:
@@ -341,7 +341,8 @@ class TestSidecarIndex:
     def test_read_only_folder(self, copy: Path, dropin: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         from bmp_plugin.adapters.host import sidecar_index
 
-        monkeypatch.setattr(sidecar_index, "_is_writable", lambda folder: False)       # root may write everywhere
+        sidecar = copy.resolve().parent                 # where root may write
+        monkeypatch.setattr(sidecar_index, "_is_writable", lambda folder: folder != sidecar)
         monkeypatch.setattr("platformdirs.user_cache_dir", lambda name: str(tmp_path / "cache"))
         first = dropin(str(copy), None, progress=False)
         assert tmp_path / "cache" in first.bmp_index.path.parents

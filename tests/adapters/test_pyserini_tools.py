@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import gzip
+import importlib.util
 import json
 import os
 import re
@@ -137,6 +138,14 @@ def test_swap_refuses(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 2
     assert main(["--help"]) == 0
     assert "example: " in capsys.readouterr().out
+
+
+@pytest.mark.skipif(importlib.util.find_spec("faiss") is not None, reason="faiss is installed")
+def test_servers_without_faiss(host: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    from bmp_plugin.swap import main
+
+    assert main(["pyserini.server.rest"]) == 2
+    assert capsys.readouterr().err.splitlines()[-1].endswith("need faiss: pip install 'bmp-plugin[server]'")
 
 
 def test_no_such_module(host: Any, capsys: pytest.CaptureFixture[str]) -> None:
