@@ -172,10 +172,28 @@ def _tokenizer(path: Path) -> Any:
         if path.name == "vocab.txt":
             return tokenizers.BertWordPieceTokenizer(str(path), lowercase=True)
         tokenizer = tokenizers.Tokenizer.from_file(str(path))
-        tokenizer.no_padding()
-        return tokenizer
     except Exception as error:              # the package raises plain Exception
         raise SourceError(f"{path}: not a tokenizer ({' '.join(str(error).split())}): get the file again") from None
+    tokenizer.no_padding()
+    tokenizer.no_truncation()               # it may be of training: what counts is the limit that the model declares
+    limit = _declared_limit(path.with_name("tokenizer_config.json"))
+    if limit is not None:
+        tokenizer.enable_truncation(limit)
+    return tokenizer
+
+
+def _declared_limit(config: Path) -> int | None:
+    """Returns the largest number of tokens that the model declares; transformers writes 1e30 where there is none."""
+    if not config.is_file():
+        return None
+    with damage_named(config):
+        text = config.read_text(encoding="utf-8")
+    try:
+        declared = json_of(text)
+    except ValueError as error:
+        raise SourceError(f"{config}: not JSON ({error}): get the file again") from None
+    limit = declared.get("model_max_length") if isinstance(declared, dict) else None
+    return int(limit) if isinstance(limit, int | float) and 0 < limit < LARGEST_WEIGHT else None
 
 
 def _table(path: Path, tokenizer: Any) -> dict[str, float]:

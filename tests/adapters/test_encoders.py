@@ -119,6 +119,42 @@ class TestInferenceFree:
             TokenWeightEncoder.load(tmp_path / "model")
         assert "\n" not in str(caught.value)
 
+    def test_the_limit_is_the_model_s(self, folder: Path, tmp_path: Path) -> None:
+        tokenizers = pytest.importorskip("tokenizers")
+        model = tmp_path / "model"
+        write_tokenizer(model)
+        (model / "idf.json").write_text(json.dumps(WEIGHTS))
+        tokenizer = tokenizers.Tokenizer.from_file(str(model / "tokenizer.json"))
+        tokenizer.enable_truncation(128)                    # as it was trained
+        tokenizer.enable_padding(length=128)
+        tokenizer.save(str(model / "tokenizer.json"))
+        late = "speed " * 199 + "heat"
+        assert "heat" in TokenWeightEncoder.load(model).encode(late)
+        for declared, found in ((256, True), (200, True), (199, False), (1e30, True), (None, True)):
+            (model / "tokenizer_config.json").write_text(json.dumps({"model_max_length": declared}))
+            assert ("heat" in TokenWeightEncoder.load(model).encode(late)) == found
+        (model / "tokenizer_config.json").write_text("{")
+        with pytest.raises(BmpError, match=r"tokenizer_config.json: not JSON"):
+            TokenWeightEncoder.load(model)
+
+    @pytest.mark.system
+    def test_long_queries_like_sentence_transformers(self, folder: Path, tmp_path: Path) -> None:
+        _sentence_transformers()
+        import torch
+        from sentence_transformers import SparseEncoder
+        from sentence_transformers.sparse_encoder.modules import SparseStaticEmbedding
+        from transformers import BertTokenizer
+
+        for limit, found in ((256, True), (128, False)):
+            tokenizer = BertTokenizer(str(folder / "vocab.txt"), model_max_length=limit)
+            module = SparseStaticEmbedding(tokenizer, torch.tensor([WEIGHTS[token] for token in VOCABULARY]))
+            model = SparseEncoder(modules=[module], device="cpu")
+            model.save_pretrained(str(tmp_path / str(limit)))
+            late = "speed " * 199 + "heat"
+            theirs = {token: round(1000 * weight) for token, weight in model.decode(model.encode_query(late))}
+            assert TokenWeightEncoder.load(tmp_path / str(limit), scale=1000).encode(late) == theirs
+            assert ("heat" in theirs) == found
+
     def test_damaged_tokenizer(self, folder: Path, tmp_path: Path) -> None:
         (tmp_path / "tokenizer.json").write_text("{}")
         (tmp_path / "idf.json").write_text("{}")
