@@ -16,7 +16,7 @@ from bmp_plugin.errors import InputWarning, SourceError
 from bmp_plugin.index.source import Documents, PostingBatch, SourceInfo
 
 from .ciff_messages import messages
-from .docid_table import Docids
+from .docid_table import Docids, check_docids
 
 _WINDOW = 1 << 24
 """Number of bytes read at a time: a batch has at most a few million postings, unless one list is longer."""
@@ -117,9 +117,11 @@ class CiffSource:
                 record = parse(window.data[start:end].tobytes())
             except self._messages.DecodeError:
                 raise SourceError(f"{self._path}: document record {index} is malformed: export it again") from None
-            if not record.collection_docid:
-                raise SourceError(f"{self._path}: document record {index} has no collection docid: export it again")
             source_docids.append(record.docid)
+            try:
+                check_docids([record.collection_docid])
+            except ValueError as error:
+                raise SourceError(f"{self._path}: document record {index}: {error}") from None
             docids.append(record.collection_docid.encode())
         joined, ends = docids.joined()
         order = np.argsort(np.array(source_docids, np.int64), kind="stable")

@@ -2,9 +2,32 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+
+
+def check_docids(docids: Sequence[str]) -> None:
+    """Checks that every docid is one word, without zero bytes: otherwise a run, which has columns, could not be read back.
+
+    Raises
+    ------
+    BadDocidError
+        It has the index of the first that is not.
+    """
+    joined = " ".join(docids)                               # checks many at once, in a few nanoseconds each
+    if joined.split() != list(docids) or "\0" in joined:
+        raise BadDocidError(docids, next(at for at, docid in enumerate(docids) if docid.split() != [docid] or "\0" in docid))
+
+
+class BadDocidError(ValueError):
+    """A docid that is not one word."""
+
+    def __init__(self, docids: Sequence[str], at: int) -> None:
+        super().__init__(f"docid {docids[at]!a} is not one word, and runs separate their columns by white space: give one"
+                         " without")
+        self.at = at
 
 
 class Docids:

@@ -17,7 +17,7 @@ from bmp_plugin.index.quantization import Quantization
 from bmp_plugin.index.source import LARGEST_IMPACT, Documents, PostingBatch, SourceInfo
 from bmp_plugin.index.strings import gather
 
-from .docid_table import Docids
+from .docid_table import Docids, check_docids
 from .inversion import DEFAULT_BUDGET, Inverter
 from .json_stream import json_files, json_objects
 
@@ -227,8 +227,12 @@ def _docid_and_vector(origin: str, number: int, document: Document) -> tuple[str
                               " mapping with docno and toks") from None
     if isinstance(docid, int) and not isinstance(docid, bool):
         docid = str(docid)
-    if not isinstance(docid, str) or not docid or docid.split() != [docid]:
-        raise SourceError(f"{origin}: document {number}: its id is {docid!r}: give one word")
+    if not isinstance(docid, str):
+        raise SourceError(f"{origin}: document {number}: its id is {docid!r}: give a string")
+    try:
+        check_docids([docid])
+    except ValueError as error:
+        raise SourceError(f"{origin}: document {number}: {error}") from None
     if not isinstance(vector, Mapping):
         raise SourceError(f"{origin}: document {docid!r}: its vector is {type(vector).__name__}: give a mapping of token to"
                           " weight")

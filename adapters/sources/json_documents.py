@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bmp_plugin.errors import SourceError
 
+from .docid_table import BadDocidError, check_docids
 from .json_stream import Block, values_of
 
 MAX_IMPACT = 2**31 - 1
@@ -72,7 +73,7 @@ def parse(block: Block) -> DocumentBlock:
             docid, vector = document["id"], document["vector"]
         except (KeyError, TypeError):
             raise SourceError(_no_document(path, line, document)) from None
-        if type(docid) is not str or not docid:
+        if type(docid) is not str:
             docid = _docid_text(path, line, docid)
         if type(vector) is not dict:
             raise SourceError(f'{path}, line {line}: "vector" of document {docid!r} is not an object of tokens and weights')
@@ -86,6 +87,10 @@ def parse(block: Block) -> DocumentBlock:
         docids.append(docid)
         lines.append(line)
         counts.append(len(vector))
+    try:
+        check_docids(docids)
+    except BadDocidError as error:
+        raise SourceError(f"{path}, line {lines[error.at]}: {error}") from None
     found = DocumentBlock(path, docids, np.array(lines, np.int64), np.array(counts, np.int64), list(vocabulary),
                           np.array(terms, np.int32), np.array(weights, np.int32))
     if len(weights) and int(found.weights.min()) < 0:

@@ -17,6 +17,8 @@ import orjson
 from bmp_plugin._internal.compressed import lines_of, open_maybe_gzip
 from bmp_plugin.errors import SourceError
 
+from .lenient_json import UNDECODABLE, UnusableJsonError, checked_text, lenient_value, refuse_constant
+
 SUFFIXES = (".json", ".jsonl", ".gz")
 """Suffixes of files that must be JSON; others in a folder are read if they begin like JSON, as Anserini reads any file."""
 
@@ -126,7 +128,7 @@ def values_of(block: Block) -> Iterator[tuple[int, Any]]:
     Raises
     ------
     SourceError
-        It names the file and the line, for broken JSON and text that is not UTF-8.
+        It names the file and the line, for broken JSON, and docids and tokens that are not Unicode text.
     """
     if isinstance(block, Values):
         yield from block.values
@@ -138,7 +140,12 @@ def values_of(block: Block) -> Iterator[tuple[int, Any]]:
         except orjson.JSONDecodeError as error:
             if not text.strip(_BLANK):
                 continue
-            raise SourceError(f"{block.path}, line {number}: broken JSON ({error.msg}): fix or remove the line") from None
+            try:
+                value = lenient_value(text)
+            except UnusableJsonError as bad:
+                raise SourceError(f"{block.path}, line {number}: {bad}") from None
+            except (ValueError, RecursionError):
+                raise SourceError(f"{block.path}, line {number}: broken JSON ({error.msg}): fix or remove the line") from None
         if isinstance(value, list):
             for element in value:
                 yield number, element
@@ -183,8 +190,8 @@ def _too_large(path: Path, line: int) -> SourceError:
 
 def _by_value(path: Path, head: bytes, file: BinaryIO, line: int) -> Iterator[tuple[int, Any]]:
     """Yields values regardless of line ends, as pretty-printed files need it."""
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    parser = json.JSONDecoder()
+    decoder = codecs.getincrementaldecoder("utf-8")(UNDECODABLE)
+    parser = json.JSONDecoder(parse_constant=refuse_constant)
     text, at, ended, in_array, follows, wanted = "", 0, False, False, "", 0
 
     def more() -> None:
@@ -194,10 +201,7 @@ def _by_value(path: Path, head: bytes, file: BinaryIO, line: int) -> Iterator[tu
         piece = head or file.read(max(_CHUNK, len(text) - at))
         head = b""
         line += text.count("\n", 0, at)
-        try:
-            text, at = text[at:] + decoder.decode(piece, final=not piece), 0
-        except UnicodeDecodeError:
-            raise SourceError(f"{path}, after line {line}: not UTF-8: convert the file") from None
+        text, at = text[at:] + decoder.decode(piece, final=not piece), 0
         ended = not piece
 
     while True:
@@ -217,8 +221,12 @@ def _by_value(path: Path, head: bytes, file: BinaryIO, line: int) -> Iterator[tu
         if in_array and follows == "}":
             where = line + text.count("\n", 0, at)
             raise SourceError(f"{path}, line {where}: broken JSON (no comma between elements of the array): fix the file")
+        where = line + text.count("\n", 0, at)
         try:
-            _, end = parser.raw_decode(text, at)
+            value, end = parser.raw_decode(text, at)
+            checked_text(value)
+        except UnusableJsonError as error:
+            raise SourceError(f"{path}, line {where}: {error}") from None
         except RecursionError:
             raise SourceError(f"{path}, after line {line}: nested too deeply: give documents with vectors") from None
         except json.JSONDecodeError as error:
@@ -229,11 +237,6 @@ def _by_value(path: Path, head: bytes, file: BinaryIO, line: int) -> Iterator[tu
             raise SourceError(f"{path}, line {where}: broken JSON ({error.msg}): fix the file") from None
         except ValueError:                      # Python's limit on digits
             raise SourceError(f"{path}, after line {line}: a number of thousands of digits: fix the file") from None
-        where = line + text.count("\n", 0, at)
-        try:
-            value = orjson.loads(text[at:end])  # refuses lone surrogates and NaN, which the standard library accepts
-        except orjson.JSONDecodeError as error:
-            raise SourceError(f"{path}, line {where}: broken JSON ({error.msg}): fix the file") from None
         yield where, value
         at, follows, wanted = end, "}", wanted + 1
     if in_array:

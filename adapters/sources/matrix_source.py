@@ -11,6 +11,7 @@ from bmp_plugin.index.quantization import Quantization
 from bmp_plugin.index.source import LARGEST_IMPACT, Documents
 
 from .array_source import ArraySource
+from .docid_table import check_docids
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,7 +37,7 @@ class MatrixSource(ArraySource):
     Raises
     ------
     ValueError
-        If the matrix is malformed, or its shape does not fit the docids and the vocabulary.
+        If the matrix is malformed, its shape does not fit the docids and the vocabulary, or a docid is not one word.
     SourceError
         If a weight cannot be an impact, or a column has weights but no term.
     TypeError
@@ -53,6 +54,7 @@ class MatrixSource(ArraySource):
             raise ValueError(f"docids: there are {len(names)} for {rows} rows: give each row one")
         if len(set(names)) != rows:
             raise ValueError("docids: one occurs twice: give each row its own")
+        check_docids(names)
         csr = _csr(matrix)
         if not csr.has_canonical_format:
             csr.data = _widened(csr.data)

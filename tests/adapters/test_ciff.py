@@ -198,7 +198,7 @@ def refusal(path: Path) -> str:
         (lambda: ciff_bytes(num_docs=-1), "negative counts"),
         (lambda: ciff_bytes(version=2), "version 2"),
         (lambda: ciff_bytes(docids=["a", "b", "a"]), "occurs twice"),
-        (lambda: ciff_bytes(docids=["a", "", "b"]), "no collection docid"),
+        (lambda: ciff_bytes(docids=["a", "", "b"]), "document record 1: docid '' is not one word"),
         (lambda: ciff_bytes(numbers=[0, 1, 1]), "not 0 to 2"),
         (lambda: ciff_bytes() + b"more", "continues after the last document"),
         (lambda: ciff_bytes({"t": []}).replace(b"\x0a\x01t", b"\x0a\x01\xff"), "not UTF-8"),

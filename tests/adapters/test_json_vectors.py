@@ -87,15 +87,19 @@ def odd_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("allzero", {"x": 0}),
         ("b2", {"two words": 2, "two": 5, "y": 1, "t" * 300: 2, "t" * 45: 1, " pad ": 1, "": 4, "\U0001F600" * 200: 1}),
         (7, {"x": 1}),
-        ("only blanks", {" ": 3, "": 2}),
-        ("ideographic blank", {"\u3000": 3}),
-        (" sp aced ", {"x": 2}),
-        ("unicode blanks", {"a\u00a0b": 1, "c\u3000d": 1, "e\x1cf": 1, "g\x85h": 1, "q\u2028r": 1, "i\u2007j": 1}),
+        ("only-blanks", {" ": 3, "": 2}),
+        ("ideographic-blank", {"\u3000": 3}),
+        ("p\u00e9riod.1#%", {"x": 2}),
+        ("unicode-blanks", {"a\u00a0b": 1, "c\u3000d": 1, "e\x1cf": 1, "g\x85h": 1, "q\u2028r": 1, "i\u2007j": 1}),
         ("é", {"ü": 2, "x": 255}),
     )
     with open(folder / "b.jsonl", "a") as file:
-        file.write('\n  \n{"id":"twice the key","contents":"","vector":{"x":1,"x":5}}\n')
-        file.write('{"id":"no contents","vector":{"x":3}}')  # and no end of line
+        file.write('\n  \n{"id":"twice-the-key","contents":"","vector":{"x":1,"x":5}}\n')
+        file.write('{"id":"surrogate","contents":"\\ud83d","vector":{"x":2}}\n{"id":"huge","size":1e400,"vector":{"x":2}}\n')
+        file.write('{"id":"no-contents","vector":{"x":3}}')  # and no end of line
+    (folder / "latin.jsonl").write_bytes(line("l1", {"x": 4}).replace('"contents": ""', '"contents": "é"').encode("latin-1"))
+    surrogate = {"id": "pretty", "contents": "\ud83d", "vector": {"x": 6}}
+    (folder / "pretty.json").write_text(json.dumps(surrogate, indent=1))
     array = [{"id": "a1", "vector": {"x": 1}}, {"id": "a2", "vector": {"x": 2, "y": 9}}]
     (folder / "a.json").write_text(json.dumps(array, indent=1))
     (folder / "c.json").write_text(json.dumps({"id": "c1", "contents": "", "vector": {"x": 1}}, indent=2))
@@ -122,7 +126,7 @@ def test_same_documents_terms_and_postings_as_anserini(java: Path, odd_folder: P
     assert ours[1] == expected[1]
     assert ours[2] == expected[2]
     assert ours[2]["two"] == (1, [("b2", 7)])
-    assert "ideographic blank" in ours[0]
+    assert "ideographic-blank" in ours[0]
     assert "empty" not in ours[0]
 
 
@@ -232,7 +236,8 @@ def test_inversion(chunks: list[list[tuple[int, int]]], budget: int, batch: int)
         (line("1", {"a": 1}) + "7\n", "line 2: not a JSON object"),
         (line(None, {"a": 1}), '"id" is None'),
         (line(1.5, {"a": 1}), '"id" is 1.5'),
-        (line("", {"a": 1}), "\"id\" is ''"),
+        (line("", {"a": 1}), "line 1: docid '' is not one word"),
+        (line("1", {"a": 1}) + line("with space", {"a": 1}), "line 2: docid 'with space' is not one word"),
         (line("1", {"a": 0.5}), "weight 0.5 of token 'a' in document '1' is not a whole number: quantize"),
         (line("1", {"b": 1, "a": "12"}), "is not a number"),
         (line("1", {"a": None}), "is not a number"),
@@ -243,7 +248,12 @@ def test_inversion(chunks: list[list[tuple[int, int]]], budget: int, batch: int)
         (line("1", {"a": 2**31 - 1, " a": 1}), "add up to"),
         (line("1", {"a": 1}) + line("2", {"a": 1}) + line("1", {"b": 1}), "line 3: document id '1' occurs before"),
         ("\ufeff" + line("1", {"a": 1}), "broken JSON"),
-        ('{"id": "1", "vector": {"\\ud800": 1}}\n', "broken JSON"),
+        (line("1", {"a": 1}) + '{"id": "2", "vector": {"\\ud800": 1}}\n', "line 2: token '\\ud800' is not Unicode text"),
+        ('{"id": "a\\ud83d", "vector": {"a": 1}}\n', "line 1: docid 'a\\ud83d' is not Unicode text"),
+        ('\n{\n"id": "a\\ud83d", "vector": {"a": 1}}\n', "line 2: docid 'a\\ud83d' is not Unicode text"),
+        ('{"id": "1", "vector": {"a": 1e400}}\n', "line 1: weight inf of token 'a' in document '1' is above 2147483647"),
+        ('{"id": "1", "size": NaN, "vector": {"a": 1}}\n', "line 1: broken JSON (NaN is no number of JSON)"),
+        ('{"id": "1",\n"size": -Infinity, "vector": {"a": 1}}\n', "line 1: broken JSON (-Infinity is no number of JSON)"),
         ("[" * 100_000, "nested too deeply"),
     ],
 )
@@ -257,10 +267,13 @@ def test_refused_by_file_and_line(tmp_path: Path, text: str, message: str) -> No
     assert "\n" not in str(refused.value)
 
 
-def test_not_utf8(tmp_path: Path) -> None:
+def test_text_that_is_not_utf8(tmp_path: Path) -> None:
     path = tmp_path / "latin.jsonl"
-    path.write_bytes(line("é", {"a": 1}).encode("latin-1"))
-    with pytest.raises(SourceError, match=r"latin\.jsonl"):
+    path.write_bytes((line("1", {"a": 1}) + line("é", {"a": 1})).encode("latin-1"))
+    with pytest.raises(SourceError, match=r"latin\.jsonl, line 2: docid '\\udce9' is not Unicode text"):
+        read(path)
+    path.write_bytes(line("1", {"é": 1}).encode("latin-1"))
+    with pytest.raises(SourceError, match=r"latin\.jsonl, line 1: token '\\udce9' is not Unicode text"):
         read(path)
 
 
