@@ -10,6 +10,7 @@ import math
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -125,6 +126,9 @@ class BmpImpactSearcher(LuceneImpactSearcher):  # type: ignore[misc] # Pyserini 
         elif isinstance(query_encoder, str) or query_encoder is None:
             self.query_encoder = self._init_query_encoder_from_str(query_encoder)
         self._encoder = query_encoder, self.query_encoder           # as given, and as used
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self.index_dir)!r}: {self.bmp_index!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self._needs_lucene():
@@ -332,6 +336,12 @@ def _hit_type(searcher: BmpImpactSearcher) -> type[Hit]:
             if self._fetched is None:
                 self._fetched = searcher.object.doc(self.lucene_docid)
             return self._fetched
+
+        def __reduce__(self) -> tuple[type[Hit], tuple[str, int, float]]:
+            return Hit, (self.docid, self.lucene_docid, self.score)         # the JVM's document stays in its process
+
+        def __deepcopy__(self, _: Any) -> Hit:
+            return copy(self)
 
     return LuceneHit
 

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +74,9 @@ class BmpSearcher:
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.index, self.min_idf)
 
+    def __repr__(self) -> str:
+        return f"BmpSearcher({self.index!r}, min_idf={self.min_idf:g})"
+
     def __enter__(self) -> BmpSearcher:
         return self
 
@@ -122,14 +125,14 @@ class BmpSearcher:
         check_options(k, 1, alpha, beta, budget)
         return self._answer([query], k, alpha, beta, budget)[0]
 
-    def batch_search(self, queries: Sequence[Query], qids: Sequence[str], k: int = 10, threads: int = 1,
+    def batch_search(self, queries: Iterable[Query], qids: Iterable[str], k: int = 10, threads: int = 1,
                      alpha: float = 1.0, beta: float = 1.0, budget: int | None = None) -> dict[str, list[Hit]]:
         """Searches many queries, in threads that run without the interpreter lock.
 
         Parameters
         ----------
-        queries : sequence of mapping
-        qids : sequence of str
+        queries : iterable of mapping
+        qids : iterable of str
             The query id of each query; of queries with the same id, the last one counts.
         k, alpha, beta, budget
             See :meth:`search`.
@@ -146,6 +149,7 @@ class BmpSearcher:
         ValueError
             As by :meth:`search`, or if ``threads`` is below 1, or ``queries`` and ``qids`` differ in length.
         """
+        queries, qids = list(queries), list(qids)
         check_queries(queries)
         check_qids(len(queries), len(qids))
         check_options(k, threads, alpha, beta, budget)
@@ -160,6 +164,7 @@ class BmpSearcher:
         query : mapping of str to number
             See :meth:`search`.
         docids : sequence of str
+            Where several documents have a docid, as indexes of Lucene may, the first of them in the source is scored.
 
         Returns
         -------
@@ -191,6 +196,7 @@ class BmpSearcher:
         query : mapping of str to number
             See :meth:`search`.
         docid : str
+            Where several documents have it, the first of them in the source is explained.
 
         Returns
         -------

@@ -9,7 +9,7 @@ from .tie_adjustment import adjust_ties
 
 
 class Hit(msgspec.Struct, eq=False, gc=False):
-    """A document that was found; a struct, because a thousand of them are created per query.
+    """A document that was found; a struct, because a thousand of them are created per query. Copies are equal.
 
     Attributes
     ----------
@@ -24,6 +24,14 @@ class Hit(msgspec.Struct, eq=False, gc=False):
     docid: str
     lucene_docid: int
     score: float
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Hit):
+            return NotImplemented
+        return (self.docid, self.lucene_docid, self.score) == (other.docid, other.lucene_docid, other.score)
+
+    def __hash__(self) -> int:
+        return hash((self.docid, self.lucene_docid))        # not of the score, which may be assigned
 
 
 def finish_hits(docids: list[str], lucene_docids: NDArray[np.integer], scores: NDArray[np.float32], adjust: bool,

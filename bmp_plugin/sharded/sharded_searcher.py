@@ -4,7 +4,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from operator import methodcaller
 from pathlib import Path
@@ -127,6 +127,9 @@ class ShardedSearcher:
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(self._workers, "shard")
 
+    def __repr__(self) -> str:
+        return f"ShardedSearcher({self.index!r}, min_idf={self.min_idf:g})"
+
     def __enter__(self) -> ShardedSearcher:
         return self
 
@@ -160,12 +163,13 @@ class ShardedSearcher:
         (merger, q), = self._ask([self._prepared(query)], 0, True, self._options(k, alpha, beta, budget))
         return merger.hits(q, self.hit_type)
 
-    def batch_search(self, queries: Sequence[Query], qids: Sequence[str], k: int = 10, threads: int = 1,
+    def batch_search(self, queries: Iterable[Query], qids: Iterable[str], k: int = 10, threads: int = 1,
                      alpha: float = 1.0, beta: float = 1.0, budget: int | None = None) -> dict[str, list[Hit]]:
         """Searches for many queries; see :meth:`bmp_plugin.BmpSearcher.batch_search`.
 
         ``threads`` are those of this process; with Ray, enough requests are in flight to keep all shards busy.
         """
+        queries, qids = list(queries), list(qids)
         check_queries(queries)
         check_qids(len(queries), len(qids))
         check_options(k, threads, alpha, beta, budget)

@@ -1,6 +1,7 @@
 """Searchers in worker processes: pickled to those that are spawned, and honest in those that are forked."""
 from __future__ import annotations
 
+import copy
 import multiprocessing
 import os
 import pickle
@@ -59,7 +60,10 @@ def test_the_drop_in_pickles_by_path(host: Any, lucene_index: Index, tmp_path: P
 
     searcher = BmpImpactSearcher(str(lucene_index("cranfield")), None, 0.5, alpha=0.9, bmp_dir=str(tmp_path / "mine.bmp"),
                                  progress=False)
-    assert searcher.search("heat")[0].lucene_document is not None            # the JVM's objects are not in the pickle
+    hits = searcher.search("heat")
+    assert hits[0].lucene_document is not None                               # the JVM's objects are not in the pickle
+    assert pickle.loads(pickle.dumps(hits)) == copy.deepcopy(hits) == hits
+    assert copy.deepcopy(hits[1]).lucene_document.get("id") == hits[1].docid
     done = subprocess.run([sys.executable, "-c", DROP_IN], input=pickle.dumps(searcher), capture_output=True, check=True)
     assert done.stdout.decode().strip() == str(ranking(searcher.search("heat flow")))
     assert pickle.loads(pickle.dumps(searcher)).bmp_index.path == tmp_path / "mine.bmp"

@@ -1,4 +1,7 @@
 """The input that BmpSearcher accepts and refuses, and its hits."""
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -80,6 +83,28 @@ def test_bad_batches(searcher):
         searcher.batch_search([{"x": 1}], [])
     with pytest.raises(ValueError, match="threads"):
         searcher.batch_search([{"x": 1}], ["1"], threads=0)
+
+
+def test_queries_may_come_from_a_generator(searcher):
+    expected = searcher.batch_search([{"x": 1}, {"z": 1}], ["1", "2"])
+    assert searcher.batch_search(({token: 1} for token in "xz"), (str(i) for i in (1, 2))) == expected
+    for queries in ([("x", 1)], {"x": 1}, [["x"]], "x", (("x", 1) for _ in range(1))):
+        with pytest.raises(TypeError, match="not a mapping of token to weight"):
+            searcher.batch_search(queries, ["1"])
+
+
+def test_copied_and_unpickled_hits_are_equal(searcher):
+    hits = searcher.search({"x": 2, "z": 1})
+    for copies in (copy.copy(hits), copy.deepcopy(hits), pickle.loads(pickle.dumps(hits)), searcher.search({"x": 2, "z": 1})):
+        assert copies == hits
+        assert set(copies) == set(hits)
+    assert hits[0] != hits[1]
+    assert hits[0] != tuple(hits)[1:]
+
+
+def test_searchers_say_what_they_are(searcher):
+    assert repr(searcher) == f"BmpSearcher({searcher.index!r}, min_idf=0)"
+    assert repr(searcher.index).startswith(f"BmpIndex({str(searcher.index.path)!r}: ")
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
