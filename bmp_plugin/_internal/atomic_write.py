@@ -29,7 +29,7 @@ _OCCUPIED = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)
 def atomic_file(output: Path) -> contextlib.AbstractContextManager[Path]:
     """Opens an atomic write of a file: the block fills an empty temporary file, which then replaces ``output``.
 
-    The new file has the permissions of the one that it replaces, and a symbolic link stays a link. Missing folders are made.
+    The new file has the permissions of the one that it replaces, and a symbolic link stays a link.
 
     Parameters
     ----------
@@ -50,8 +50,6 @@ def atomic_file(output: Path) -> contextlib.AbstractContextManager[Path]:
 
 def atomic_folder(output: Path) -> contextlib.AbstractContextManager[Path]:
     """Opens an atomic write of a folder: the block fills an empty temporary folder, which then replaces ``output``.
-
-    Missing folders are made.
 
     Parameters
     ----------
@@ -77,8 +75,9 @@ def scratch_folder(folder: Path) -> contextlib.AbstractContextManager[Path]:
 
 @contextlib.contextmanager
 def _atomic(output: Path, target: Path, make: Callable[[Path], None], replace: Callable[[Path, Path], None]) -> Iterator[Path]:
+    if not target.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, f"there is no folder {target.parent}", str(output))
     with errors_name(output):
-        target.parent.mkdir(parents=True, exist_ok=True)
         stack = contextlib.ExitStack()
         path = stack.enter_context(_temporary(target, make))
     with stack:

@@ -33,8 +33,10 @@ def open_maybe_gzip(path: str | Path) -> BinaryIO:
     file = open(path, "rb")  # noqa: SIM115 (handed to the caller)
     magic = file.peek(2)[:2]
     if magic == b"\x1f\x8b":
-        file.close()
-        return gzip.open(path)  # type: ignore[return-value]
+        if path.is_file():
+            file.close()
+            return gzip.open(path)  # type: ignore[return-value]
+        return gzip.GzipFile(fileobj=file)  # type: ignore[return-value]  # a pipe, which can be read only once
     if path.name.endswith(".gz") and magic:
         file.close()
         raise SourceError(f"{path}: named .gz but is not gzipped: rename it, or get it again")

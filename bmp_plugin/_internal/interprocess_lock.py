@@ -15,7 +15,7 @@ from .atomic_write import errors_name
 def interprocess_lock(target: Path) -> Iterator[None]:
     """Holds the lock on building ``target``; a notice is printed if it has to be waited for.
 
-    The operating system locks an empty file next to ``target``, which stays there. Missing folders are made.
+    The operating system locks an empty file next to ``target``, which stays there.
 
     Parameters
     ----------
@@ -27,7 +27,6 @@ def interprocess_lock(target: Path) -> Iterator[None]:
         It names ``target``.
     """
     with errors_name(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(target.with_name(f".{target.name}.lock"))
         try:
             lock.acquire(timeout=0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 
@@ -27,6 +28,23 @@ def positive(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"{value} is not 1 or more")
     return value
+
+
+def input_file(text: str) -> str:
+    """Converts to the path of a file to read, of which ``-`` is standard input."""
+    return "/dev/stdin" if text == "-" else text
+
+
+def output_file(text: str) -> str:
+    """Converts to the path of a file to write, of which ``-`` is standard output."""
+    return "/dev/stdout" if text == "-" else text
+
+
+def named_path(text: str) -> Path:
+    """Converts to a path, which ``-`` is not: neither is a folder, or what is written at once, a stream."""
+    if text == "-":
+        raise argparse.ArgumentTypeError("- is no path here: give a name")
+    return Path(text)
 
 
 def add_quiet(parser: argparse.ArgumentParser) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..report.headline import signed
-from .arguments import add_command, add_json, positive, print_json, wants_json
+from .arguments import add_command, add_json, named_path, positive, print_json, wants_json
 
 if TYPE_CHECKING:
     from ..trec.run_comparison import Comparison
@@ -38,7 +38,7 @@ def add_parser(commands: Any) -> None:
                         help="largest difference of scores that count as equal, for runs of different engines")
     parser.add_argument("--depths", nargs="+", type=positive, metavar="K", default=[10, 100, 1000],
                         help="cut-offs of the overlap")
-    parser.add_argument("--output", metavar="DIR", type=Path, default=argparse.SUPPRESS,
+    parser.add_argument("--output", metavar="DIR", type=named_path, default=argparse.SUPPRESS,
                         help="also write report.json and a page, report.html, to this folder")
     add_json(parser)
     parser.set_defaults(run=run)

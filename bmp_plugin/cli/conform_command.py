@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..report.headline import rounded_ratio, speed_ups, verdict
-from .arguments import add_command, add_json, add_quiet, positive, print_json, say, shows_progress, wants_json
+from .arguments import add_command, add_json, add_quiet, named_path, positive, print_json, say, shows_progress, wants_json
 
 DIFFERENT = 1
 MODULE = "bmp_plugin"
@@ -30,7 +30,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--topics", required=True, metavar="TOPICS", default=hide,
                         help="a file (TSV of texts or tokens, JSONL of texts or vectors, or any other format of Pyserini's),"
                         " ir_datasets:ID, or one of Pyserini's names")
-    parser.add_argument("--output", required=True, type=Path, metavar="DIR", default=hide, help="folder for the report")
+    parser.add_argument("--output", required=True, type=named_path, metavar="DIR", default=hide, help="folder for the report")
     parser.add_argument("--qrels", metavar="QRELS", default=hide,
                         help="qrels: a TREC file, ir_datasets:ID, or one of Pyserini's names")
     parser.add_argument("--hits", type=_depths, default="10,100,1000", metavar="K,K", help="numbers of hits per query")

@@ -4,7 +4,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from .arguments import add_command, positive
+from .arguments import add_command, named_path, positive
 
 
 def add_parser(commands: Any) -> None:
@@ -18,6 +18,7 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument(
         "--output",
+        type=named_path,
         metavar="DIR",
         default=argparse.SUPPRESS,
         help="keep indexes and runs in this folder (default: a temporary one)",

@@ -5,7 +5,7 @@ import argparse
 import time
 from typing import Any
 
-from .arguments import add_command, add_json, add_quiet, print_json, say, shows_progress, wants_json
+from .arguments import add_command, add_json, add_quiet, named_path, print_json, say, shows_progress, wants_json
 
 FORMATS = ("ciff",)
 
@@ -25,7 +25,8 @@ def add_parser(commands: Any) -> None:
         "--to", choices=FORMATS, default="ciff", help="format: the Common Index File Format, for PISA, JASS, Anserini and bmp"
     )
     parser.add_argument(
-        "--output", required=True, metavar="FILE", default=argparse.SUPPRESS, help="file to write; gzipped if named .gz"
+        "--output", required=True, type=named_path, metavar="FILE", default=argparse.SUPPRESS,
+        help="file to write; gzipped if named .gz"
     )
     parser.add_argument("--description", metavar="TEXT", default=argparse.SUPPRESS, help="description in the file's header")
     add_json(parser)
@@ -44,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     size = write_ciff(index, args.output, description=getattr(args, "description", None), progress=shows_progress(args))
     seconds = time.perf_counter() - started
     if wants_json(args):
-        print_json({"output": args.output, "format": args.to, "num_docs": index.num_docs, "num_terms": index.num_terms,
+        print_json({"output": str(args.output), "format": args.to, "num_docs": index.num_docs, "num_terms": index.num_terms,
                     "num_postings": index.num_postings, "size_bytes": size, "seconds": round(seconds, 3)})
         return 0
     say(args, f"{args.output}: {index.num_docs:,} documents, {index.num_postings:,} postings, {size / 1e6:,.1f} MB,"

@@ -5,7 +5,7 @@ import argparse
 import time
 from typing import Any
 
-from .arguments import add_command, add_quiet, positive, print_json, say, wants_json
+from .arguments import add_command, add_quiet, input_file, output_file, positive, print_json, say, wants_json
 from .ranking_output import add_ranking_json, open_output, writes_hit_lines
 
 
@@ -20,8 +20,9 @@ def add_parser(commands: Any) -> None:
         " theoretical minimum that --minima gives (0 for impacts, -1 for cosines). For reciprocal rank fusion, use"
         " `python -m pyserini.fusion`.",
     )
-    parser.add_argument("runs", metavar="RUN", nargs="+", help="TREC runs, plain or gzipped")
-    parser.add_argument("--output", required=True, metavar="RUN", default=argparse.SUPPRESS, help="run file to write")
+    parser.add_argument("runs", type=input_file, metavar="RUN", nargs="+", help="TREC runs, plain or gzipped")
+    parser.add_argument("--output", required=True, type=output_file, metavar="RUN", default=argparse.SUPPRESS,
+                        help="run file to write, or - for standard output")
     parser.add_argument("--weights", type=float, nargs="+", metavar="W", default=argparse.SUPPRESS,
                         help="weight of each run, divided by their sum (default: equal weights)")
     parser.add_argument("--minima", nargs="+", metavar="MIN", default=argparse.SUPPRESS,

@@ -3,11 +3,10 @@ from __future__ import annotations
 
 import argparse
 import time
-from pathlib import Path
 from typing import Any
 
 from . import conversion_options
-from .arguments import add_command, add_json, add_quiet, positive, print_json, say, shows_progress, wants_json
+from .arguments import add_command, add_json, add_quiet, named_path, positive, print_json, say, shows_progress, wants_json
 from .info_command import described
 
 
@@ -40,7 +39,8 @@ def add_parser(commands: Any) -> None:
         help="Lucene impact index, CIFF file, or file or folder of JSON vectors (plain or gzipped)",
     )
     parser.add_argument(
-        "--output", required=True, metavar="INDEX", default=argparse.SUPPRESS, help="folder to write, e.g. passages.bmp"
+        "--output", required=True, type=named_path, metavar="INDEX", default=argparse.SUPPRESS,
+        help="folder to write, e.g. passages.bmp"
     )
     parser.add_argument("--field", default="contents", help="field of the Lucene index")
     parser.add_argument(
@@ -89,10 +89,10 @@ def run(args: argparse.Namespace) -> int:
         "progress": progress,
     }
     index: Any
-    reading = ReadingOptions(args.field, quantize, args.threads, Path(args.output).parent, progress)
-    with given_source(args.input, reading, prune) as source:
+    reading = ReadingOptions(args.field, quantize, args.threads, args.output.parent, progress)
+    with given_source(args.input, args.output, reading, prune) as source:
         if hasattr(args, "shards"):
-            index = build_shards(source, Path(args.output), args.shards, **options)
+            index = build_shards(source, args.output, args.shards, **options)
         else:
             index = BmpIndex.build(source, args.output, **options)
     seconds = time.perf_counter() - started

@@ -9,7 +9,18 @@ from typing import Any
 
 from .._internal import interrupts
 from ..trec.run_file import DEFAULT_TAG, RUN_FORMATS
-from .arguments import add_command, add_quiet, is_quiet, positive, print_json, say, shows_progress, wants_json
+from .arguments import (
+    add_command,
+    add_quiet,
+    input_file,
+    is_quiet,
+    output_file,
+    positive,
+    print_json,
+    say,
+    shows_progress,
+    wants_json,
+)
 from .ranking_output import add_ranking_json, open_output, writes_hit_lines
 
 PARTIAL = "-partial"
@@ -40,9 +51,11 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--topics",
         required=True,
+        type=input_file,
         metavar="FILE",
         default=argparse.SUPPRESS,
-        help="TSV (qid<TAB>tokens, a token's count is its weight) or JSONL with qid and vector; plain or gzipped",
+        help="TSV (qid<TAB>tokens, a token's count is its weight) or JSONL with qid and vector; plain or gzipped;"
+        " - for standard input",
     )
     parser.add_argument(
         "--encoder",
@@ -54,7 +67,10 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--encoder-scale", type=float, default=100.0, metavar="S", help="integer weight of a token of weight 1 in the table"
     )
-    parser.add_argument("--output", required=True, metavar="RUN", default=argparse.SUPPRESS, help="run file to write")
+    parser.add_argument(
+        "--output", required=True, type=output_file, metavar="RUN", default=argparse.SUPPRESS,
+        help="run file to write, or - for standard output",
+    )
     parser.add_argument("--hits", type=positive, default=1000, metavar="K", help="hits per query")
     parser.add_argument("--threads", type=positive, default=1, metavar="N", help="queries searched at the same time")
     parser.add_argument(

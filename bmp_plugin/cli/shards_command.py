@@ -3,10 +3,9 @@ from __future__ import annotations
 
 import argparse
 import time
-from pathlib import Path
 from typing import Any
 
-from .arguments import add_command, add_json, add_quiet, print_json, say, shows_progress, wants_json
+from .arguments import add_command, add_json, add_quiet, named_path, print_json, say, shows_progress, wants_json
 from .info_command import described
 
 
@@ -30,7 +29,8 @@ def add_parser(commands: Any) -> None:
     )
     create.add_argument("indexes", nargs="+", metavar="IDX", help="block-max indexes, in the order of the collection")
     create.add_argument(
-        "--output", required=True, metavar="M", default=argparse.SUPPRESS, help="folder to write, e.g. passages.bmps"
+        "--output", required=True, type=named_path, metavar="M", default=argparse.SUPPRESS,
+        help="folder to write, e.g. passages.bmps"
     )
     create.add_argument(
         "--no-docid-check",
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     started = time.perf_counter()
     index = join(
         args.indexes,
-        Path(args.output),
+        args.output,
         check_docids=not getattr(args, "no_docid_check", False),
         progress=shows_progress(args),
     )

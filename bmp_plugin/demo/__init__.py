@@ -76,7 +76,7 @@ def run_demo(output: str | Path | None = None, *, hits: int = 1000) -> int:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bmp-plugin-demo-")))
         else:
             folder = Path(output)
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(exist_ok=True)
         collection = stack.enter_context(shipped_collection())
         measured = [_block_max(folder, collection, hits)]
         try:

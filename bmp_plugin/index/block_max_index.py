@@ -116,7 +116,7 @@ class BmpIndex:
                 raise TypeError(f"build() got an unexpected keyword argument {name!r}")
         options = ReadingOptions(reading.get("field", "contents"), reading.get("quantize"), threads, Path(output).parent,
                                  progress)
-        with given_source(source, options, reading.get("prune")) as postings:
+        with given_source(source, Path(output), options, reading.get("prune")) as postings:
             build_index(postings, Path(output), block_size=block_size, reorder=reorder, threads=threads,
                         progress=progress)
         return cls.open(output)

@@ -12,7 +12,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-from ..errors import BmpError, SourceError
+from ..errors import BmpError, BuildError, SourceError
 from .quantization import Quantization
 from .source import PostingSource
 
@@ -120,12 +120,15 @@ def open_source(source: object, options: ReadingOptions | None = None) -> Postin
 
 
 @contextmanager
-def given_source(source: object, options: ReadingOptions, prune: SourceFilter | None = None) -> Iterator[PostingSource]:
+def given_source(source: object, output: Path, options: ReadingOptions,
+                 prune: SourceFilter | None = None) -> Iterator[PostingSource]:
     """Opens what a build was given as a source of postings, and closes it afterwards unless the caller opened it.
 
     Parameters
     ----------
     source : PostingSource or anything that :func:`open_source` takes
+    output : Path
+        What is built.
     options : ReadingOptions
     prune : SourceFilter, optional
 
@@ -133,7 +136,11 @@ def given_source(source: object, options: ReadingOptions, prune: SourceFilter | 
     ------
     ValueError
         If ``quantize`` is given for an open source, whose impacts are integers already.
+    BuildError
+        If ``output`` lies in the folder that is read, of which the next build would read it as a part.
     """
+    if isinstance(source, str | Path) and output.resolve().is_relative_to(Path(source).resolve()) and Path(source).is_dir():
+        raise BuildError(f"{output}: lies in the folder that is read, {source}: choose another output")
     opened: PostingSource
     if hasattr(source, "batches"):
         if options.quantize is not None:

@@ -77,7 +77,7 @@ def write(output: Path, found: Mapping[str, Any]) -> None:
     """
     from .page import page
 
-    output.mkdir(parents=True, exist_ok=True)
+    output.mkdir(exist_ok=True)
     for name, text in (("report.json", json.dumps(found, indent=1, ensure_ascii=False) + "\n"), ("report.html", page(found))):
         with atomic_file(output / name) as temporary:
             temporary.write_text(text, encoding="utf-8")

@@ -24,6 +24,8 @@ class _AtomicOutput:
     def __enter__(self) -> _AtomicOutput:
         with contextlib.ExitStack() as stack:
             if is_written_atomically(self._output):
+                with errors_name(self._output):
+                    self._output.parent.mkdir(parents=True, exist_ok=True)          # as Pyserini does
                 self._writer.file_path = str(stack.enter_context(atomic_file(self._output)))
             with errors_name(self._output):
                 self._writer.__enter__()

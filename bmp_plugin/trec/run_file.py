@@ -46,7 +46,7 @@ class RunWriter:
     Parameters
     ----------
     path : str or Path
-        Path of the run; missing folders are made. Devices (``/dev/stdout``) and pipes are written directly.
+        Path of the run. Devices (``/dev/stdout``) and pipes are written directly.
     run_format : {"trec", "msmarco"}
         ``qid Q0 docid rank score tag`` or ``qid<TAB>docid<TAB>rank``.
     tag : str

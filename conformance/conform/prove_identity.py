@@ -70,7 +70,7 @@ def _prove(options: Options) -> comparison_report.Report:
         raise ValueError(f"--topics {topics.name}: holds vectors already: omit the encoder")
     judged = None if options.qrels is None else open_qrels(options.qrels, options.download)
     searchers = _Searchers(options, topics)
-    options.output.mkdir(parents=True, exist_ok=True)
+    options.output.mkdir(exist_ok=True)
     with scratch_folder(options.output) as folder:
         asked = engines(searchers.host, searchers.ours, options.approximate)
         ks = list(dict.fromkeys(options.hits))

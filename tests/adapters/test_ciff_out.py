@@ -174,7 +174,7 @@ def test_deleted_documents_and_their_terms_are_omitted(lucene_index: Any, tmp_pa
 
 
 def test_command(cranfield: BmpIndex, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    target = tmp_path / "new" / "o.ciff"
+    target = tmp_path / "o.ciff"
     assert main(["export", str(cranfield.path), "--output", str(target), "--json"]) == 0
     output = json.loads(capsys.readouterr().out)
     assert (output["num_docs"], output["size_bytes"]) == (1400, target.stat().st_size)

@@ -167,6 +167,53 @@ def test_search_to_standard_output(index: Path, tmp_path: Path) -> None:
     assert len(done.stdout.splitlines()) == 2
 
 
+@pytest.mark.parametrize("compressed", [False, True])
+def test_a_dash_is_standard_input_and_output(compressed: bool, index: Path, run: Path) -> None:
+    with gzip.open(QUERIES) as file:
+        topics = file.read()
+    done = subprocess.run(
+        [sys.executable, "-m", "bmp_plugin", "search", "--index", str(index), "--topics", "-", "--output", "-", "--quiet"],
+        input=gzip.compress(topics) if compressed else topics, capture_output=True, timeout=300)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout == run.read_bytes()
+    command = [sys.executable, "-m", "bmp_plugin", "fuse", "-", str(run), "--output", "-"]
+    fused = subprocess.run(command, input=done.stdout, capture_output=True, timeout=300)
+    assert fused.returncode == 0
+    assert len(fused.stdout.splitlines()) == len(done.stdout.splitlines())
+
+
+@pytest.mark.parametrize("command", [
+    ("index", "--input", DOCS, "--output", "-"), ("export", "x.bmp", "--output", "-"), ("demo", "--output", "-"),
+    ("shards", "create", "x.bmp", "--output", "-"), ("compare", "a", "b", "--output", "-"),
+    ("conform", "--index", "x", "--topics", "t", "--output", "-"),
+])
+def test_a_dash_is_refused_where_there_is_no_stream(command: tuple[object, ...], tmp_path: Path,
+                                                    monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = bmp(*command)
+    assert done.returncode == 2
+    assert "argument --output: - is no path here: give a name" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_folder_is_made_for_an_output(index: Path, run: Path, tmp_path: Path) -> None:
+    missing = tmp_path / "nope" / "deeper"
+    for command in (("search", "--index", index, "--topics", QUERIES), ("fuse", run, run), ("export", index),
+                    ("index", "--input", DOCS), ("index", "--input", DOCS, "--shards", 2), ("compare", run, run),
+                    ("shards", "create", index), ("demo",)):
+        told = refused(*command, "--output", missing / "x")
+        assert f"{missing / 'x'}: " in told
+        assert not missing.parent.exists(), command
+
+
+def test_an_output_inside_the_input_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "part.jsonl").write_text('{"id": "1", "vector": {"x": 1}}\n')
+    for options in ((), ("--shards", 1)):
+        told = refused("index", "--input", tmp_path, "--output", tmp_path / "i.bmp", *options)
+        assert f"{tmp_path / 'i.bmp'}: lies in the folder that is read, {tmp_path}: choose another output" in told
+    assert [path.name for path in tmp_path.iterdir()] == ["part.jsonl"]
+
+
 def test_index_options(index: Path, run: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.bmp"
     build = ("index", "--input", DOCS, "--output", other)

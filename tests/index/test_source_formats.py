@@ -11,6 +11,8 @@ import pytest
 from bmp_plugin.errors import SourceError
 from bmp_plugin.index.source_formats import ReadingOptions, given_source, open_source
 
+OUTPUT = Path("passages.bmp")
+
 MODULE = '''
 """Reads lines of `docid token impact`, below a line that says so."""
 from pathlib import Path
@@ -91,8 +93,8 @@ def test_what_is_no_source_is_refused() -> None:
 
 def test_a_closed_source_is_the_caller_s(tmp_path: Path) -> None:
     documents = [("d1", {"heat": 3})]
-    with given_source(documents, ReadingOptions()) as opened, given_source(opened, ReadingOptions()) as same:
+    with given_source(documents, OUTPUT, ReadingOptions()) as opened, given_source(opened, OUTPUT, ReadingOptions()) as same:
         assert same is opened
         assert same.info.num_docs == 1
-    with pytest.raises(SourceError, match="quantize=8"), given_source([("d1", {"heat": 0.5})], ReadingOptions()):
+    with pytest.raises(SourceError, match="quantize=8"), given_source([("d1", {"heat": 0.5})], OUTPUT, ReadingOptions()):
         pass

@@ -55,8 +55,10 @@ def test_same_bytes_as_pyserini(tmp_path: Path, run_format: str) -> None:
 
 
 def test_tag_and_missing_folders(tmp_path: Path) -> None:
-    assert write(tmp_path / "a" / "b" / "run.txt", tag="mine").splitlines()[0] == b"7 Q0 12 1 246289.000000 mine"
-    assert os.listdir(tmp_path / "a" / "b") == ["run.txt"]
+    assert write(tmp_path / "run.txt", tag="mine").splitlines()[0] == b"7 Q0 12 1 246289.000000 mine"
+    with pytest.raises(FileNotFoundError, match="there is no folder"):
+        write(tmp_path / "a" / "b" / "run.txt")
+    assert not (tmp_path / "a").exists()
 
 
 def test_no_partial_output(tmp_path: Path) -> None:
