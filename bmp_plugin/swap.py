@@ -37,9 +37,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         with replace_searcher(BmpImpactSearcher):
             runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
     except ModuleNotFoundError as error:
-        if error.name != "faiss":
+        package = (error.name or "").partition(".")[0]
+        if package in ("", "pyserini", "bmp_plugin", arguments[0].partition(".")[0]):
             raise
-        print(f"bmp-plugin: error: {arguments[0]}: Pyserini's servers need faiss: pip install 'bmp-plugin[server]'",
+        install = "'bmp-plugin[server]'" if package == "faiss" else package.replace("_", "-")
+        print(f"bmp-plugin: error: {arguments[0]}: needs {package}, which Pyserini does not install: pip install {install}",
               file=sys.stderr)
         return UNUSABLE
     finally:

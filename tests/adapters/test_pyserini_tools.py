@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import gzip
-import importlib.util
 import json
 import os
 import re
@@ -107,29 +106,45 @@ def prebuilt(host: Any, java: Path, lucene_index: Any, cranfield_queries: Any, t
                          "JAVA_TOOL_OPTIONS": f"-Duser.home={tmp_path}", "HF_HUB_OFFLINE": "1"}
 
 
+def commands_of_the_page() -> list[str]:
+    """Returns the blocks of docs/how-to/reproduce.md: BEIR by its names, MS MARCO, and a two-click reproduction."""
+    page = Path(__file__).parents[2] / "docs" / "how-to" / "reproduce.md"
+    return re.findall(r"^```bash\n(.*?)^```$", page.read_text(), re.DOTALL | re.MULTILINE)
+
+
+def run(command: str, folder: Path, environment: dict[str, str]) -> str:
+    shell = ["bash", "-euo", "pipefail", "-c", command]
+    done = subprocess.run(shell, cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def test_two_click_reproduction(prebuilt: dict[str, str], tmp_path: Path) -> None:
     """Pyserini runs the reproduction; then its printed command, with only the module replaced, and its evaluation."""
-    def reproduce(directory: str, *more: str) -> str:
-        return run(sys.executable, "-m", "pyserini.2cr.beir", "--condition", "splade-pp-ed", "--dataset", "scifact",
-                   "--directory", directory, *more)
-
-    def run(*command: str) -> str:
-        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=prebuilt)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    reproduce("host", "--skip-eval")
-    shown = reproduce("ours", "--dry-run", "--display-commands")
-    command = shown.partition("```bash\n")[2].partition("\n```")[0]
-    assert command.count("pyserini.search.lucene") == 1
-    run("bash", "-c", command.replace("pyserini.search.lucene", "bmp_plugin.search.lucene"))
-    runs = [(tmp_path / directory / "run.beir.splade-pp-ed.scifact.txt").read_bytes() for directory in ("host", "ours")]
+    two_clicks = commands_of_the_page()[2]
+    first = two_clicks.splitlines()[-1]
+    run(f"{first.replace('--directory runs', '--directory host')} --skip-eval", tmp_path, prebuilt)
+    measured = dict(re.findall(r"(\S+) *: (\d\.\d{4}) ", run(two_clicks, tmp_path, prebuilt)))
+    assert measured.keys() == {"nDCG@10", "R@100", "R@1000"}
+    assert float(measured["R@1000"]) > 0
+    runs = [(tmp_path / directory / "run.beir.splade-pp-ed.scifact.txt").read_bytes() for directory in ("host", "runs")]
     assert runs[0] == runs[1]
     assert len(runs[0].splitlines()) > 1000
     assert len(list((tmp_path / ".cache" / "pyserini" / "indexes").glob("*.bmp"))) == 1            # it was ours that searched
-    measured = dict(re.findall(r"(\S+) *: (\d\.\d{4}) ", reproduce("ours")))
-    assert measured.keys() == {"nDCG@10", "R@100", "R@1000"}
-    assert float(measured["R@1000"]) > 0
+
+
+@pytest.mark.skipif(not version("pyserini").startswith("1."), reason="the page has the names of Pyserini 1")
+def test_commands_with_pyserini_s_names(prebuilt: dict[str, str], tmp_path: Path) -> None:
+    from pyserini.prebuilt_index_info import IMPACT_INDEX_INFO
+    from pyserini.search import _base as known
+
+    beir, msmarco, _ = commands_of_the_page()
+    assert re.search(r"ndcg_cut_10 +\tall\t0\.0*[1-9]", run(beir, tmp_path, prebuilt))
+    ours = (tmp_path / "run.scifact.txt").read_bytes()
+    run(beir.replace("bmp_plugin.search.lucene", "pyserini.search.lucene"), tmp_path, prebuilt)
+    assert (tmp_path / "run.scifact.txt").read_bytes() == ours != b""
+    for option, names in (("--index", IMPACT_INDEX_INFO), ("--topics", known.topics_mapping), ("rank", known.qrels_mapping)):
+        assert re.search(rf"{option} (\S+)", msmarco)[1] in names
 
 
 def test_swap_refuses(capsys: pytest.CaptureFixture[str]) -> None:
@@ -140,12 +155,13 @@ def test_swap_refuses(capsys: pytest.CaptureFixture[str]) -> None:
     assert "example: " in capsys.readouterr().out
 
 
-@pytest.mark.skipif(importlib.util.find_spec("faiss") is not None, reason="faiss is installed")
-def test_servers_without_faiss(host: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_servers_without_faiss(host: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     from bmp_plugin.swap import main
 
+    monkeypatch.setitem(sys.modules, "faiss", None)         # as if it were not installed
     assert main(["pyserini.server.rest"]) == 2
-    assert capsys.readouterr().err.splitlines()[-1].endswith("need faiss: pip install 'bmp-plugin[server]'")
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert told.endswith("needs faiss, which Pyserini does not install: pip install 'bmp-plugin[server]'")
 
 
 def test_no_such_module(host: Any, capsys: pytest.CaptureFixture[str]) -> None:
