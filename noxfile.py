@@ -4,6 +4,9 @@ import nox
 nox.options.sessions = ["lint", "quick"]
 nox.options.reuse_existing_virtualenvs = True
 
+PARALLEL = ("-n", "2", "--dist", "loadfile")
+"""Options of pytest: the tests of a file share indexes, so they are run by one process."""
+
 
 def install(session: nox.Session, extras: str) -> None:
     """Installs the checkout with extras, in the versions that were tested."""
@@ -30,7 +33,7 @@ def quick(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Runs all default tests."""
     install(session, "pyserini,test")
-    session.run("pytest", *session.posargs)
+    session.run("pytest", *PARALLEL, *session.posargs)
 
 
 @nox.session
@@ -44,4 +47,4 @@ def docs(session: nox.Session) -> None:
 def bounds(session: nox.Session) -> None:
     """Runs all default tests with every index into an array checked."""
     install(session, "pyserini,test")
-    session.run("pytest", *session.posargs, env={"NUMBA_BOUNDSCHECK": "1"})
+    session.run("pytest", *PARALLEL, *session.posargs, env={"NUMBA_BOUNDSCHECK": "1"})

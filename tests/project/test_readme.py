@@ -124,7 +124,7 @@ def test_the_readme_is_short_and_its_links_lead_somewhere() -> None:
 def test_ci_runs_the_second_command() -> None:
     commands = [block.code.rstrip() for block in blocks()]
     assert commands[0].endswith("bmp-plugin demo")
-    assert commands[1].endswith("-m pytest")
+    assert commands[1].endswith("-m pytest -n 2 --dist loadfile")
     script = (ROOT / ".ci" / "run").read_text()
     assert "README.md" in script
     assert 'eval "$tests"' in script
