@@ -46,6 +46,29 @@ def test_joblib_finds_the_same(tmp_path: Path) -> None:
     assert list(map(ranking, answers)) == [ranking(searcher.search(QUERY))] * 3
 
 
+class Ranked:
+    """A dataset of a searcher's best hits."""
+
+    def __init__(self, searcher: BmpSearcher) -> None:
+        self.searcher = searcher
+
+    def __len__(self) -> int:
+        return 3
+
+    def __getitem__(self, at: int) -> tuple[int, str]:
+        return at, self.searcher.search({"x": at, "y": 1})[0].docid
+
+
+@pytest.mark.system
+@pytest.mark.parametrize("start", ["fork", "spawn"])
+def test_workers_of_a_data_loader(start: str, tmp_path: Path) -> None:
+    data = pytest.importorskip("torch.utils.data")
+    BmpIndex.build([("a", {"x": 3, "z": 1}), ("b", {"x": 1, "y": 3})], tmp_path / "i.bmp", progress=False)
+    ranked = Ranked(BmpSearcher(tmp_path / "i.bmp", min_idf=-1))
+    loader = data.DataLoader(ranked, num_workers=2, batch_size=None, multiprocessing_context=start)
+    assert list(map(tuple, loader)) == [ranked[at] for at in range(3)]
+
+
 DROP_IN = """
 import pickle, sys
 from bmp_plugin.adapters.pyserini import BmpImpactSearcher
