@@ -99,6 +99,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.command is None:
         whole.print_help()
         return 0
+    args.parser = whole
     args.given = list(sys.argv[1:] if argv is None else argv)
     interrupts.install()
     try:

@@ -24,15 +24,13 @@ def add_parser(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Prints the script; returns the exit status."""
     from ..errors import MissingDependencyError
-    from . import parser
 
     try:
         import shtab
     except ImportError:
         raise MissingDependencyError("completion needs the package shtab: pip install 'bmp-plugin[completion]'") from None
-    whole = parser()
-    _complete_files(whole)
-    print(shtab.complete(whole, args.shell))
+    _complete_files(args.parser)
+    print(shtab.complete(args.parser, args.shell))
     return 0
 
 

@@ -334,3 +334,8 @@ class BmpSearcher:
     def _sums(self, terms: NDArray[np.int32], weights: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """Returns the scores of all documents, float64[num_docs], and whether they match, bool[num_docs]."""
         return sum_scores(terms, weights, self._kernel_index)
+
+
+def compile_search(index: str) -> None:
+    """Compiles all that a search calls, by searching an index; runs in the process that :mod:`.compiled_search` starts."""
+    BmpSearcher(index).search({"": 1})

@@ -12,6 +12,9 @@ from ..query.batch import search_many
 NOTICE = ("bmp-plugin: compiling kernels in the background, which takes about ten seconds, once; until then queries are scored"
           " exhaustively, with the same answers")
 
+COMPILE = "bmp_plugin.searcher.bmp_searcher:compile_search"
+"""What the other process calls, with the path of an index."""
+
 _is_compiled = False
 
 
@@ -45,11 +48,4 @@ def is_search_compiled(index: Path, arguments: Mapping[str, Any], is_safe: bool)
 
 def compile_in_background(index: Path, notice: str = "") -> bool:
     """Lets another process compile the search, and prints ``notice`` if it begins; returns whether it is at work."""
-    return start_compiling(f"{__name__}:compile_search", str(index), cache_folder(), notice)
-
-
-def compile_search(index: str) -> None:
-    """Compiles all that a search calls, by searching an index."""
-    from .bmp_searcher import BmpSearcher
-
-    BmpSearcher(index).search({"": 1})
+    return start_compiling(COMPILE, str(index), cache_folder(), notice)

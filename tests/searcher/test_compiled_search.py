@@ -113,7 +113,7 @@ def test_nothing_waits_while_another_process_compiles(searcher: BmpSearcher, not
     assert searcher.search({"t02": 1})
     assert searcher.num_uncompiled == before + 2
     module, name = not_compiled[0].split(":")
-    assert getattr(sys.modules[module], name) is compiled_search.compile_search
+    assert getattr(sys.modules[module], name) is bmp_searcher.compile_search
 
 
 def test_the_compiled_search_is_used_as_soon_as_it_is_there(
@@ -305,5 +305,5 @@ def test_compiling_the_search_calls_all_that_a_search_calls(small_index: Path, m
     called: list[str] = []
     real = bmp_searcher.finish_hits
     monkeypatch.setattr(bmp_searcher, "finish_hits", lambda *given: called.append("hits") or real(*given))    # type: ignore[func-returns-value]
-    compiled_search.compile_search(str(small_index))
+    bmp_searcher.compile_search(str(small_index))
     assert called == ["hits"]
