@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 import venv
 import zipfile
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+VERSION: str = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools_scm"]["fallback_version"]
 PRIVATE = shutil.ignore_patterns(".git", ".venv*", "build", "dist", "*.egg-info", "__pycache__", ".*_cache", ".hypothesis")
 
 
@@ -38,12 +40,17 @@ def wheel(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_content(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
-    assert wheel.name.startswith("bmp_plugin-0.1.0-")
+    assert wheel.name.startswith(f"bmp_plugin-{VERSION}-")
     assert {"bmp_plugin/py.typed", "bmp_plugin/adapters/sources/ciff_source.py", "bmp_plugin/conformance/fuzz/case.py",
             "bmp_plugin/demo/cranfield_docs.jsonl.gz"} <= set(names)
     packages = {name.partition("/")[0] for name in names}
-    assert packages == {"bmp_plugin", "bmp_plugin-0.1.0.dist-info"}
+    assert packages == {"bmp_plugin", f"bmp_plugin-{VERSION}.dist-info"}
     assert any(name.endswith("licenses/LICENSE") for name in names)
+
+
+def test_the_changelog_leads_to_the_version() -> None:
+    newest = (ROOT / "CHANGELOG.md").read_text().split("\n## [")[1]
+    assert newest.startswith((f"{VERSION}] - ", f"Unreleased]\n\nWhat is to become {VERSION}"))
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="no git")
