@@ -25,7 +25,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Adds the generated pages and figures."""
     files.append(File.generated(config, "reference/commands.md", content=commands()))
     for scheme, ink in INKS.items():
-        files.append(File.generated(config, f"explanation/search-{scheme}.svg", content=figure(ink)))
+        files.append(File.generated(config, f"explanation/search-{scheme}.svg", content=search_figure(ink)))
+        files.append(File.generated(config, f"reference/history-{scheme}.svg", content=history_figure(ink)))
     return files
 
 
@@ -47,14 +48,8 @@ def commands() -> str:
     return "\n\n".join(page) + "\n"
 
 
-def figure(ink: str) -> str:
-    """Returns a plot of one real query: the blocks' upper bounds, the threshold, and where the search stops.
-
-    Parameters
-    ----------
-    ink : str
-        Colour of text and axes; the background is transparent.
-    """
+def _axes(ink: str, height: float) -> tuple[Any, Any]:
+    """Returns a figure and its axes, whose text and lines have the colour ``ink``; the background is transparent."""
     import matplotlib
 
     matplotlib.use("svg")
@@ -62,6 +57,37 @@ def figure(ink: str) -> str:
 
     matplotlib.rcParams.update({"svg.hashsalt": f"bmp-plugin {ink}", "font.size": 11, "text.color": ink, "axes.edgecolor": ink,
                                 "axes.labelcolor": ink, "xtick.color": ink, "ytick.color": ink})
+    plot = Figure(figsize=(5.6, height), layout="constrained")
+    axes = plot.subplots()
+    axes.patch.set_alpha(0)
+    return plot, axes
+
+
+def _svg(plot: Any) -> str:
+    drawn = io.StringIO()
+    plot.savefig(drawn, format="svg", transparent=True, metadata={"Date": None})
+    return drawn.getvalue()
+
+
+def history_figure(ink: str) -> str:
+    """Returns a plot of the benchmark's history: how many times as fast as Lucene, and as the Rust code, in the same run."""
+    from bmp_plugin.conformance.history import read_history
+
+    entries = read_history()
+    plot, axes = _axes(ink, 3.6)
+    for name, other, color in (("Lucene", "lucene", "#e0632a"), ("Rust bmp", "rust-8", "#4f7fe8")):
+        for k, line in (("10", "-"), ("1000", ":")):
+            ratios = [entry["ms"][other][k][0] / entry["ms"]["ours"][k][0] for entry in entries]
+            axes.plot(range(len(entries)), ratios, line, color=color, marker="o", markersize=3, label=f"{name}, k = {k}")
+    labels = [f"{entry['release'].rpartition('-')[2]}\n{entry['date'][5:]}" for entry in entries]
+    axes.set_xticks(range(len(entries)), labels, fontsize=9)
+    axes.set(ylabel="mean time over that of BmpSearcher", ylim=(0, None))
+    axes.legend(frameon=False, fontsize=9, ncols=2, loc="lower left")
+    return _svg(plot)
+
+
+def search_figure(ink: str) -> str:
+    """Returns a plot of one real query: the blocks' upper bounds, the threshold, and where the search stops."""
     spec = importlib.util.spec_from_file_location("textbook_bmp", FOLDER / "explanation" / "textbook_bmp.py")
     assert spec is not None
     assert spec.loader is not None
@@ -72,9 +98,7 @@ def figure(ink: str) -> str:
     query = _cranfield("queries")[QUERY]["vector"]
     _, visits = index.search(query, K)
     bounds = sorted(index.upper_bounds(query).tolist(), reverse=True)
-    plot = Figure(figsize=(5.6, 3.6), layout="constrained")
-    axes = plot.subplots()
-    axes.patch.set_alpha(0)
+    plot, axes = _axes(ink, 3.6)
     axes.yaxis.set_major_formatter("{x:,.0f}")
     axes.fill_between(range(len(bounds)), bounds, color="#9aa7b5", alpha=0.5, label="upper bounds, falling")
     axes.plot(range(len(visits)), [visit.threshold for visit in visits], color="#e0632a",
@@ -82,9 +106,7 @@ def figure(ink: str) -> str:
     axes.axvline(len(visits), color="#4f7fe8", linestyle="--", label=f"stop after {len(visits)} of {len(bounds)} blocks")
     axes.set(xlabel="block of 4 documents, by upper bound", ylabel="score", xlim=(0, len(bounds)), ylim=(0, None))
     axes.legend(frameon=False)
-    drawn = io.StringIO()
-    plot.savefig(drawn, format="svg", transparent=True, metadata={"Date": None})
-    return drawn.getvalue()
+    return _svg(plot)
 
 
 def _cranfield(name: str) -> list[dict[str, Any]]:
