@@ -5,34 +5,37 @@ Cranfield (1,400 abstracts, 225 queries) is shipped with the package as SPLADE v
 from __future__ import annotations
 
 import contextlib
-import filecmp
-import os
-import shutil
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from ..errors import BuildError, MissingDependencyError
-from ..trec.evaluation import MEASURES, averages, evaluate, read_qrels
-from ..trec.run_file import RunWriter, read_run
+from ..errors import MissingDependencyError
+from ..report.headline import verdict_on_runs
 from ..trec.topics import Query, read_topics
+
+if TYPE_CHECKING:
+    from .timed_engines import Engine
 
 DIFFERENT = 1
 
+NEXT_WITHOUT_LUCENE = """\
+Next, with vectors of your own:
+  bmp-plugin index --input vectors/ --output passages.bmp
+  bmp-plugin search --index passages.bmp --topics topics.tsv --output run.txt
+To compare with Lucene, install Pyserini, and a JDK 21 or newer, and run the demo again:
+  pip install "bmp-plugin[pyserini]"
+"""
 
-@dataclass
-class Measured:
-    """A run, its mean time per query in milliseconds (reading the hits included) and its measures."""
-
-    engine: str
-    run: Path
-    milliseconds: float
-    measures: dict[str, float]
+NEXT = """\
+To swap it in, on the command line or by one line of a script, and to prove it on your data:
+  python -m bmp_plugin.search.lucene --index INDEX --topics TOPICS --impact --output run.txt
+  from bmp_plugin.adapters.pyserini import BmpImpactSearcher as LuceneImpactSearcher
+  bmp-plugin conform --index INDEX --topics TOPICS --output report/
+Documentation: docs/ and examples/ in the sources, bmp-plugin COMMAND --help"""
 
 
 @dataclass
@@ -71,6 +74,9 @@ def run_demo(output: str | Path | None = None, *, hits: int = 1000) -> int:
     int
         The exit status: 0, or 1 if Lucene was available and its run file differs.
     """
+    from .lucene_engines import lucene_engines
+    from .timed_engines import latencies, print_table, search_is_compiled
+
     with contextlib.ExitStack() as stack:
         if output is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bmp-plugin-demo-")))
@@ -78,20 +84,30 @@ def run_demo(output: str | Path | None = None, *, hits: int = 1000) -> int:
             folder = Path(output)
             folder.mkdir(exist_ok=True)
         collection = stack.enter_context(shipped_collection())
-        measured = [_block_max(folder, collection, hits)]
+        is_timed = search_is_compiled()
+        engines = [_block_max_engine(folder, collection, hits)]
+        engines[0].write_run()
         try:
-            measured += _with_lucene(folder, collection, hits)
+            engines += stack.enter_context(lucene_engines(folder, collection.docs, collection.topics, hits))
         except MissingDependencyError as error:
             print(f"skipped the comparison with Lucene: {error}")
-        _print_table(measured)
-        same = _print_identity(measured)
+        for engine in engines[1:]:
+            engine.write_run()
+        milliseconds = latencies(engines) if is_timed else []
+        print_table(engines, milliseconds, collection.qrels)
         if output is not None:
-            print(f"indexes and runs are in {folder}")
-        return 0 if same else DIFFERENT
+            print(f"indexes and runs are in {folder}\n")
+        if len(engines) == 1:
+            print(NEXT_WITHOUT_LUCENE, NEXT, sep="")
+            return 0
+        print(NEXT, end="\n\n")
+        return print_verdict(engines, milliseconds)
 
 
-def _block_max(folder: Path, collection: Collection, hits: int) -> Measured:
+def _block_max_engine(folder: Path, collection: Collection, hits: int) -> Engine:
+    """Builds the index of the JSON vectors, and returns its searcher."""
     from .. import BmpIndex, BmpSearcher
+    from .timed_engines import Engine
 
     started = time.perf_counter()
     index = BmpIndex.build(collection.docs, folder / "cranfield.bmp", progress=False)
@@ -101,125 +117,22 @@ def _block_max(folder: Path, collection: Collection, hits: int) -> Measured:
         f" block-max index of {index.size_bytes / 1e6:.1f} MB from JSON vectors in {seconds:.1f} s",
         flush=True,
     )
-    with BmpSearcher(index) as searcher:
-        return _measure(
-            "bmp (BmpSearcher)",
-            folder / "run.bmp.txt",
-            collection,
-            dict(collection.topics),
-            lambda query: searcher.search(query, hits),
-        )
+    searcher = BmpSearcher(index)
+    return Engine("bmp (BmpSearcher)", lambda query: searcher.search(query, hits), dict(collection.topics),
+                  folder / "run.bmp.txt")
 
 
-def _measure(
-    engine: str, path: Path, collection: Collection, queries: dict[str, Any], search: Callable[[Any], list[Any]]
-) -> Measured:
-    """Writes the run, which warms up, then times searching and reading docids and scores; evaluates the run."""
-    with RunWriter(path) as writer:
-        for qid, query in queries.items():
-            writer.write(qid, search(query))
-    started = time.perf_counter()
-    for query in queries.values():
-        for hit in search(query):
-            _ = hit.docid, hit.score
-    milliseconds = 1000 * (time.perf_counter() - started) / len(queries)
-    values = evaluate({engine: read_run(path)}, read_qrels(collection.qrels))[engine]
-    return Measured(engine, path, milliseconds, averages(values))
+def print_verdict(engines: Sequence[Engine], milliseconds: Sequence[float]) -> int:
+    """Compares the run files with Lucene's, byte for byte, and prints the result in a sentence; returns the exit status.
 
-
-def _with_lucene(folder: Path, collection: Collection, hits: int) -> list[Measured]:
-    """Searches the same vectors in Lucene, with Pyserini's class and with its drop-in.
-
-    Raises
-    ------
-    MissingDependencyError
-        If Pyserini or a JDK is not installed.
+    Parameters
+    ----------
+    engines : sequence of Engine
+        ``BmpSearcher``, Lucene, and the drop-in, which takes the same queries as Lucene, so that their latencies are compared.
+    milliseconds : sequence of float
+        Their latencies; empty if they were not measured.
     """
-    from bmp_plugin.adapters.host.pyserini_import import import_pyserini
-
-    with _quiet_stderr(folder / "lucene.log"):
-        import_pyserini()
-        lucene_index = _index_with_lucene(folder, collection.docs)
-        from pyserini.search.lucene import LuceneImpactSearcher
-
-        from bmp_plugin.adapters.pyserini import BmpImpactSearcher
-
-        # pre-tokenized queries, as Pyserini takes them: each token is repeated by its weight
-        texts = {
-            qid: " ".join(token for token, weight in query.items() for _ in range(int(weight)))
-            for qid, query in collection.topics
-        }
-        lucene = LuceneImpactSearcher(str(lucene_index), None)
-        ours = BmpImpactSearcher(str(lucene_index), None, progress=False)
-        return [
-            _measure("Lucene (LuceneImpactSearcher)", folder / "run.lucene.txt", collection, texts,
-                     lambda text: lucene.search(text, hits)),
-            _measure("bmp (BmpImpactSearcher)", folder / "run.drop-in.txt", collection, texts,
-                     lambda text: ours.search(text, hits)),
-        ]
-
-
-def _index_with_lucene(folder: Path, docs: Path) -> Path:
-    """Indexes the vectors with Pyserini's command, in a separate process; returns the index directory."""
-    import subprocess
-
-    from bmp_plugin.adapters.java.jdk import find_jdk
-
-    vectors, index, log = folder / "cranfield-vectors", folder / "cranfield-lucene", folder / "lucene-indexing.log"
-    for old in (vectors, index):
-        if old.is_dir():
-            shutil.rmtree(old)
-    vectors.mkdir()
-    shutil.copy(docs, vectors)
-    print("indexing the same vectors with Lucene ...", flush=True)
-    command = [
-        sys.executable, "-m", "pyserini.index.lucene", "--collection", "JsonVectorCollection", "--input", str(vectors),
-        "--index", str(index), "--generator", "DefaultLuceneDocumentGenerator", "--threads", "1", "--impact",
-        "--pretokenized",
-    ]  # fmt: skip
-    environment = {**os.environ, "JAVA_HOME": str(find_jdk())}
-    with open(log, "wb") as output:
-        status = subprocess.run(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, env=environment)
-    if status.returncode or not any(index.glob("segments_*")):
-        last = (log.read_text(errors="replace").strip().splitlines() or ["no output"])[-1]
-        raise BuildError(f"Pyserini could not index the vectors ({last}): use --output and see {log.name} there")
-    return index
-
-
-@contextlib.contextmanager
-def _quiet_stderr(log: Path) -> Iterator[None]:
-    """Redirects standard error, the JVM's included, to a file: Lucene's warnings do not concern the demo."""
-    sys.stderr.flush()
-    saved = os.dup(2)
-    try:
-        with open(log, "wb") as file:
-            os.dup2(file.fileno(), 2)
-        yield
-    finally:
-        sys.stderr.flush()
-        os.dup2(saved, 2)
-        os.close(saved)
-
-
-def _print_table(measured: list[Measured]) -> None:
-    print()
-    print(f"{'engine':<31}{'ms/query':>11}" + "".join(f"{name:>9}" for name in MEASURES))
-    for row in measured:
-        values = "".join(f"{row.measures[name]:>9.4f}" for name in MEASURES)
-        print(f"{row.engine:<31}{row.milliseconds:>11.2f}{values}")
-    print("(one thread, warm, docids and scores of all hits read)")
-    print()
-
-
-def _print_identity(measured: list[Measured]) -> bool:
-    """Compares every run file with the first, byte for byte, and prints the result; returns whether all are equal."""
-    first, *others = measured
-    same = True
-    for other in others:
-        equal = filecmp.cmp(first.run, other.run, shallow=False)
-        same &= equal
-        print(
-            f"{first.run.name} and {other.run.name}: "
-            + (f"byte-identical ({first.run.stat().st_size:,} bytes)" if equal else "DIFFERENT")
-        )
-    return same
+    first, lucene, drop_in = engines
+    same = [engine.has_run_of(lucene) for engine in (first, drop_in)]
+    print(verdict_on_runs(sum(same), len(same), [milliseconds[1] / milliseconds[2]] if milliseconds else []))
+    return 0 if all(same) else DIFFERENT

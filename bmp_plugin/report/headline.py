@@ -34,10 +34,15 @@ def verdict(report: Mapping[str, Any]) -> str:
     """Returns one sentence: whether the safe runs are Pyserini's byte for byte, and how much faster they were found."""
     safe = [one for one in report["comparisons"] if one["safe"]]
     same = sum(one["byte_identical"] for one in safe)
-    runs = "run" if len(safe) == 1 else f"{len(safe)} runs"
-    differ = "The run differs" if len(safe) == 1 else f"{len(safe) - same} of {len(safe)} runs differ"
-    words = f"The same {runs}, byte for byte" if same == len(safe) else differ
-    return "; ".join(filter(None, [words, times_as_fast(list(speed_ups(report["latency"]).values()))]))
+    return verdict_on_runs(same, len(safe), list(speed_ups(report["latency"]).values()))
+
+
+def verdict_on_runs(same: int, runs: int, ratios: Sequence[float]) -> str:
+    """Returns "The same 2 runs, byte for byte; 29 times as fast", or how many of the runs differ."""
+    equal = "run" if runs == 1 else f"{runs} runs"
+    differ = "The run differs" if runs == 1 else f"{runs - same} of {runs} runs differ"
+    words = f"The same {equal}, byte for byte" if same == runs else differ
+    return "; ".join(filter(None, [words, times_as_fast(ratios)]))
 
 
 def signed(difference: float) -> str:
