@@ -160,7 +160,8 @@ _CORE = [_PACKAGE / name for name in ("_internal", "index", "query", "searcher")
 def cache_folder() -> Path:
     """Returns the folder of compiled kernels."""
     digest = hashlib.sha256()
-    for compiler in (numba.__version__, llvmlite.__version__, np.__version__, llvmlite.binding.get_host_cpu_name()):
+    processor = config.CPU_NAME or llvmlite.binding.get_host_cpu_name()          # NUMBA_CPU_NAME, for container images
+    for compiler in (numba.__version__, llvmlite.__version__, np.__version__, processor):
         digest.update(compiler.encode() + b"\0")
     for folder in (_PACKAGE / "index", _PACKAGE / "query"):
         for path in sorted(folder.rglob("*.py")):

@@ -159,11 +159,9 @@ def test_the_cache_folder_depends_on_sources_and_compilers(monkeypatch):
             "_internal/kernels.py"} <= names
     assert not any(name.startswith(("sources/", "adapters/", "cli/")) for name in names)
     assert now == kernels.cache_folder()
-    for module, attribute, other in ((kernels.numba, "__version__", "0"), (kernels.llvmlite, "__version__", "0"),
-                                     (np, "__version__", "0"),
-                                     (kernels.llvmlite.binding, "get_host_cpu_name", lambda: "8086")):
+    for compiler in (kernels.numba, kernels.llvmlite, np):
         with monkeypatch.context() as changed:
-            changed.setattr(module, attribute, other)
+            changed.setattr(compiler, "__version__", "0")
             assert name_folder() != now
     with monkeypatch.context() as changed:
         changed.setattr(kernels.Path, "read_bytes", lambda path: read_bytes(path) + b"#")
@@ -265,6 +263,18 @@ def test_checked_code_has_its_own_folder(monkeypatch):
 def test_the_cache_folder_follows_numba_cache_dir(monkeypatch, tmp_path):
     monkeypatch.setattr(kernels.config, "CACHE_DIR", str(tmp_path))
     assert kernels.cache_folder.__wrapped__().parent == tmp_path
+
+
+def test_the_cache_folder_is_that_of_the_processor_to_compile_for(monkeypatch):
+    """Code for a processor that numba is told is found on every other, as in container images."""
+    names: dict[str | None, set[str]] = {}
+    for target in (None, "x86-64-v3", "x86-64-v2"):
+        for host in ("znver4", "haswell"):
+            monkeypatch.setattr(kernels.config, "CPU_NAME", target)
+            monkeypatch.setattr(kernels.llvmlite.binding, "get_host_cpu_name", lambda host=host: host)
+            names.setdefault(target, set()).add(kernels.cache_folder.__wrapped__().name)
+    assert [len(found) for found in names.values()] == [2, 1, 1]
+    assert len(set.union(*names.values())) == 4
 
 
 @pytest.fixture
