@@ -22,11 +22,12 @@ ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 PAGES = ["tutorial", *(f"how-to/{name}" for name in (
     "swap", "shell", "python", "conform", "reproduce", "formats", "encoders", "pyterrier", "hybrid", "approximate", "large",
-    "sharded", "benchmark"))]
+    "sharded", "containers", "benchmark"))]
 """In the order in which their blocks are run: some use files that others have made."""
 DATA = Path(str(resources.files("bmp_plugin.demo")))
 ELSEWHERE = {"Two commands": "CI and the demo's tests run both", "Benchmark": "takes minutes, and has tests of its own",
-             "Reproduce MS MARCO and BEIR": "downloads: test_pyserini_tools.py has the files in their places"}
+             "Reproduce MS MARCO and BEIR": "downloads: test_pyserini_tools.py has the files in their places",
+             "In containers": "needs a Docker daemon; test_dockerfile has what can be tested without"}
 PRINTED = {"From Python, without Pyserini": r"\S+ \d+\.0 \d+\n", "From Python": r"\S+ \d+\.0 \d+\n",
            "Tutorial": r"(?s)plate 690\.0\nnozzle 620\.0\n.*nozzle.*", "Other formats": "d2\n4\n",
            "Other encoders": r"\d+\n|\['d[12]'.*\]\n",
@@ -105,7 +106,7 @@ def test_block(number: int, folder: Path) -> None:
 
 
 def test_all_blocks_are_known() -> None:
-    assert {block.language for block in blocks()} == {"python", "bash"}
+    assert {block.language for block in blocks()} == {"python", "bash", "dockerfile"}
     assert len(blocks()) > 20
     titles = {block.section for block in blocks()}
     assert set(ELSEWHERE) <= titles
