@@ -1,8 +1,11 @@
 """The index as a PyTerrier artifact: real pipelines, with the searcher's answers."""
 from __future__ import annotations
 
+import functools
+import http.server
 import os
 import tarfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +112,22 @@ def test_artifact_is_recognized(path: Path, tmp_path: Path, topics: pd.DataFrame
     assert isinstance(loaded, BmpPluginIndex)
     BmpIndex.open(loaded.path).verify()
     assert rows((loaded.retriever() % 5)(topics)) == rows((BmpPluginIndex(path).retriever() % 5)(topics))
+
+
+def test_artifact_is_shared(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, topics: pd.DataFrame) -> None:
+    """A package on a web server is downloaded once, and is an index like others."""
+    monkeypatch.setattr(pt.io, "pyterrier_home", lambda: str(tmp_path / "home"))
+    (tmp_path / "served").mkdir()
+    BmpPluginIndex(path).build_package(str(tmp_path / "served" / "i.tar.lz4"), verbose=False)
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path / "served"))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        loaded = pt.Artifact.from_url(url := f"http://127.0.0.1:{server.server_port}/i.tar.lz4")
+        server.shutdown()
+    assert isinstance(loaded, BmpPluginIndex)
+    assert pt.Artifact.from_url(url).path == loaded.path
+    assert rows((loaded.retriever() % 5)(topics)) == expected(path, dict(zip(topics.qid, topics.query_toks, strict=True)), 5)
+    BmpIndex.open(loaded.path).verify()
 
 
 def test_built_once(path: Path, tmp_path: Path) -> None:
