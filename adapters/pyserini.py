@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 
 from bmp_plugin import BmpIndex, BmpSearcher, ShardedSearcher
 from bmp_plugin.index.quantization import scale_of
+from bmp_plugin.index.remote_folder import is_url
 from bmp_plugin.searcher.explanation import Explanation
 from bmp_plugin.searcher.hits import Hit
-from bmp_plugin.sharded.sharded_index import ShardedIndex
-from bmp_plugin.sharded.sharded_manifest import is_sharded
+from bmp_plugin.sharded.sharded_index import ShardedIndex, open_either
 from bmp_plugin.trec.topics import count_tokens
 
 from .host.pyserini_import import import_pyserini, jvm_is_here, require_jvm
@@ -58,7 +58,7 @@ class BmpImpactSearcher(LuceneImpactSearcher):  # type: ignore[misc] # Pyserini 
     ----------
     index_dir : str
         A Lucene impact index, whose sidecar index (``<index_dir>.bmp``) is used, or else built once and kept; or a block-max
-        index, sharded or not.
+        index, sharded or not, or the URL of one.
     query_encoder : QueryEncoder, str or None
         Query encoder: an object, the name of a model or of a cached JSONL file, or None for pre-tokenized queries.
     min_idf : int, default 0
@@ -104,12 +104,11 @@ class BmpImpactSearcher(LuceneImpactSearcher):  # type: ignore[misc] # Pyserini 
         self.index_dir = index_dir
         self._lucene: Any = None
         self.alpha, self.beta, self.budget = alpha, beta, budget
-        self._lucene_dir = None if is_bmp_directory(index_dir) else Path(index_dir)
+        self._lucene_dir = None if is_url(index_dir) or is_bmp_directory(index_dir) else Path(index_dir)
         self._searcher: BmpSearcher | ShardedSearcher
-        if is_sharded(index_dir):
-            self._searcher = ShardedSearcher(index_dir)
-        elif self._lucene_dir is None:
-            self._searcher = BmpSearcher(index_dir)
+        if self._lucene_dir is None:
+            index = open_either(index_dir)
+            self._searcher = BmpSearcher(index) if isinstance(index, BmpIndex) else ShardedSearcher(index)
         else:
             self._searcher = BmpSearcher(index_of(index_dir, bmp_dir=bmp_dir, threads=threads, progress=progress))
         self.bmp_index: BmpIndex | ShardedIndex = self._searcher.index
@@ -136,8 +135,9 @@ class BmpImpactSearcher(LuceneImpactSearcher):  # type: ignore[misc] # Pyserini 
                             " unset_rocchio() first, and set them in each process")
         given, used = self._encoder
         directory = None if self._lucene_dir is None else str(self.bmp_index.path.absolute())
+        place = self.index_dir if is_url(self.index_dir) else os.path.abspath(self.index_dir)
         new = functools.partial(
-            type(self), os.path.abspath(self.index_dir), given if self.query_encoder is used else self.query_encoder,
+            type(self), place, given if self.query_encoder is used else self.query_encoder,
             self.min_idf, self.encoder_type, self.prebuilt_index_name, alpha=self.alpha, beta=self.beta, budget=self.budget,
             bmp_dir=directory)
         return new, ()

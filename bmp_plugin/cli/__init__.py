@@ -23,6 +23,7 @@ from . import (
     fuse_command,
     index_command,
     info_command,
+    push_command,
     search_command,
     shards_command,
     verify_command,
@@ -47,7 +48,7 @@ exit status:
 
 
 _COMMANDS = (index_command, shards_command, search_command, compare_command, conform_command, verify_command, info_command,
-             fuse_command, export_command, demo_command, warmup_command, completion_command)
+             fuse_command, export_command, push_command, demo_command, warmup_command, completion_command)
 """In the order of the help."""
 
 

@@ -14,6 +14,7 @@ from .._internal.progress import tqdm
 from ..errors import BmpError
 from .layout import ARRAYS, DEFAULT_BLOCK_SIZE, Geometry
 from .manifest import read_manifest
+from .remote_folder import is_url
 from .store import open_arrays, verify_arrays
 from .strings import count_before, decode, encode, select
 from .term_table import TermTable
@@ -127,8 +128,9 @@ class BmpIndex:
 
         Parameters
         ----------
-        path : path
-            An index directory.
+        path : path or URL
+            An index directory; or a URL of one that fsspec reads (``hf://datasets/user/passages``), which is copied to the
+            user's cache folder once: see :func:`.local_copy.local_copy`.
 
         Returns
         -------
@@ -141,6 +143,10 @@ class BmpIndex:
         bmp_plugin.BmpError
             If it is not an index, or a damaged one.
         """
+        if is_url(path):
+            from .local_copy import local_copy
+
+            path = local_copy(path)
         path = Path(path)
         while True:
             identity = Identity(path, ARRAYS)

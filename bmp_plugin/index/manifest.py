@@ -63,7 +63,7 @@ def read_bytes(folder: Path, largest: int = LARGEST_SHARDED) -> bytes:
     return data
 
 
-def check_seal(path: Path, data: bytes, seal: object) -> None:
+def check_seal(path: Path | str, data: bytes, seal: object) -> None:
     """Raise :class:`DamagedIndexError` if the seal is not that of the bytes."""
     stated = seal.encode() if is_digest(seal) else b""
     if not stated or data.count(stated) != 1 \
@@ -103,7 +103,12 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     DamagedIndexError
         If the manifest is malformed, or not what was written.
     """
-    path, data = folder / MANIFEST, read_bytes(folder, LARGEST)
+    return parse_manifest(read_bytes(folder, LARGEST), folder)
+
+
+def parse_manifest(data: bytes, folder: Path | str) -> dict[str, Any]:
+    """Check the form and the seal of the bytes of the manifest in a folder, or at a URL; raise what reading it raises."""
+    path = f"{folder}/{MANIFEST}"
     try:
         manifest = json.loads(data.decode("utf-8"), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
@@ -125,7 +130,7 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no number of JSON's")
 
 
-def _check_form(path: Path, manifest: dict[str, Any]) -> None:
+def _check_form(path: str, manifest: dict[str, Any]) -> None:
     def demand(holds: bool, what: str) -> None:
         if not holds:
             raise DamagedIndexError(f"{path}: {what}; build the index again")

@@ -42,7 +42,8 @@ class BmpSearcher:
 
     Parameters
     ----------
-    index : BmpIndex or path
+    index : BmpIndex, path or URL
+        See :meth:`bmp_plugin.BmpIndex.open`.
     min_idf : float
         A token is used only if ``ln(N / df) > min_idf``; at 0, a token of every document is dropped, as in Pyserini.
 
@@ -55,7 +56,7 @@ class BmpSearcher:
     ------
     FileNotFoundError
     bmp_plugin.BmpError
-        If there is no index at the path, or a damaged one.
+        If there is no index there, or a damaged one.
     """
 
     hit_type: type[Hit] = Hit

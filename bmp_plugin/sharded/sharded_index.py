@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from ..errors import BmpError, DamagedIndexError
 from ..index.block_max_index import BmpIndex
 from ..index.build import versions
+from ..index.local_copy import local_copy
 from ..index.manifest import write_manifest
+from ..index.remote_folder import is_url
 from ..index.store import ArrayWriter, open_array, verify_arrays
 from ..index.term_table import TermTable
 from ..index.validate.check_strings import check_term_text, check_terms
 from ..index.validate.proof import Identity, ensure, prove_now
-from .fetch import is_url, local_copy
 from .sharded_manifest import (
     FORMAT,
     TABLES,
@@ -95,8 +96,7 @@ class ShardedIndex:
         bmp_plugin.BmpError
             If it is not a sharded index, or a damaged one.
         """
-        path = local_copy(str(location))
-        return cls(path, str(location) if is_url(str(location)) else str(path.resolve()), read_manifest(path))
+        return _open_at(local_copy(location), location)
 
     @property
     def size_bytes(self) -> int:
@@ -112,10 +112,19 @@ class ShardedIndex:
         shard : ShardEntry
         shards_at : str, optional
             Folder or URL that contains all shards under their folders' names, if they were moved.
+
+        Raises
+        ------
+        BmpError
+            If the manifest names a URL, or the index is at a URL and its manifest names a place outside of it: only what the
+            user names is fetched.
         """
         if shards_at is not None:
             return posixpath.join(shards_at, posixpath.basename(shard.path.rstrip("/")))
-        return shard.path if is_url(shard.path) else posixpath.join(self._base, shard.path)
+        if is_url(shard.path) or (is_url(self._base) and not is_below(shard.path)):
+            raise BmpError(f"{self._base}: its manifest says that {shard.name} is at {shard.path}, which is not fetched: "
+                           "say where the shards are with shards_at (--shards-at)")
+        return posixpath.join(self._base, shard.path)
 
     def term_ids(self, tokens: Iterable[str]) -> list[int]:
         """Returns the term ids of tokens, -1 for those that no shard has."""
@@ -149,8 +158,18 @@ class ShardedIndex:
 
 def open_either(location: str | Path) -> BmpIndex | ShardedIndex:
     """Opens an index, sharded or not; raises what opening it raises."""
-    path = local_copy(str(location))
-    return ShardedIndex.open(location) if is_sharded(path) else BmpIndex.open(path)
+    path = local_copy(location)
+    return _open_at(path, location) if is_sharded(path) else BmpIndex.open(path)
+
+
+def _open_at(path: Path, location: str | Path) -> ShardedIndex:
+    """Opens the sharded index in a folder, which is at, or a copy from, the location that the user named."""
+    return ShardedIndex(path, str(location) if is_url(location) else str(path.resolve()), read_manifest(path))
+
+
+def is_below(path: str) -> bool:
+    """Tells whether the path of a shard is within the folder of the sharded index; ``::`` would chain URLs of fsspec."""
+    return "::" not in path and not posixpath.isabs(path) and posixpath.normpath(path).partition("/")[0] not in ("..", ".")
 
 
 def open_shard(shard: ShardEntry, location: str) -> BmpIndex:

@@ -33,7 +33,7 @@ class ShardEntry(msgspec.Struct, frozen=True):
     name : str
         Its name in messages.
     path : str
-        Its folder: relative to the manifest's, absolute, or a URL.
+        Its folder: relative to the manifest's, or absolute.
     identity : str
         SHA-256 of its own manifest, which holds the checksums of all its files.
     first_lucene_docid : int

@@ -113,10 +113,10 @@ def stages(inputs: Path, lucene: Path | None = None) -> list[Stage]:
         join([index, other], folder / "i.bmp", progress=False)
 
     def fetch(folder: Path) -> None:
-        from bmp_plugin.sharded import fetch
+        from bmp_plugin.index import local_copy
 
-        fetch.cache_folder = lambda: folder                 # in a separate process
-        fetch.local_copy(f"file://{index}")
+        local_copy.cache_folder = lambda: folder            # in a separate process
+        local_copy.local_copy(url)
 
     def export(folder: Path) -> None:
         from bmp_plugin.adapters.export.ciff_writing import write_ciff
@@ -130,6 +130,8 @@ def stages(inputs: Path, lucene: Path | None = None) -> list[Stage]:
                                     str(folder / "run.txt"), "--hits", "20", "--quiet"])
         args.run(args)
 
+    url = f"file://{index}"
+    record = f"{hashlib.sha256(url.encode()).hexdigest()}.location"
     identity = hashlib.sha256((index / "manifest.json").read_bytes()).hexdigest()
     found = [
         Stage("arrays", "i.bmp", build), Stage("arrays over an index", "i.bmp", build, old),
@@ -139,7 +141,7 @@ def stages(inputs: Path, lucene: Path | None = None) -> list[Stage]:
         Stage("JSON over an index", "i.bmp", lambda folder: BmpIndex.build(inputs / "vectors.jsonl", folder / "i.bmp",
                                                                            progress=False), old),
         Stage("shards", "i.bmp", shards), Stage("join", "i.bmp", join),
-        Stage("fetch", identity, fetch, None, (f".{identity}.lock",)),
+        Stage("fetch", identity, fetch, None, (f".{identity}.lock", record)),
         Stage("export", "i.ciff.gz", export, inputs / "old.txt"),
         Stage("run", "run.txt", search, inputs / "old.txt"),
     ]

@@ -95,6 +95,18 @@ def test_the_drop_in_pickles_by_path(host: Any, lucene_index: Index, tmp_path: P
         pickle.dumps(searcher)
 
 
+def test_the_drop_in_opens_urls(host: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from bmp_plugin.adapters.pyserini import BmpImpactSearcher
+    from bmp_plugin.index import local_copy
+
+    monkeypatch.setattr(local_copy, "cache_folder", lambda: tmp_path / "cache")
+    BmpIndex.build([("a", {"x": 3}), ("b", {"y": 9})], tmp_path / "i.bmp", progress=False)
+    searcher = BmpImpactSearcher((tmp_path / "i.bmp").as_uri(), None)
+    assert [hit.docid for hit in searcher.search("x")] == ["a"]
+    assert searcher.bmp_index.path.parent == tmp_path / "cache"
+    assert pickle.loads(pickle.dumps(searcher)).bmp_index.path == searcher.bmp_index.path
+
+
 FORKED = """
 import os, sys
 from bmp_plugin import BmpError

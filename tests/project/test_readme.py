@@ -17,12 +17,13 @@ import pytest
 from tiny_bert import VOCABULARY, write_masked_language_model, write_tokenizer
 
 from bmp_plugin import BmpIndex
+from bmp_plugin._internal import kernels
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 PAGES = ["tutorial", *(f"how-to/{name}" for name in (
-    "swap", "shell", "python", "conform", "reproduce", "formats", "encoders", "pyterrier", "hybrid", "approximate", "large",
-    "sharded", "containers", "benchmark"))]
+    "swap", "shell", "python", "conform", "reproduce", "formats", "encoders", "pyterrier", "hybrid", "approximate", "remote",
+    "large", "sharded", "containers", "benchmark"))]
 """In the order in which their blocks are run: some use files that others have made."""
 DATA = Path(str(resources.files("bmp_plugin.demo")))
 ELSEWHERE = {"Two commands": "CI and the demo's tests run both", "Benchmark": "takes minutes, and has tests of its own",
@@ -30,7 +31,7 @@ ELSEWHERE = {"Two commands": "CI and the demo's tests run both", "Benchmark": "t
              "In containers": "needs a Docker daemon; test_dockerfile has what can be tested without"}
 PRINTED = {"From Python, without Pyserini": r"\S+ \d+\.0 \d+\n", "From Python": r"\S+ \d+\.0 \d+\n",
            "Tutorial": r"(?s)plate 690\.0\nnozzle 620\.0\n.*nozzle.*", "Other formats": "d2\n4\n",
-           "Other encoders": r"\d+\n|\['d[12]'.*\]\n",
+           "Indexes at URLs": r"10\n", "Other encoders": r"\d+\n|\['d[12]'.*\]\n",
            "In PyTerrier": r"(?s).* d2 .*"}
 
 
@@ -98,8 +99,10 @@ def test_block(number: int, folder: Path) -> None:
     if "run-of-lucene.txt" in block.code:           # made by the block before, in the drop-in's way
         shutil.copy(folder / "run.txt", folder / "run-of-lucene.txt")
     code = block.code.replace("--ray-address auto", "--ray-address local")      # "auto" is a cluster that is running
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run([*start, code], cwd=folder, capture_output=True, text=True, env=os.environ | {"PATH": path})
+    env = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    if block.section == "Indexes at URLs":          # copies go to the user's cache folder, but kernels stay where they are
+        env |= {"XDG_CACHE_HOME": str(folder / "cache"), "NUMBA_CACHE_DIR": str(kernels.cache_folder().parent)}
+    done = subprocess.run([*start, code], cwd=folder, capture_output=True, text=True, env=env)
     assert done.returncode == 0, f"{block.code}\n{done.stdout}\n{done.stderr}"
     if "print(" in block.code:
         assert re.fullmatch(PRINTED[block.section], done.stdout), done.stdout

@@ -19,8 +19,8 @@ from bmp_plugin.conformance.damage.sealing import reseal
 from bmp_plugin.conformance.damage.specimens import QUERIES, build
 from bmp_plugin.errors import DamagedIndexError
 from bmp_plugin.index.layout import ARRAYS
+from bmp_plugin.index.local_copy import local_copy
 from bmp_plugin.index.validate import proof
-from bmp_plugin.sharded.fetch import local_copy
 from bmp_plugin.sharded.sharded_index import ShardedIndex, open_either
 from bmp_plugin.sharded.sharded_searcher import ShardedSearcher
 

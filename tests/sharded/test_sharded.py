@@ -348,9 +348,9 @@ def test_shards_in_an_object_store(folder: Path, one: BmpSearcher, tmp_path: Pat
     """Shards in an object store are copied once; a damaged copy is not used."""
     import fsspec
 
-    from bmp_plugin.sharded import fetch
+    from bmp_plugin.index import local_copy
 
-    monkeypatch.setattr(fetch, "cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr(local_copy, "cache_folder", lambda: tmp_path / "cache")
     store = fsspec.filesystem("memory")
     store.put(str(folder / "nasty-2.bmps"), "/bucket/", recursive=True)
     for options in ({"index": "memory://bucket/nasty-2.bmps"},
