@@ -16,7 +16,7 @@ def add_parser(commands: Any) -> None:
     parser = add_command(
         commands, "info", "show the contents and the origin of a block-max index", "bmp-plugin info passages.bmp"
     )
-    parser.add_argument("index", metavar="INDEX", help="block-max index, or sharded index")
+    parser.add_argument("index", metavar="INDEX", help="block-max index, sharded or not: path or URL")
     add_json(parser)
     parser.set_defaults(run=run)
 

@@ -5,7 +5,7 @@ import argparse
 import time
 from typing import Any
 
-from .arguments import add_command, add_json, add_quiet, print_json, say, wants_json
+from .arguments import add_command, add_json, add_quiet, print_json, say, shows_progress, wants_json
 
 
 def add_parser(commands: Any) -> None:
@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     from ..sharded.push import push_index
 
     started = time.perf_counter()
-    index = push_index(args.index, args.url)
+    index = push_index(args.index, args.url, progress=shows_progress(args))
     seconds = time.perf_counter() - started
     if wants_json(args):
         print_json({"index": args.index, "url": args.url, "num_docs": index.num_docs, "num_postings": index.num_postings,

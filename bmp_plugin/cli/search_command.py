@@ -46,7 +46,11 @@ def add_parser(commands: Any) -> None:
         " beta is below 1 or a budget is set: then documents may be missing, but every score is still exact.",
     )
     parser.add_argument(
-        "--index", required=True, metavar="INDEX", default=argparse.SUPPRESS, help="block-max index, or sharded index"
+        "--index",
+        required=True,
+        metavar="INDEX",
+        default=argparse.SUPPRESS,
+        help="block-max index, sharded or not: path or URL",
     )
     parser.add_argument(
         "--topics",

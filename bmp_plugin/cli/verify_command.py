@@ -19,7 +19,7 @@ def add_parser(commands: Any) -> None:
         "bmp-plugin verify passages.bmp",
         "Exit status: 0 sound, 1 damaged, 2 unusable input. With --json, the object tells whether it is sound, and the damage.",
     )
-    parser.add_argument("index", metavar="INDEX", help="block-max index, or sharded index")
+    parser.add_argument("index", metavar="INDEX", help="block-max index, sharded or not: path or URL")
     add_json(parser)
     parser.set_defaults(run=run)
 

@@ -29,6 +29,8 @@ class RemoteFolder:
     Parameters
     ----------
     url : str
+    progress : bool
+        Whether to show a progress bar for each file that takes a while, if standard error is a terminal.
 
     Raises
     ------
@@ -38,8 +40,9 @@ class RemoteFolder:
         If fsspec does not know the scheme.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, progress: bool = True) -> None:
         self.url = url.rstrip("/")
+        self.progress = progress
         with self._explained("read"):
             import fsspec
 
@@ -61,7 +64,7 @@ class RemoteFolder:
         return self.url.partition("://")[0].lower()
 
     def fetch(self, name: str, folder: Path) -> None:
-        """Downloads a file to a folder, with a progress bar if standard error is a terminal and it takes a while.
+        """Downloads a file to a folder.
 
         Raises
         ------
@@ -133,5 +136,5 @@ class RemoteFolder:
     def _bar(self, name: str) -> Any:
         from fsspec.callbacks import TqdmCallback
 
-        return TqdmCallback({"desc": name, "unit": "B", "unit_scale": True, "delay": 1, "disable": None, "leave": False,
-                             "file": sys.stderr}, tqdm_cls=tqdm)
+        return TqdmCallback({"desc": name, "unit": "B", "unit_scale": True, "delay": 1, "leave": False,
+                             "disable": None if self.progress else True, "file": sys.stderr}, tqdm_cls=tqdm)

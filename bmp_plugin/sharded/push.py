@@ -16,7 +16,7 @@ from .sharded_manifest import TABLES
 _BESIDE = {"README.md", "LICENSE"}           # and hidden files, which a new repository has
 
 
-def push_index(location: str | Path, url: str) -> BmpIndex | ShardedIndex:
+def push_index(location: str | Path, url: str, *, progress: bool = True) -> BmpIndex | ShardedIndex:
     """Uploads an index, proved sound first, to a URL that fsspec writes to; a sharded index with its shards.
 
     The manifest is uploaded last, and that of an index that is replaced is removed first, so that nobody opens a mixture of
@@ -28,6 +28,8 @@ def push_index(location: str | Path, url: str) -> BmpIndex | ShardedIndex:
         The index.
     url : str
         Its new place, such as ``hf://datasets/user/passages``; a repository or bucket has to exist.
+    progress : bool
+        Whether to show a progress bar for each file that takes a while, if standard error is a terminal.
 
     Returns
     -------
@@ -46,7 +48,7 @@ def push_index(location: str | Path, url: str) -> BmpIndex | ShardedIndex:
     """
     if not is_url(url):
         raise ValueError(f"{url}: is not a URL, such as hf://datasets/user/name or s3://bucket/name; copy the index there")
-    remote = RemoteFolder(url)
+    remote = RemoteFolder(url, progress)
     if remote.is_web:
         raise ValueError(f"{url}: a web server takes no files: push to where it serves them from, or to hf:// or s3://")
     index = open_either(location)
@@ -72,7 +74,7 @@ def _parts(index: BmpIndex | ShardedIndex, remote: RemoteFolder) -> Iterator[tup
             raise BuildError(f"{index.path}: {shard.name} is elsewhere, at {shard.path}: push indexes whose shards are in "
                              "their folder, as `bmp-plugin index --shards N` builds them")
         part = open_shard(shard, index.location(shard))
-        yield from _parts(part, RemoteFolder(f"{remote.url}/{shard.path}"))
+        yield from _parts(part, RemoteFolder(f"{remote.url}/{shard.path}", remote.progress))
     yield index.path, remote, {f"{name}.bin" for name in TABLES} | {shard.path.partition("/")[0] for shard in index.shards}
 
 
