@@ -58,7 +58,7 @@ def local_copy(location: str | Path, identity: str | None = None) -> Path:
         return cache_folder() / identity
     remote = RemoteFolder(str(location))
     try:
-        data = _fetch_manifest(remote)
+        data = remote.read(MANIFEST, LARGEST_SHARDED)
     except MissingDependencyError:
         raise
     except BmpError as error:
@@ -69,6 +69,7 @@ def local_copy(location: str | Path, identity: str | None = None) -> Path:
         warnings.warn(f"{error}; the copy of {made} is used", InputWarning, stacklevel=2)
         return last
     while True:
+        manifest = _checked(data, remote.url)
         found = hashlib.sha256(data).hexdigest()
         if identity is not None and found != identity:
             raise BmpError(f"{location}: is not the index that it was when the sharded index was created; create that again")
@@ -78,42 +79,34 @@ def local_copy(location: str | Path, identity: str | None = None) -> Path:
                 with suppress(OSError):         # the folder may belong to another user
                     remove_abandoned(target)    # left by a process that was killed after the copy was complete
             else:
+                cache_folder().mkdir(parents=True, exist_ok=True)
                 with interprocess_lock(target):
                     if not target.is_dir():
-                        _copy(remote, data, target)
+                        _copy(remote, data, manifest, target)
             break
         except (BmpError, FileNotFoundError):
-            before, data = data, _fetch_manifest(remote)
+            before, data = data, remote.read(MANIFEST, LARGEST_SHARDED)
             if data == before:
                 raise                           # else it was replaced meanwhile
     _remember(remote.url, target)
     return target
 
 
-def _fetch_manifest(remote: RemoteFolder) -> bytes:
-    """Returns the manifest's bytes, after checking that it describes an index, sharded or not, of this version."""
-    data = remote.read(MANIFEST, LARGEST_SHARDED)
-    if _listed(data, remote.url)["format"] == FORMAT:
-        parse_manifest(data, remote.url)
-    return data
-
-
-def _listed(data: bytes, url: str) -> dict[str, Any]:
-    """Returns the manifest of an index, sharded or not, that lists no other names than the layout's, which become paths."""
+def _checked(data: bytes, url: str) -> dict[str, Any]:
+    """Returns the manifest of an index of this version, or of a sharded one, which lists no names but the layout's."""
     path = f"{url}/{MANIFEST}"
     try:
         manifest: dict[str, Any] = json.loads(data)
-        if not manifest["format"].startswith(FORMAT) or not set(manifest["arrays"]) <= set(ARRAYS):
+        if not manifest["format"].startswith(FORMAT) or not set(manifest["arrays"]) <= set(ARRAYS):      # they become paths
             raise ValueError("arrays")
         seal = manifest.get(SEAL)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise BmpError(f"{path}: does not describe a block-max index") from error
     check_seal(path, data, seal)
-    return manifest
+    return parse_manifest(data, url) if manifest["format"] == FORMAT else manifest
 
 
-def _copy(remote: RemoteFolder, data: bytes, target: Path) -> None:
-    manifest = _listed(data, remote.url)
+def _copy(remote: RemoteFolder, data: bytes, manifest: dict[str, Any], target: Path) -> None:
     with staging(target) as folder:
         for name in manifest["arrays"]:
             try:

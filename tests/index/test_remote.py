@@ -165,6 +165,11 @@ def test_without_a_connection(folder: Path, server: Server) -> None:
     """The last copy is used, with a notice; what is gone is not taken for a broken connection."""
     url = f"{server.url}/i.bmp"
     BmpSearcher(url)
+    manifest = (folder / "manifest.json").read_bytes()
+    (folder / "manifest.json").write_text("<html>Moved</html>")
+    with pytest.raises(BmpError, match="does not describe a block-max index"):
+        BmpSearcher(url)
+    (folder / "manifest.json").write_bytes(manifest)
     folder.rename(folder.with_name("moved"))
     with pytest.raises(FileNotFoundError, match=f"^{url}: there is no such index$"):
         BmpSearcher(url)
