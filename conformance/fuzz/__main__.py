@@ -2,6 +2,7 @@
 
     python -m bmp_plugin.conformance.fuzz --seconds 600 --seed 1
 
+With ``--oracle`` Lucene's rules in plain Python take its place, which need no JVM.
 A failure is minimized and printed as a test. Exit status: 0 no difference, 1 a difference, 2 unusable input.
 """
 from __future__ import annotations
@@ -82,21 +83,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=60, help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     parser.add_argument("--cases", type=int, help="stop after that many cases")
+    parser.add_argument("--oracle", action="store_true",
+                        help="compare with Lucene's rules in plain Python, without segments and deletions: needs no JVM")
     options = parser.parse_args(arguments)
-    try:
-        from bmp_plugin.adapters.host.pyserini_import import import_pyserini
+    from .check_case import failure, failure_by_oracle
 
-        from .check_case import failure
+    if not options.oracle:
+        try:
+            from bmp_plugin.adapters.host.pyserini_import import import_pyserini
 
-        import_pyserini()
-    except BmpError as error:
-        print(f"fuzz: error: {error}", file=sys.stderr)
-        return 2
-    outcome = fuzz(options.seed, options.seconds, failure, options.cases)
+            import_pyserini()
+        except BmpError as error:
+            print(f"fuzz: error: {error}", file=sys.stderr)
+            return 2
+    outcome = fuzz(options.seed, options.seconds, failure_by_oracle if options.oracle else failure, options.cases)
     print(outcome)
     if outcome.smallest is None:
         return 0
-    print(f"\n{outcome.smallest.as_test(f'fuzz_{options.seed}_{outcome.number}')}")
+    check = "check_by_oracle" if options.oracle else "check"
+    print(f"\n{outcome.smallest.as_test(f'fuzz_{options.seed}_{outcome.number}', check)}")
     return 1
 
 

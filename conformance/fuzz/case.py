@@ -44,14 +44,14 @@ class Case:
     block_size: int = 4
     reorder: str = "none"
 
-    def as_test(self, name: str) -> str:
-        """Returns the case as the source of a pytest test."""
+    def as_test(self, name: str, check: str = "check") -> str:
+        """Returns the case as the source of a pytest test, which calls that function of :mod:`.check_case`."""
         documents = "".join(f"        [{', '.join(map(repr, segment))}],\n" for segment in self.segments)
         questions = "".join(f"        {question!r},\n" for question in self.questions)
         return (f"from bmp_plugin.conformance.fuzz.case import Case, Question\n"
-                f"from bmp_plugin.conformance.fuzz.check_case import check\n\n\n"
+                f"from bmp_plugin.conformance.fuzz.check_case import {check}\n\n\n"
                 f"def test_{name}():\n"
-                f"    check(Case(segments=[\n{documents}    ], questions=[\n{questions}    ],\n"
+                f"    {check}(Case(segments=[\n{documents}    ], questions=[\n{questions}    ],\n"
                 f"        deleted={self.deleted!r}, block_size={self.block_size}, reorder={self.reorder!r}))\n")
 
 

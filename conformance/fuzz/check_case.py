@@ -3,12 +3,13 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from .case import Case, Question
 from .change_over import search_compiled_after
+from .oracle_searcher import OracleSearcher, distinct_documents
 
 TOLERATED_SCORES = 40             # documents per question whose scores are checked one by one
 
@@ -19,9 +20,27 @@ def check(case: Case) -> None:
     assert found is None, found
 
 
+def check_by_oracle(case: Case) -> None:
+    """Raises ``AssertionError``, which tells the difference, if our answers are not the oracle's."""
+    found = failure_by_oracle(case)
+    assert found is None, found
+
+
 def failure(case: Case) -> str | None:
     """Returns a description of the first difference between Lucene's answers and ours, or None."""
-    with tempfile.TemporaryDirectory(prefix="bmp-plugin-fuzz-") as folder, _searchers(case, Path(folder)) as (ours, theirs):
+    return _failure(case, _searchers_of_lucene)
+
+
+def failure_by_oracle(case: Case) -> str | None:
+    """Returns a description of the first difference between the oracle's answers and ours, or None; needs no JVM.
+
+    Segments and deletions are Lucene's, so the index is built from the documents that are left.
+    """
+    return _failure(case, _searchers_of_vectors)
+
+
+def _failure(case: Case, searchers: Callable[[Case, Path], Any]) -> str | None:
+    with tempfile.TemporaryDirectory(prefix="bmp-plugin-fuzz-") as folder, searchers(case, Path(folder)) as (ours, theirs):
         for question in case.questions:
             found = _difference(question, ours, theirs)
             if found is not None:
@@ -35,7 +54,7 @@ class _Encoded:
 
 
 @contextlib.contextmanager
-def _searchers(case: Case, folder: Path) -> Iterator[tuple[Any, Any]]:
+def _searchers_of_lucene(case: Case, folder: Path) -> Iterator[tuple[Any, Any]]:
     from bmp_plugin.adapters.host.pyserini_import import import_pyserini
 
     import_pyserini()
@@ -63,6 +82,18 @@ def _searchers(case: Case, folder: Path) -> Iterator[tuple[Any, Any]]:
     finally:
         theirs.close()
         ours.close()
+
+
+@contextlib.contextmanager
+def _searchers_of_vectors(case: Case, folder: Path) -> Iterator[tuple[Any, Any]]:
+    from bmp_plugin import BmpIndex, BmpSearcher
+    from bmp_plugin.adapters.sources.document_source import VectorSource
+
+    documents = distinct_documents(case)
+    with contextlib.closing(VectorSource(documents.items())) as source:
+        index = BmpIndex.build(source, folder / "ours.bmp", block_size=case.block_size, reorder=case.reorder, progress=False)
+    with BmpSearcher(index) as ours:
+        yield ours, OracleSearcher(documents)
 
 
 Ranking = list[tuple[str, int, float]]
