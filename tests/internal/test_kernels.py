@@ -277,6 +277,19 @@ def test_the_cache_folder_is_that_of_the_processor_to_compile_for(monkeypatch):
     assert len(set.union(*names.values())) == 4
 
 
+def differences(a, b, c, out):
+    for i in range(len(a)):
+        out[i] = c[i] - a[i] * b[i]
+
+
+@pytest.mark.parametrize(("dtype", "factor"), [(np.float32, 1 + 2**-12), (np.float64, 1 + 2**-27)])
+def test_products_are_rounded_before_they_are_subtracted(folder, dtype, factor):
+    """Fused, as aarch64 and newer x86-64 can compute them, they would give other scores than Lucene's."""
+    factors, out = np.full(40, factor, dtype), np.empty(40, dtype)
+    kernels.kernel(differences)(factors, factors, factors * factors, out)
+    assert out.tolist() == [0.0] * 40
+
+
 @pytest.fixture
 def notice(monkeypatch):
     """A compile notice that is printed immediately, instead of one that may have been printed before."""
