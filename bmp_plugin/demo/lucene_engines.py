@@ -31,7 +31,7 @@ def lucene_engines(folder: Path, docs: Path, topics: Sequence[tuple[str, Query]]
 
     with _stderr_to(folder / "lucene.log"):
         import_pyserini()
-        index = str(_index_with_lucene(folder, docs))
+        index = str(index_with_lucene(folder, docs))
         from pyserini.search.lucene import LuceneImpactSearcher
 
         from bmp_plugin.adapters.pyserini import BmpImpactSearcher
@@ -46,7 +46,7 @@ def lucene_engines(folder: Path, docs: Path, topics: Sequence[tuple[str, Query]]
         ]
 
 
-def _index_with_lucene(folder: Path, docs: Path) -> Path:
+def index_with_lucene(folder: Path, docs: Path) -> Path:
     """Indexes the vectors with Pyserini's command, in a separate process; returns the index directory."""
     from bmp_plugin.adapters.java.jdk import find_jdk
 

@@ -441,13 +441,13 @@ def test_closed_pipe_on_standard_output(index: Path) -> None:
 @pytest.mark.parametrize("hits", [10, 2000])
 def test_same_run_as_pyserinis_command_line(java: Path, tmp_path_factory: pytest.TempPathFactory, hits: int) -> None:
     """The README's steps: a Lucene index, TSV topics, two commands, one run file."""
-    from bmp_plugin.demo import _index_with_lucene
+    from bmp_plugin.demo.lucene_engines import index_with_lucene
 
     folder = tmp_path_factory.getbasetemp() / "beside-pyserini"
     lucene, block_max, topics = folder / "cranfield-lucene", folder / "from-lucene.bmp", folder / "topics.tsv"
     if not folder.exists():
         folder.mkdir()
-        _index_with_lucene(folder, DOCS)
+        index_with_lucene(folder, DOCS)
         done = shell("index", "--input", lucene, "--output", block_max)
         assert done.returncode == 0, done.stderr
         with gzip.open(QUERIES, "rt") as file:

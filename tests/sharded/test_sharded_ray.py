@@ -201,7 +201,7 @@ def test_command_line(cluster: LocalCluster, folder: Path) -> None:
 def test_a_shard_is_placed_on_the_node_that_has_it(cluster: LocalCluster, folder: Path, batch: Any, expected: Any) -> None:
     """One node's cache has the shards; a memory:// address is valid in no process."""
     many = folder / "many.bmps"
-    cache = cluster.caches / "a" / "bmp-plugin" / "shards"
+    cache = cluster.caches / "a" / "bmp-plugin" / "copies"
     with ShardedSearcher(many) as local:
         for shard in local.index.shards:
             shutil.copytree(many / shard.path, cache / shard.identity)
