@@ -37,13 +37,6 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
-def fast_forward(session: nox.Session) -> None:
-    """Runs the how-to of Fast-Forward indexes, whose library needs older packages than those that were tested."""
-    session.install("-q", "-e", ".", "fast-forward-indexes>=0.8", "pytest")
-    session.run("pytest", "tests/project/test_fast_forward.py")
-
-
-@nox.session
 def docs(session: nox.Session) -> None:
     """Builds the documentation in site/."""
     install(session, "docs")
