@@ -26,7 +26,8 @@ STARTS_A_JVM = {"java", "host", "lucene_index"}
 """Fixtures that need a JDK."""
 
 SYSTEM_ROOMS = {"cli", "conformance", "robustness", "report"}
-SYSTEM_MODULES = {"test_sharded_ray", "test_wheel", "test_any_size"}
+SYSTEM_MODULES = {"test_any_size", "test_ciff_out", "test_dockerfile", "test_examples", "test_fast_forward", "test_sharded_ray",
+                  "test_wheel", "test_workers"}
 """Where tests start whole commands, clusters, browsers or environments, and take seconds each."""
 
 

@@ -88,6 +88,7 @@ def test_invalid_k_is_refused(tmp_path: Path, k: Any) -> None:
 # --- queries ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_queries_of_100_000_tokens(tmp_path: Path) -> None:
     rng = np.random.default_rng(5)
     num_docs, num_terms, each = 300, 100_000, 400
