@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from bmp_plugin import BmpSearcher
 from bmp_plugin.adapters.sources.array_source import ArraySource
 from bmp_plugin.index.layout import KernelIndex
-from bmp_plugin.query.bounds import scale_weights
-from bmp_plugin.query.lists import QueryLists, make_query_lists
 from bmp_plugin.query.prepare import LISTS_OF_TERM, prepare
+from bmp_plugin.query.query_lists import QueryLists, make_query_lists
+from bmp_plugin.query.upper_bounds import scale_weights
 
 NUM_DOCS = 150_000
 SHARES = (0.5, 0.28, 0.1, 0.07, 0.06, 0.04, 0.03, 0.02, 0.012, 0.008, 0.005, 0.004, 0.001, 0.0001, 0.00002)

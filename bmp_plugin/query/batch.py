@@ -33,7 +33,7 @@ class Results(NamedTuple):
 def search_many(queries, kept, options, index, results):
     """Search :class:`Queries` into :class:`Results`.
 
-    kept bool[terms] says which terms count; options is :class:`.search.SearchOptions`, index
+    kept bool[terms] says which terms count; options is :class:`.block_max_pruning.SearchOptions`, index
     :class:`..index.layout.KernelIndex`.
     """
     longest = np.int64(0)

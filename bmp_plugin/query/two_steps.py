@@ -11,8 +11,8 @@ import math
 import numpy as np
 
 from .._internal.kernels import inline_part
+from .block_max_pruning import SearchOptions, search
 from .rescore import rescore
-from .search import SearchOptions, search
 from .topk import EXACT, RANK_MASK, finish, keep_best, make_key
 from .tuning import FIRST_STEP_TOKENS, MORE_CANDIDATES
 
@@ -40,7 +40,7 @@ def is_heavy(lists, weights, beta, list_max):
 
 @inline_part
 def search_in_two_steps(lists, weights, floor_score, options, index, docs, scores, statistics):
-    """Search in two steps, or for beta = 1 in one; parameters and result are those of :func:`.search.search`.
+    """Search in two steps, or for beta = 1 in one; parameters and result are those of :func:`.block_max_pruning.search`.
 
     alpha and budget are the first step's, which finds k + MORE_CANDIDATES sqrt(k) documents; floor_score is not, since a
     document may score more with all lists.

@@ -14,8 +14,8 @@ from ..index.block_max_index import BmpIndex
 from ..index.layout import kernel_index
 from ..index.quantization import quantize_query, scale_of
 from ..query.batch import Queries, Results, search_many
+from ..query.block_max_pruning import SearchOptions
 from ..query.exhaustive import best_documents, sum_scores
-from ..query.search import SearchOptions
 from .checked_arguments import (
     Query,
     check_docids,

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from ..errors import BmpError, MissingDependencyError, ShardLostError
 from ..searcher.explanation import Ahead, Found
+from .fault_signals import kept_handlers
 from .shard_server import SearchRequest, SearchResponse, ShardServer
 from .sharded_manifest import ShardEntry
-from .signals import kept_handlers
 
 STARTS = 5          # starts of a shard for one request before it is given up
 

@@ -27,9 +27,9 @@ from ..searcher.checked_arguments import (
 from ..searcher.explanation import Explanation, explained, left_out
 from ..searcher.hits import Hit
 from .merge import ResultMerger
+from .request_waves import sample_size, waves
 from .shard_server import SearchRequest, Shard, ShardServer
 from .sharded_index import ShardedIndex
-from .waves import sample_size, waves
 
 REQUEST_QUERIES = 32          # few enough to spread over the shards, enough that a request costs little per query
 Prepared = Mapping[str, int]

@@ -6,7 +6,7 @@ from every_kind import NUM_DOCS, lists_of, make_impacts, query_lists, random_que
 from bmp_plugin import BmpIndex
 from bmp_plugin._internal.intrinsics import LANES
 from bmp_plugin._internal.kernels import kernel
-from bmp_plugin.query.search import _next_part, _superblocks_between
+from bmp_plugin.query.block_max_pruning import _next_part, _superblocks_between
 from bmp_plugin.query.tuning import LEAST_SUPERBLOCKS, SEEK_COST
 from bmp_plugin.searcher.bmp_searcher import BmpSearcher
 

@@ -10,8 +10,8 @@ from bmp_plugin import BmpIndex
 from bmp_plugin._internal.intrinsics import BEHIND, DECODED, LANES, bound_increments
 from bmp_plugin._internal.kernels import kernel
 from bmp_plugin.index.layout import BLOCK_SIZES, WINDOW
-from bmp_plugin.query.bounds import LARGEST, Bounds, upper_bounds
-from bmp_plugin.query.lists import HEAD, QueryLists, groups_before, groups_of, make_run, read_run
+from bmp_plugin.query.query_lists import HEAD, QueryLists, groups_before, groups_of, make_run, read_run
+from bmp_plugin.query.upper_bounds import LARGEST, Bounds, upper_bounds
 from bmp_plugin.searcher.bmp_searcher import BmpSearcher
 
 

@@ -17,10 +17,10 @@ from bmp_plugin.errors import BuildError, DamagedIndexError, ShardLostError, Sou
 from bmp_plugin.index.source_formats import open_source
 from bmp_plugin.sharded.build_shards import build_shards
 from bmp_plugin.sharded.join_shards import join
+from bmp_plugin.sharded.request_waves import sample_size, waves
 from bmp_plugin.sharded.shard_server import ShardServer
 from bmp_plugin.sharded.sharded_index import ShardedIndex
 from bmp_plugin.sharded.sharded_manifest import read_manifest
-from bmp_plugin.sharded.waves import sample_size, waves
 
 SHARDS = (1, 2, 3, 7)
 QIDS = list(NASTY_QUERIES)

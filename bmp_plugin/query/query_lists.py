@@ -17,13 +17,14 @@ HEAD = LANES             # where a decoded run begins: behind room for what is l
 class QueryLists(NamedTuple):
     """Posting lists, those with block maxima first, then the sparse ones.
 
-    DECODED postings of a run are a *group*, whose last document is recorded while bounds are made, for :func:`.visits.seek`.
-    What is recorded of a window stands where the number of postings before it says, so that no table is needed.
+    DECODED postings of a run are a *group*, whose last document is recorded while bounds are made, for
+    :func:`.superblock_visits.seek`. What is recorded of a window stands where the number of postings before it says, so that
+    no table is needed.
     """
 
     num_with_maxima: int
     weights: NDArray[np.int32]               # [n]
-    scaled_weights: NDArray[np.int64]        # [n], as upper bounds take them, see bounds.scale_weights
+    scaled_weights: NDArray[np.int64]        # [n], as upper bounds take them, see upper_bounds.scale_weights
     start: NDArray[np.int64]                 # [n], first byte in postings
     row: NDArray[np.int64]                   # [n], row of block maxima; -1 for sparse lists
     run_start: NDArray[np.int64]             # [windows, n], run of a sparse list, in postings and jumps from the list's first;

@@ -5,11 +5,11 @@ documents have upper bounds, blocks are scored in the order of their bounds, and
 reaches the k-th best score. It departs from the paper in this:
 
 - Blocks are small, 4 documents instead of 8 to 256, since short rows of bounds are added up by vector instructions. What is
-  visited is the superblock of 256 documents around the blocks that may matter, once: see :mod:`.visits`.
+  visited is the superblock of 256 documents around the blocks that may matter, once: see :mod:`.superblock_visits`.
 - Superblocks are not sorted by bound but taken in a few *tiers* of falling bounds, each in the order of storage: memory is
   read in sequence, and no order is needed among superblocks that will be scored anyway.
-- Postings are not kept by block, but by list, as a list's block maxima are; :mod:`.scores` finds those of a block. Where many
-  superblocks of a window are to be scored, sparse lists are added up for the window as a whole.
+- Postings are not kept by block, but by list, as a list's block maxima are; :mod:`.superblock_scores` finds those of a block.
+  Where many superblocks of a window are to be scored, sparse lists are added up for the window as a whole.
 """
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 from .._internal.intrinsics import LANES, below_mask, lowest_bit
 from .._internal.kernels import inline_kernel, inline_part
 from ..index.layout import SUPERBLOCK, SUPERBLOCK_SHIFT, SUPERBLOCKS_PER_WINDOW, WINDOW
-from .bounds import Bounds, bound_threshold, scale_weights, upper_bounds
-from .lists import Run, make_query_lists, make_run
-from .scores import Matches, add_sparse_lists, make_matches, score_superblock
+from .query_lists import Run, make_query_lists, make_run
+from .superblock_scores import Matches, add_sparse_lists, make_matches, score_superblock
+from .superblock_visits import Visits, choose_blocks, make_visits, prefetch_offsets, seek
 from .topk import BIN_SHIFT, BINS, Candidates, Threshold, finish, initial_threshold, insert, make_candidates
 from .tuning import DELAY, FIRST_TIER, FIRST_TIER_SHARE, LEAST_SUPERBLOCKS, SEEK_COST, TIER_GROWTH
-from .visits import Visits, choose_blocks, make_visits, prefetch_offsets, seek
+from .upper_bounds import Bounds, bound_threshold, scale_weights, upper_bounds
 
 UNFIT = -1               # of a query with too many lists for bounds in 16 bits
 

@@ -14,8 +14,8 @@ from .._internal.intrinsics import DECODED, block_match_mask, lowest_bit
 from .._internal.kernels import inline_kernel, inline_part
 from ..index.decode import decode_lanes
 from ..index.layout import SUPERBLOCK, SUPERBLOCK_SHIFT, SUPERBLOCKS_PER_WINDOW, WINDOW
-from .lists import HEAD, read_run
-from .visits import ALL
+from .query_lists import HEAD, read_run
+from .superblock_visits import ALL
 
 COMPARED = 64            # document bytes of a superblock that are compared at once, as many as a number has bits
 
@@ -122,7 +122,7 @@ def _add_matches(acc, at, docs, impacts, matches, n):
 def add_sparse_lists(query, index, superblocks, run, sums):
     """Write what the sparse lists have in some superblocks of a window, int32[n], into sums int32[WINDOW].
 
-    What is in other superblocks means nothing. run, :class:`.lists.Run`, is workspace.
+    What is in other superblocks means nothing. run, :class:`.query_lists.Run`, is workspace.
     """
     window = np.int64(superblocks[0]) // SUPERBLOCKS_PER_WINDOW
     for s in superblocks:

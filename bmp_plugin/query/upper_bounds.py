@@ -17,7 +17,7 @@ from .._internal.kernels import inline_kernel, inline_part
 from ..index.decode import add_block_maxima, window_run
 from ..index.encode import maximum_unit
 from ..index.layout import BLOCKS_PER_CHUNK, BYTES_PER_CHUNK, LARGEST_MAXIMUM, SUPERBLOCK_SHIFT, SUPERBLOCKS_PER_WINDOW, WINDOW
-from .lists import HEAD, make_run, read_run
+from .query_lists import HEAD, make_run, read_run
 from .tuning import PREFETCHED_POSTINGS, ROW_CHUNKS, STRIDE
 
 LARGEST, CACHE_LINE = 65_535, 64
@@ -67,7 +67,7 @@ def bound_threshold(lowest_sum, scale):
 
 @inline_part
 def upper_bounds(query, index):
-    """The :class:`Bounds` of a query, :class:`.lists.QueryLists`; the groups of its sparse lists are recorded on the way."""
+    """The :class:`Bounds` of a query, :class:`.query_lists.QueryLists`; its sparse lists' groups are recorded on the way."""
     bounds = Bounds(np.empty(index.num_windows * WINDOW >> index.block_shift, np.uint16),
                     np.zeros(index.num_superblocks + LANES, np.uint16))
     blocks_shift = SUPERBLOCK_SHIFT - index.block_shift               # from a superblock to its first block

@@ -2,7 +2,7 @@
 
 Superblocks that are scored lie far apart, and waiting for their memory one after the other would be most of a search. So a
 visit has three steps, with others in between: what says where its postings are is prefetched, then these are found and
-prefetched, and then they are scored, see :mod:`.scores`.
+prefetched, and then they are scored, see :mod:`.superblock_scores`.
 """
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .._internal.intrinsics import DECODED, count_bits, lowest_bit, prefetch
 from .._internal.kernels import inline_kernel, inline_part
 from ..index.decode import START_SENTINEL, superblock_run, window_run
 from ..index.layout import SUPERBLOCK, SUPERBLOCK_SHIFT, SUPERBLOCKS_PER_WINDOW, WINDOW_SHIFT
-from .lists import groups_before, groups_of
+from .query_lists import groups_before, groups_of
 
 FEW_BLOCKS = 8           # bytes of a uint64
 UNIT_SHIFT = 2           # a superblock has 64 units of 4 documents, as many as a uint64 has bits
