@@ -174,7 +174,8 @@ class BmpImpactSearcher(LuceneImpactSearcher):  # type: ignore[misc] # Pyserini 
         return found
 
     def search(self, q: str, k: int = 10, fields: Mapping[str, float] = dict(), *,  # noqa: C408 - as in Pyserini
-               alpha: float | None = None, beta: float | None = None, budget: int | None = None) -> list[Any]:
+               alpha: float | None = None, beta: float | None = None, budget: int | None = None,
+               threads: int = 1) -> list[Any]:
         """Searches the collection.
 
         Parameters
@@ -188,6 +189,8 @@ class BmpImpactSearcher(LuceneImpactSearcher):  # type: ignore[misc] # Pyserini 
         alpha, beta : float, optional
         budget : int, optional
             Override those of the searcher.
+        threads : int
+            Largest number of threads that share a safe search, see :meth:`bmp_plugin.BmpSearcher.search`.
 
         Returns
         -------
@@ -197,7 +200,7 @@ class BmpImpactSearcher(LuceneImpactSearcher):  # type: ignore[misc] # Pyserini 
         self._refuse(fields)
         if self._needs_lucene():
             return list(super().search(q, k))
-        return self._searcher.search(self._weights(q), k, *self._approximation(alpha, beta, budget))
+        return self._searcher.search(self._weights(q), k, *self._approximation(alpha, beta, budget), threads)
 
     def batch_search(self, queries: list[str], qids: list[str], k: int = 10, threads: int = 1,
                      fields: Mapping[str, float] = dict(), *,  # noqa: C408 - as in Pyserini

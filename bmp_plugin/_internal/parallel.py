@@ -1,9 +1,10 @@
 """Threads that share work out; results come in the order of the work, and little of it is pending at once."""
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -37,13 +38,54 @@ def in_order(work: Callable[[Item], Result], items: Iterable[Item], threads: int
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def in_batches(search: Callable[[slice], Result], n: int, k: int, threads: int) -> list[Result]:
-    """Searches n queries for k hits each, batch by batch, in threads; the results come in the order of the queries."""
+def in_batches(search: Callable[[slice, int], Result], n: int, k: int, threads: int) -> list[Result]:
+    """Searches n queries for k hits each, batch by batch, in threads; the results come in the order of the queries.
+
+    ``search`` is called with the queries of a batch, and with the number of threads that they may use: 1, or all for a single
+    query.
+    """
     batches = _batches(n, k, threads)
     if threads == 1 or len(batches) == 1:
-        return list(map(search, batches))
+        return [search(batch, threads) for batch in batches]
     with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(search, batches))
+        return list(pool.map(lambda batch: search(batch, 1), batches))
+
+
+def in_parallel(work: Callable[[int], None], n: int) -> None:
+    """Calls ``work(0)`` in the caller's thread and ``work(1)`` to ``work(n - 1)`` in others, which are kept for the next time.
+
+    What no thread has begun when the caller is done, it does as well. An exception of ``work`` is raised when all that has
+    begun has ended.
+    """
+    global _helpers
+    if _helpers is None:
+        _helpers = ThreadPoolExecutor(max(32, os.cpu_count() or 1), "bmp-plugin")
+    begun = [_helpers.submit(work, i) for i in range(1, n)]
+    try:
+        work(0)
+        for i, future in enumerate(begun, 1):
+            if future.cancel():
+                work(i)
+    finally:
+        for future in begun:
+            future.cancel()
+        wait(begun)
+    for future in begun:
+        if not future.cancelled():
+            future.result()
+
+
+_helpers: ThreadPoolExecutor | None = None
+
+
+def _forget_helpers() -> None:
+    """Runs in a forked process, which has none of the threads."""
+    global _helpers
+    _helpers = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_helpers)
 
 
 def _batches(n: int, k: int, threads: int) -> list[slice]:

@@ -30,11 +30,12 @@ class Results(NamedTuple):
 
 
 @kernel
-def search_many(queries, kept, options, index, results):
+def search_many(queries, kept, options, share, index, results):
     """Search :class:`Queries` into :class:`Results`.
 
-    kept bool[terms] says which terms count; options is :class:`.block_max_pruning.SearchOptions`, index
-    :class:`..index.layout.KernelIndex`.
+    kept bool[terms] says which terms count; options is :class:`.block_max_pruning.SearchOptions`, share
+    :class:`.block_max_pruning.WindowShare`, index :class:`..index.layout.KernelIndex`. If several threads share the windows,
+    there is one query, and it is searched safely.
     """
     longest = np.int64(0)
     for q in range(len(queries.starts) - 1):
@@ -44,6 +45,6 @@ def search_many(queries, kept, options, index, results):
         tokens = slice(queries.starts[q], queries.starts[q + 1])
         results.outcomes[q, 1], n = prepare(queries.ids[tokens], queries.values[tokens], kept, index, lists, weights)
         if n > 0:
-            n = search_in_two_steps(lists[:n], weights[:n], queries.floors[q], options, index, results.docs[q],
+            n = search_in_two_steps(lists[:n], weights[:n], queries.floors[q], options, share, index, results.docs[q],
                                     results.scores[q], results.outcomes[q, 2:])
         results.outcomes[q, 0] = n

@@ -24,8 +24,8 @@ from ..index.layout import SUPERBLOCK, SUPERBLOCK_SHIFT, SUPERBLOCKS_PER_WINDOW,
 from .query_lists import Run, make_query_lists, make_run
 from .superblock_scores import Matches, add_sparse_lists, make_matches, score_superblock
 from .superblock_visits import Visits, choose_blocks, make_visits, prefetch_offsets, seek
-from .topk import BIN_SHIFT, BINS, Candidates, Threshold, finish, initial_threshold, insert, make_candidates
-from .tuning import DELAY, FIRST_TIER, FIRST_TIER_SHARE, LEAST_SUPERBLOCKS, SEEK_COST, TIER_GROWTH
+from .topk import BIN_SHIFT, BINS, Candidates, Threshold, finish, initial_threshold, insert, make_candidates, read_tallies
+from .tuning import DELAY, FIRST_TIER, FIRST_TIER_SHARE, LEAST_SUPERBLOCKS, SEEK_COST, TIER_GROWTH, UNREAD_SUPERBLOCKS
 from .upper_bounds import Bounds, bound_threshold, scale_weights, upper_bounds
 
 UNFIT = -1               # of a query with too many lists for bounds in 16 bits
@@ -38,6 +38,14 @@ class SearchOptions(NamedTuple):
     alpha: float                             # bounds are multiplied by it; 1.0 is safe
     beta: float                              # how much of a query comes first, see two_steps; 1.0 is all of it, and safe
     budget: int                              # superblocks to score at most, in about the order of their bounds; all is safe
+
+
+class WindowShare(NamedTuple):
+    """The windows that one of several threads searches, and how all of them know of each other's candidates."""
+
+    thread: int                              # searches windows thread, thread + threads, ...
+    threads: int
+    tallies: NDArray[np.int64]               # [threads, BINS], see topk
 
 
 class Workspace(NamedTuple):
@@ -61,8 +69,10 @@ class SearchState(NamedTuple):
 
 
 @inline_part
-def search(lists, weights, floor_score, options, index, docs, scores, statistics):
-    """Find the k best documents, safely or as ``options`` say; scores are whole in any case.
+def search(lists, weights, floor_score, options, share, index, docs, scores, statistics):
+    """Find the k best documents of some windows, safely or as ``options`` say; scores are whole in any case.
+
+    Where several threads search, documents that are not among the k best of all windows may be missing.
 
     Parameters
     ----------
@@ -70,7 +80,7 @@ def search(lists, weights, floor_score, options, index, docs, scores, statistics
         Distinct lists with postings. Weights are at least 1, products with impacts below 2^24, and sums of these below 2^31.
     floor_score : float32
         Documents that score less are left out, as if k of that score had been found; 0 leaves out none.
-    options, index : SearchOptions, KernelIndex
+    options, share, index : SearchOptions, WindowShare, KernelIndex
     docs, scores : int32[>= k], float32[>= k]
         Receive internal document ids and scores, best first.
     statistics : int64[2]
@@ -87,8 +97,8 @@ def search(lists, weights, floor_score, options, index, docs, scores, statistics
         return np.int64(UNFIT)
     query = make_query_lists(lists, weights, scaled_weights, index)
 
-    # Bounds: of all blocks and superblocks.
-    bounds = upper_bounds(query, index)
+    # Bounds: of all blocks and superblocks of the windows, and 0 of the superblocks of others.
+    bounds = upper_bounds(query, share.thread, share.threads, index)
 
     # Order: tiers of superblocks, each with several times as many as the one before.
     counts = np.zeros(BINS, np.int64)
@@ -105,12 +115,14 @@ def search(lists, weights, floor_score, options, index, docs, scores, statistics
 
     visits = make_visits(DELAY + 1, len(lists))
     work = Workspace(bounds, visits, make_matches(len(lists)), np.empty(SUPERBLOCK, np.int32), np.empty(WINDOW, np.int32),
-                     make_run(), make_candidates(options.k))
+                     make_run(), make_candidates(options.k, share.tallies, share.thread))
     # Stop: when no bound is left that is above the threshold.
     while ceiling > state.threshold + 1 and state.visited < options.budget:
         is_last = size >= options.budget
         floor = _tier_floor(counts, size)
         size = min(size * TIER_GROWTH, options.budget)
+        if share.threads > 1:
+            state = _read_tallies(work, scale, options, state)
         if floor >= ceiling and not is_last:
             continue
         floor = max(floor, min(state.threshold + 1, ceiling))
@@ -118,7 +130,7 @@ def search(lists, weights, floor_score, options, index, docs, scores, statistics
         first = np.int64(0)
         while first < end:
             stop, whole_window = _next_part(tier, first, end, query)
-            state = _score_part(tier[first:stop], whole_window, query, index, work, scale, options, state)
+            state = _score_part(tier[first:stop], whole_window, query, index, work, scale, options, share.threads, state)
             first = stop
         ceiling = floor
         if is_last:
@@ -180,7 +192,7 @@ def _next_part(tier, first, end, query):
 
 
 @inline_kernel
-def _score_part(part, whole_window, query, index, work, scale, options, state):
+def _score_part(part, whole_window, query, index, work, scale, options, threads, state):
     """Score the superblocks ``part``, of one window if ``whole_window``, as far as they may matter; returns the state then."""
     visits, bounds = work.visits, work.bounds
     if whole_window:
@@ -203,10 +215,24 @@ def _score_part(part, whole_window, query, index, work, scale, options, state):
             if s >= 0 and np.int64(bounds.superblocks[s]) > state.threshold:
                 score_superblock(visits, v, query, index, work.matches, acc, not whole_window)
                 best = _insert_scores(acc, visits, v, index, work.candidates, options.k, scale, state.best)
-                if best.lowest_sum > state.best.lowest_sum:
-                    state = SearchState(best, bound_threshold(best.lowest_sum, scale), state.visited)
-                state = SearchState(best, state.threshold, state.visited)
+                state = _with_best(best, scale, state)
+                if threads > 1 and step % (threads * UNREAD_SUPERBLOCKS) == 0:
+                    state = _read_tallies(work, scale, options, state)
     return state
+
+
+@inline_kernel
+def _read_tallies(work, scale, options, state):
+    """The state after a look at what other threads have found."""
+    return _with_best(read_tallies(work.candidates, options.k, scale, state.best), scale, state)
+
+
+@inline_kernel
+def _with_best(best, scale, state):
+    """The state with another :class:`.topk.Threshold`."""
+    if best.lowest_sum > state.best.lowest_sum:
+        return SearchState(best, bound_threshold(best.lowest_sum, scale), state.visited)
+    return SearchState(best, state.threshold, state.visited)
 
 
 @inline_kernel

@@ -5,7 +5,9 @@ so their bits order as they do, and of two keys the larger is the better documen
 Keys are distinct, hence so is the k-th best: nothing depends on the order of arrival.
 
 To select the k best of all candidates takes long where k is large, so it is seldom done; meanwhile a tally of candidates, in
-bins of falling scores, says what score k of them reach.
+bins of falling scores, says what score k of them reach. Where several threads search one query, each keeps candidates and a
+tally of its own, and reads those of the others from time to time: counts only grow, so what is read is never too high, and a
+threshold is never above the k-th best score of all, whenever it is read.
 """
 from __future__ import annotations
 
@@ -27,7 +29,8 @@ class Candidates(NamedTuple):
     """Documents that may be among the k best."""
 
     keys: NDArray[np.uint64]
-    tally: NDArray[np.int64]                 # [BINS], how many there have been in each bin
+    tallies: NDArray[np.int64]               # [threads, BINS], how many each thread has had in each bin
+    thread: int                              # the one whose candidates these are
 
 
 class Threshold(NamedTuple):
@@ -37,13 +40,14 @@ class Threshold(NamedTuple):
     lowest_key: int                          # uint64: keys at or below it do not enter
     lowest_sum: int                          # the least sum that may enter, at least 1: every posting adds 1
     bin: int                                 # the highest bin such that k candidates are in it or above; 0 if there is none
-    above: int                               # candidates above that bin
+    above: int                               # candidates above that bin, as far as this thread knows
 
 
 @inline_part
-def make_candidates(k):
-    """Room for the candidates of a search."""
-    return Candidates(np.empty(2 * k + ROOM, np.uint64), np.zeros(BINS, np.int64))
+def make_candidates(k, tallies, thread):
+    """Room for the candidates of a search, counted in tallies int64[threads, BINS] by one of the threads; clears its own."""
+    tallies[thread] = 0
+    return Candidates(np.empty(2 * k + ROOM, np.uint64), tallies, np.int64(thread))
 
 
 @inline_kernel
@@ -63,19 +67,41 @@ def insert(candidates, k, total, rank, scale, threshold):
     candidates.keys[n] = key
     n += 1
     mine = min(np.int64(np.float64(total) * scale) >> BIN_SHIFT, BINS - 1)
-    candidates.tally[mine] += 1
+    candidates.tallies[candidates.thread, mine] += 1
     if mine > bin:
-        above += 1
-        while above >= k:
-            bin += 1
-            above -= candidates.tally[bin]               # k candidates have this bin's least sum, but for rounding
-            least = np.float64(bin << BIN_SHIFT) / scale * (1.0 - 2.0 ** -20)
-            lowest = max(lowest, lowest_sum(np.float32(least)))
+        bin, above, lowest = _raise_bin(candidates.tallies, k, scale, bin, above + 1, lowest)
     if n == len(candidates.keys):
         keep_best(candidates.keys, n, k)
         n, lowest_key = k, candidates.keys[0]
         lowest = max(lowest, lowest_sum(key_score(lowest_key)))
     return Threshold(n, lowest_key, lowest, bin, above)
+
+
+@inline_kernel
+def read_tallies(candidates, k, scale, threshold):
+    """The threshold by what all threads have counted until now."""
+    above = np.int64(0)
+    for thread in range(len(candidates.tallies)):
+        for b in range(np.uint64(threshold.bin + 1), np.uint64(BINS)):
+            above += candidates.tallies[thread, b]
+    bin, above, lowest = _raise_bin(candidates.tallies, k, scale, threshold.bin, above, threshold.lowest_sum)
+    return Threshold(threshold.num_candidates, threshold.lowest_key, lowest, bin, above)
+
+
+@inline_kernel
+def _raise_bin(tallies, k, scale, bin, above, lowest):
+    """The highest bin with k candidates in it or above, candidates above it, and the least sum that may enter.
+
+    ``above`` candidates are known to be above ``bin``. Other threads may have more in the meantime: then the result is lower
+    than it could be.
+    """
+    while above >= k:
+        bin += 1
+        for thread in range(len(tallies)):
+            above -= tallies[thread, bin]
+        least = np.float64(bin << BIN_SHIFT) / scale * (1.0 - 2.0 ** -20)        # k candidates have it, but for rounding
+        lowest = max(lowest, lowest_sum(np.float32(least)))
+    return bin, above, lowest
 
 
 @inline_kernel

@@ -39,7 +39,7 @@ def is_heavy(lists, weights, beta, list_max):
 
 
 @inline_part
-def search_in_two_steps(lists, weights, floor_score, options, index, docs, scores, statistics):
+def search_in_two_steps(lists, weights, floor_score, options, share, index, docs, scores, statistics):
     """Search in two steps, or for beta = 1 in one; parameters and result are those of :func:`.block_max_pruning.search`.
 
     alpha and budget are the first step's, which finds k + MORE_CANDIDATES sqrt(k) documents; floor_score is not, since a
@@ -51,9 +51,9 @@ def search_in_two_steps(lists, weights, floor_score, options, index, docs, score
     found, sums, keys, n = np.empty(wanted, np.int32), np.empty(wanted, np.float32), np.empty(wanted, np.uint64), np.int64(0)
     if wanted > 0:
         first = SearchOptions(wanted, options.alpha, options.beta, options.budget)
-        n = search(lists[heavy], weights[heavy], np.float32(0.0), first, index, found, sums, statistics)
+        n = search(lists[heavy], weights[heavy], np.float32(0.0), first, share, index, found, sums, statistics)
     if wanted == 0 or n < wanted:        # nothing to spare, or too few documents match what comes first
-        return search(lists, weights, floor_score, options, index, docs, scores, statistics)
+        return search(lists, weights, floor_score, options, share, index, docs, scores, statistics)
     candidates, totals, rest = found.astype(np.int64), sums.astype(np.int64), ~heavy
     if sums[0] >= EXACT:                 # rounded: nothing is to be added to it
         totals[:], rest[:] = 0, True

@@ -29,6 +29,7 @@ from .checked_arguments import (
 from .compiled_search import is_search_compiled
 from .explanation import Ahead, Explanation, Found, ahead, explained, find, impacts_of, left_out, products_of
 from .hits import Hit, finish_hits
+from .query_threads import search_in_threads, threads_worthwhile, whole_share
 
 Ranked = tuple[NDArray[np.int32], NDArray[np.float32]]
 Terms = tuple[NDArray[np.int32], NDArray[np.int64]]
@@ -88,7 +89,7 @@ class BmpSearcher:
         """Does nothing: memory maps are released with the index."""
 
     def search(self, query: Query, k: int = 10, alpha: float = 1.0, beta: float = 1.0,
-               budget: int | None = None) -> list[Hit]:
+               budget: int | None = None, threads: int = 1) -> list[Hit]:
         """Returns the k best documents for a query, each with its exact score, even if the search is approximate.
 
         Parameters
@@ -109,6 +110,10 @@ class BmpSearcher:
         budget : int, optional
             Number of superblocks of 256 documents to score at most, the most promising ones, which limits the time of the
             longest queries. None is safe.
+        threads : int
+            Largest number of threads that share a safe search; the hits are the same. Where that takes longer than it saves,
+            as on a few hundred thousand documents, there is one. Threads for many queries are better given to
+            :meth:`batch_search`, which searches several at once.
 
         Returns
         -------
@@ -123,8 +128,8 @@ class BmpSearcher:
             If the query is not a mapping.
         """
         check_queries([query])
-        check_options(k, 1, alpha, beta, budget)
-        return self._answer([query], k, alpha, beta, budget)[0]
+        check_options(k, threads, alpha, beta, budget)
+        return self._answer([query], k, alpha, beta, budget, threads)[0]
 
     def batch_search(self, queries: Iterable[Query], qids: Iterable[str], k: int = 10, threads: int = 1,
                      alpha: float = 1.0, beta: float = 1.0, budget: int | None = None) -> dict[str, list[Hit]]:
@@ -138,7 +143,7 @@ class BmpSearcher:
         k, alpha, beta, budget
             See :meth:`search`.
         threads : int
-            Number of threads, at least 1.
+            Number of threads, at least 1. A single query is searched as by :meth:`search`.
 
         Returns
         -------
@@ -154,7 +159,8 @@ class BmpSearcher:
         check_queries(queries)
         check_qids(len(queries), len(qids))
         check_options(k, threads, alpha, beta, budget)
-        answers = in_batches(lambda batch: self._answer(queries[batch], k, alpha, beta, budget), len(queries), k, threads)
+        answers = in_batches(lambda batch, share: self._answer(queries[batch], k, alpha, beta, budget, share),
+                             len(queries), k, threads)
         return dict(zip(qids, itertools.chain.from_iterable(answers), strict=True))
 
     def score(self, query: Query, docids: Sequence[str]) -> NDArray[np.float32]:
@@ -229,9 +235,9 @@ class BmpSearcher:
         return ahead(sums.astype(np.float32), matched, first, score)
 
     def _answer(self, queries: Sequence[Query], k: int, alpha: float, beta: float,
-                budget: int | None) -> list[list[Hit]]:
-        """Returns the hits of some queries, which are searched by one call of the kernels."""
-        ranked, _ = self.rank(queries, k, alpha, beta, budget)
+                budget: int | None, threads: int = 1) -> list[list[Hit]]:
+        """Returns the hits of some queries, which are searched by one call of the kernels, or one by several threads."""
+        ranked, _ = self.rank(queries, k, alpha, beta, budget, threads=threads)
         if not ranked:
             return []
         found = ranked[0][0] if len(ranked) == 1 else np.concatenate([docs for docs, _ in ranked])
@@ -243,7 +249,7 @@ class BmpSearcher:
         return hits
 
     def rank(self, queries: Sequence[Query], k: int, alpha: float = 1.0, beta: float = 1.0, budget: int | None = None,
-             floors: NDArray[np.float32] | None = None) -> tuple[list[Ranked], NDArray[np.int64]]:
+             floors: NDArray[np.float32] | None = None, threads: int = 1) -> tuple[list[Ranked], NDArray[np.int64]]:
         """Ranks documents for some queries by one call of the kernels, without tie adjustment; options are not checked.
 
         Parameters
@@ -252,6 +258,8 @@ class BmpSearcher:
             See :meth:`batch_search`.
         floors : float32[queries], optional
             Initial thresholds: scores that k documents of other shards reach, or 0. Documents that score less may be missing.
+        threads : int
+            Largest number of threads for a single query, see :meth:`search`.
 
         Returns
         -------
@@ -272,7 +280,7 @@ class BmpSearcher:
         results = Results(np.empty((n, k), np.int32), np.empty((n, k), np.float32), np.zeros((n, 4), np.int64))
         arguments: dict[str, Any] = {
             "queries": Queries(starts, ids, values, floors), "kept": self._keeps(), "index": self._kernel_index,
-            "options": SearchOptions(k, float(alpha), float(beta), most), "results": results}
+            "options": SearchOptions(k, float(alpha), float(beta), most), "share": whole_share(), "results": results}
         is_safe = alpha == beta == 1 and budget is None
         ranked: list[Ranked] = []
         while len(ranked) < n and not is_search_compiled(self.index.path, arguments, is_safe):
@@ -284,7 +292,10 @@ class BmpSearcher:
         if done:
             arguments["queries"] = Queries(starts[done:], ids, values, floors[done:])
             arguments["results"] = Results(docs[done:], scores[done:], outcomes[done:])
-        if done < n:
+        useful = threads_worthwhile(ids, k, self._kernel_index, threads) if done == 0 and n == 1 and is_safe else 1
+        if useful > 1:
+            search_in_threads(arguments, useful)
+        elif done < n:
             search_many(**arguments)
         for q, (found, zeros, _, _) in enumerate(outcomes[done:].tolist(), done):
             if found < 0:

@@ -122,8 +122,8 @@ class ShardServer:
     def answer(self, request: SearchRequest) -> SearchResponse:
         """Searches for the queries of a request."""
         searcher = self._opened()
-        parts = in_batches(lambda batch: searcher.rank(request.queries[batch], request.k, request.alpha, request.beta,
-                                                       request.budget, request.floors[batch]),
+        parts = in_batches(lambda batch, threads: searcher.rank(request.queries[batch], request.k, request.alpha, request.beta,
+                                                                request.budget, request.floors[batch], threads),
                            len(request.queries), request.k, request.threads)
         return self._answers([query for ranked, _ in parts for query in ranked], np.concatenate([work for _, work in parts]))
 

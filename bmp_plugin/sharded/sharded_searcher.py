@@ -152,15 +152,16 @@ class ShardedSearcher:
             return [f"{name}: {self._lost[name]}" for name in sorted(self._lost)]
 
     def search(self, query: Query, k: int = 10, alpha: float = 1.0, beta: float = 1.0,
-               budget: int | None = None) -> list[Hit]:
+               budget: int | None = None, threads: int = 1) -> list[Hit]:
         """Searches for the k best documents, as :meth:`bmp_plugin.BmpSearcher.search` does in one index.
 
         ``budget`` is divided among the shards, and with ``beta`` below 1 each shard selects tokens by its own impacts: so
-        approximate answers differ from those of one index. Safe ones do not.
+        approximate answers differ from those of one index. Safe ones do not. In this process, shards are
+        searched at the same time, by ``threads`` threads or as many as there are shards and processors; actors use their own.
         """
         check_queries([query])
-        check_options(k, 1, alpha, beta, budget)
-        (merger, q), = self._ask([self._prepared(query)], 0, True, self._options(k, alpha, beta, budget))
+        check_options(k, threads, alpha, beta, budget)
+        (merger, q), = self._ask([self._prepared(query)], 0, True, self._options(k, alpha, beta, budget), threads)
         return merger.hits(q, self.hit_type)
 
     def batch_search(self, queries: Iterable[Query], qids: Iterable[str], k: int = 10, threads: int = 1,
@@ -218,7 +219,8 @@ class ShardedSearcher:
         return explained(docid, found, reasons, lambda score: [*self._answers(
             self._shards, lambda shard: shard.ahead(prepared, score, docid, found.lucene_docid))], self.index.order.adjust_ties)
 
-    def _ask(self, queries: Sequence[Prepared], first: int, at_once: bool, options: _Options) -> list[tuple[ResultMerger, int]]:
+    def _ask(self, queries: Sequence[Prepared], first: int, at_once: bool, options: _Options,
+             threads: int = 1) -> list[tuple[ResultMerger, int]]:
         """Collects the responses of all shards, ``first`` first; returns a merger and the index in it for each query.
 
         The first shard is asked for fewer than k documents, and its last score is an estimate of the k-th best. The other
@@ -229,25 +231,27 @@ class ShardedSearcher:
         sample = sample_size(options.k, len(self._shards))
         merger = ResultMerger(len(queries), options.k, self.index.order)
         nothing = np.zeros(len(queries), np.float32)
-        self._ask_waves(plan[:1], queries, options._replace(k=sample), nothing, merger)
+        self._ask_waves(plan[:1], queries, options._replace(k=sample), nothing, merger, threads)
         guesses = merger.scores_of(sample)
-        self._ask_waves(plan[1:], queries, options, np.maximum(guesses, nothing), merger)
+        self._ask_waves(plan[1:], queries, options, np.maximum(guesses, nothing), merger, threads)
         found = [(merger, q) for q in range(len(queries))]
         if sample < options.k:
             known = merger.scores_of(options.k)
             doubtful = np.flatnonzero((guesses >= 0) & (known <= guesses)).tolist()
             if len(doubtful):
                 merger = ResultMerger(len(doubtful), options.k, self.index.order)
-                self._ask_waves(plan, [queries[q] for q in doubtful], options, np.maximum(known, nothing)[doubtful], merger)
+                floors = np.maximum(known, nothing)[doubtful]
+                self._ask_waves(plan, [queries[q] for q in doubtful], options, floors, merger, threads)
                 for at, q in enumerate(doubtful):
                     found[q] = merger, at
         return found
 
     def _ask_waves(self, plan: list[list[int]], queries: Sequence[Prepared], options: _Options, floors: NDArray[np.float32],
-                   merger: ResultMerger) -> None:
+                   merger: ResultMerger, threads: int) -> None:
         """Asks shards wave by wave for documents that score at least ``floors`` and the k-th best score so far."""
         for wave in plan:
-            request = SearchRequest(queries, *options, np.maximum(floors, merger.scores_of(options.k)), self._threads)
+            each = self._threads if self._in_flight else max(1, threads // len(wave))
+            request = SearchRequest(queries, *options, np.maximum(floors, merger.scores_of(options.k)), each)
             for answers in self._answers([self._shards[i] for i in wave], methodcaller("answer", request)):
                 merger.add(answers)
 

@@ -27,11 +27,12 @@ MOST_HITS = 3000                      # Python reads Lucene's one by one
 
 @dataclass(frozen=True)
 class Question:
-    """A query, a number of hits, and the searchers' ``min_idf``."""
+    """A query, a number of hits, the searchers' ``min_idf``, and the threads that share our search."""
 
     query: Vector
     k: int
     min_idf: float = 0
+    threads: int = 1
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,7 @@ def _question(rng: Random, tokens: list[str], tops: dict[str, int], num_docs: in
         query["nowhere"] = 3
     most = min(num_docs, MOST_HITS)
     k = int(rng.choice([1, 2, 3, 10, 100, 1000, max(1, most - 1), most, most + 5]))
-    return Question(query, k, float(rng.choice([0, 0, 0, 0, 0.3, 1, 3, -1])))
+    return Question(query, k, float(rng.choice([0, 0, 0, 0, 0.3, 1, 3, -1])), int(rng.integers(1, 4, endpoint=True)))
 
 
 def _weight(rng: Random, kind: str, largest: int, count: int) -> int:

@@ -6,6 +6,9 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
+
+from bmp_plugin.searcher import query_threads
 
 from .case import Case, Question
 from .change_over import search_compiled_after
@@ -40,7 +43,8 @@ def failure_by_oracle(case: Case) -> str | None:
 
 
 def _failure(case: Case, searchers: Callable[[Case, Path], Any]) -> str | None:
-    with tempfile.TemporaryDirectory(prefix="bmp-plugin-fuzz-") as folder, searchers(case, Path(folder)) as (ours, theirs):
+    with (tempfile.TemporaryDirectory(prefix="bmp-plugin-fuzz-") as folder, searchers(case, Path(folder)) as (ours, theirs),
+          mock.patch.object(query_threads, "LEAST_WORK", 1)):          # threads share even the smallest search
         for question in case.questions:
             found = _difference(question, ours, theirs)
             if found is not None:
@@ -105,7 +109,8 @@ def _ranking(hits: Iterable[Any]) -> Ranking:
 
 def _difference(question: Question, ours: Any, theirs: Any) -> str | None:
     ours.min_idf = theirs.min_idf = question.min_idf
-    expected, found = _ranking(theirs.search(question.query, question.k)), _ranking(ours.search(question.query, question.k))
+    expected = _ranking(theirs.search(question.query, question.k))
+    found = _ranking(ours.search(question.query, question.k, threads=question.threads))
     if found != expected:
         return f"{question!r}: {_first(expected, found)}"
     with search_compiled_after(None):

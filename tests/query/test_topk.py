@@ -3,7 +3,17 @@ import numpy as np
 import pytest
 
 from bmp_plugin._internal.kernels import kernel
-from bmp_plugin.query.topk import finish, initial_threshold, insert, keep_best, make_candidates
+from bmp_plugin.query.topk import (
+    BINS,
+    Candidates,
+    Threshold,
+    finish,
+    initial_threshold,
+    insert,
+    keep_best,
+    make_candidates,
+    read_tallies,
+)
 
 N = 40
 
@@ -14,7 +24,7 @@ def insert_all(sums, num_docs, doc_rank, k, floor, scale, lowest, counts):
 
     Returns the k best documents and their scores.
     """
-    candidates, best = make_candidates(k), initial_threshold(floor)
+    candidates, best = make_candidates(k, np.empty((1, BINS), np.int64), 0), initial_threshold(floor)
     for s in range(len(sums)):
         for d in range(256):
             if (s << 8) + d < num_docs and sums[s, d] >= best.lowest_sum:
@@ -88,6 +98,37 @@ def test_a_sum_in_a_lower_bin_that_ties_as_float32_is_accepted(below):
     docs, scores = insert_all(sums, 512, ranks, 1, np.float32(0.0), 2.0 ** -12, lowest, counts)
     assert (docs.tolist(), scores.tolist()) == ([256 + 9], [2.0**27])
     assert 2**27 - 300 < lowest[0] <= 2**27 - 3
+
+
+@kernel
+def read_all(tallies, thread, k, scale, threshold):
+    """The lowest sum that may enter after a look at tallies int64[threads, BINS]."""
+    return read_tallies(Candidates(np.empty(0, np.uint64), tallies, thread), k, scale, threshold)
+
+
+@pytest.mark.parametrize("k", [1, 10, 300])
+def test_threads_learn_the_threshold_of_all_and_never_more(k):
+    """Two threads insert documents in turn and look at each other's tallies at random: neither passes the k-th best of both."""
+    rng = np.random.default_rng(k)
+    scale = 65_000 / 40_000
+    tallies = np.zeros((3, BINS), np.int64)
+    thresholds = [initial_threshold(np.float32(0.0))] * 3
+    raised = 0
+    sums = []
+    for _ in range(2_000):
+        thread = int(rng.integers(3))
+        total = int(rng.integers(1, 40_000))
+        if total >= thresholds[thread].lowest_sum:
+            sums.append(total)
+            tallies[thread, int(total * scale) >> 6] += 1
+        if rng.random() < 0.2:
+            before = thresholds[thread].lowest_sum
+            thresholds[thread] = Threshold(*read_all(tallies, thread, k, scale, thresholds[thread]))
+            raised += thresholds[thread].lowest_sum > before
+            kth = sorted(sums)[-k] if len(sums) >= k else 1
+            assert thresholds[thread].lowest_sum <= kth
+            assert thresholds[thread].lowest_sum > kth - 2 * 64 / scale
+    assert raised > 10
 
 
 @pytest.mark.parametrize(("n", "k"), [(0, 0), (1, 1), (2, 1), (7, 7), (1000, 1), (1000, 999), (1000, 1000), (1000, 37)])
