@@ -71,6 +71,8 @@ class BmpImpactSearcher(LuceneImpactSearcher):  # type: ignore[misc] # Pyserini 
         Approximation of all searches, see :meth:`bmp_plugin.BmpSearcher.search`; 1.0 is safe.
     budget : int, optional
         Largest number of superblocks scored per query, likewise; None is safe.
+    target_recall : float, optional
+        Approximation by one number instead of ``alpha``, ``beta`` and ``budget``, likewise; None is safe.
     bmp_dir : str, optional
         Path of the sidecar index, in place of the default.
     threads : int, default 1
@@ -95,15 +97,15 @@ class BmpImpactSearcher(LuceneImpactSearcher):  # type: ignore[misc] # Pyserini 
 
     def __init__(self, index_dir: str, query_encoder: QueryEncoder | str | None, min_idf: float = 0,
                  encoder_type: str = "pytorch", prebuilt_index_name: str | None = None, *, alpha: float = 1.0,
-                 beta: float = 1.0, budget: int | None = None, bmp_dir: str | None = None, threads: int = 1,
-                 progress: bool = True) -> None:
+                 beta: float = 1.0, budget: int | None = None, target_recall: float | None = None,
+                 bmp_dir: str | None = None, threads: int = 1, progress: bool = True) -> None:
         if encoder_type not in ("pytorch", "onnx"):
             raise ValueError(f"Invalid encoder type: {encoder_type}")
         if encoder_type == "onnx" and not isinstance(query_encoder, str):
             raise ValueError(f"Invalid query encoder type: {type(query_encoder)} for onnx encoder")
         self.index_dir = index_dir
         self._lucene: Any = None
-        self.alpha, self.beta, self.budget = alpha, beta, budget
+        self.alpha, self.beta, self.budget, self.target_recall = alpha, beta, budget, target_recall
         self._lucene_dir = None if is_url(index_dir) or is_bmp_directory(index_dir) else Path(index_dir)
         self._searcher: BmpSearcher | ShardedSearcher
         if self._lucene_dir is None:
@@ -139,7 +141,7 @@ class BmpImpactSearcher(LuceneImpactSearcher):  # type: ignore[misc] # Pyserini 
         new = functools.partial(
             type(self), place, given if self.query_encoder is used else self.query_encoder,
             self.min_idf, self.encoder_type, self.prebuilt_index_name, alpha=self.alpha, beta=self.beta, budget=self.budget,
-            bmp_dir=directory)
+            target_recall=self.target_recall, bmp_dir=directory)
         return new, ()
 
     @property
@@ -175,7 +177,7 @@ class BmpImpactSearcher(LuceneImpactSearcher):  # type: ignore[misc] # Pyserini 
 
     def search(self, q: str, k: int = 10, fields: Mapping[str, float] = dict(), *,  # noqa: C408 - as in Pyserini
                alpha: float | None = None, beta: float | None = None, budget: int | None = None,
-               threads: int = 1) -> list[Any]:
+               threads: int = 1, target_recall: float | None = None) -> list[Any]:
         """Searches the collection.
 
         Parameters
@@ -186,7 +188,7 @@ class BmpImpactSearcher(LuceneImpactSearcher):  # type: ignore[misc] # Pyserini 
             Number of hits to return, at least 1.
         fields : dict
             Pyserini's impact searcher has this argument but cannot use it.
-        alpha, beta : float, optional
+        alpha, beta, target_recall : float, optional
         budget : int, optional
             Override those of the searcher.
         threads : int
@@ -200,11 +202,13 @@ class BmpImpactSearcher(LuceneImpactSearcher):  # type: ignore[misc] # Pyserini 
         self._refuse(fields)
         if self._needs_lucene():
             return list(super().search(q, k))
-        return self._searcher.search(self._weights(q), k, *self._approximation(alpha, beta, budget), threads)
+        return self._searcher.search(self._weights(q), k, threads=threads,
+                                     **self._approximation(alpha, beta, budget, target_recall))
 
     def batch_search(self, queries: list[str], qids: list[str], k: int = 10, threads: int = 1,
                      fields: Mapping[str, float] = dict(), *,  # noqa: C408 - as in Pyserini
-                     alpha: float | None = None, beta: float | None = None, budget: int | None = None) -> dict[str, list[Any]]:
+                     alpha: float | None = None, beta: float | None = None, budget: int | None = None,
+                     target_recall: float | None = None) -> dict[str, list[Any]]:
         """Searches the collection for several queries at once.
 
         Parameters
@@ -219,7 +223,7 @@ class BmpImpactSearcher(LuceneImpactSearcher):  # type: ignore[misc] # Pyserini 
             Number of threads to use.
         fields : dict
             Pyserini's impact searcher has this argument but cannot use it.
-        alpha, beta : float, optional
+        alpha, beta, target_recall : float, optional
         budget : int, optional
             Override those of the searcher.
 
@@ -235,7 +239,8 @@ class BmpImpactSearcher(LuceneImpactSearcher):  # type: ignore[misc] # Pyserini 
             found = super().batch_search(queries, qids, k, threads)
             return {qid: list(found[qid]) for qid in qids}
         weights = [self._weights(query) for query in queries]
-        return self._searcher.batch_search(weights, qids, k, threads, *self._approximation(alpha, beta, budget))
+        return self._searcher.batch_search(weights, qids, k, threads,
+                                           **self._approximation(alpha, beta, budget, target_recall))
 
     def encode(self, query: str) -> Any:
         """Returns the token weights of a query, computed by the query encoder, as in Pyserini."""
@@ -294,10 +299,17 @@ class BmpImpactSearcher(LuceneImpactSearcher):  # type: ignore[misc] # Pyserini 
         if self._needs_lucene():
             raise ValueError(f"{what}: not available while RM3 or Rocchio is on: call unset_rm3() and unset_rocchio() first")
 
-    def _approximation(self, alpha: float | None, beta: float | None,
-                       budget: int | None) -> tuple[float, float, int | None]:
-        return (self.alpha if alpha is None else alpha, self.beta if beta is None else beta,
-                self.budget if budget is None else budget)
+    def _approximation(self, alpha: float | None, beta: float | None, budget: int | None,
+                       target_recall: float | None) -> dict[str, Any]:
+        """Returns the options of a search: those given, and the searcher's; one kind given replaces the other kind."""
+        given = {"alpha": alpha, "beta": beta, "budget": budget}
+        if any(value is not None for value in given.values()) or (target_recall is None and self.target_recall is None):
+            own = {"alpha": self.alpha, "beta": self.beta, "budget": self.budget}
+            return {name: own[name] if value is None else value for name, value in given.items()} | {
+                "target_recall": target_recall}
+        if target_recall is None:
+            return {"alpha": self.alpha, "beta": self.beta, "budget": self.budget, "target_recall": self.target_recall}
+        return {"target_recall": target_recall}
 
     def _weights(self, q: str) -> Mapping[str, Any]:
         """Returns the query as token weights for the block-max index."""

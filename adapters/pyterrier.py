@@ -69,10 +69,10 @@ class BmpPluginIndex(pt.Artifact, pt.Indexer):
         return self.indexer().index(inp)
 
     def retriever(self, *, num_results: int = 1000, alpha: float = 1.0, beta: float = 1.0, budget: int | None = None,
-                  threads: int = 1, encoder: Any = None) -> BmpPluginRetriever:
+                  target_recall: float | None = None, threads: int = 1, encoder: Any = None) -> BmpPluginRetriever:
         """Returns a transformer from topics to results, see :class:`BmpPluginRetriever`."""
-        return BmpPluginRetriever(self, num_results=num_results, alpha=alpha, beta=beta, budget=budget, threads=threads,
-                                  encoder=encoder)
+        return BmpPluginRetriever(self, num_results=num_results, alpha=alpha, beta=beta, budget=budget,
+                                  target_recall=target_recall, threads=threads, encoder=encoder)
 
     def transform(self, inp: pd.DataFrame) -> pd.DataFrame:
         """Returns the results of topics, as the default :meth:`retriever` does."""
@@ -128,7 +128,7 @@ class BmpPluginRetriever(pt.Transformer):
     index : BmpPluginIndex
     num_results : int
         Number of results per query.
-    alpha, beta, budget
+    alpha, beta, budget, target_recall
         Approximation, see :meth:`bmp_plugin.BmpSearcher.search`; the defaults are safe.
     threads : int
         Number of queries searched at the same time.
@@ -137,11 +137,12 @@ class BmpPluginRetriever(pt.Transformer):
     """
 
     def __init__(self, index: BmpPluginIndex, *, num_results: int = 1000, alpha: float = 1.0, beta: float = 1.0,
-                 budget: int | None = None, threads: int = 1, encoder: Any = None) -> None:
+                 budget: int | None = None, target_recall: float | None = None, threads: int = 1,
+                 encoder: Any = None) -> None:
         self._index = index
         self._encoder = encoder
         self._options: dict[str, Any] = {"num_results": num_results, "alpha": alpha, "beta": beta, "budget": budget,
-                                         "threads": threads}
+                                         "target_recall": target_recall, "threads": threads}
 
     def transform(self, inp: pd.DataFrame) -> pd.DataFrame:
         """Returns results, ranked from 0: the topics' columns and ``docno``, ``score``, ``rank``.

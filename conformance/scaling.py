@@ -74,7 +74,7 @@ def saving(path: Path, whole: Path, queries: Queries, k: int, rounds: int) -> Sa
         same = sum([(hit.docid, hit.score) for hit in found[qid]] == [(hit.docid, hit.score) for hit in one.search(query, k)]
                    for qid, query in zip(qids, queries, strict=True))
         known = [_seconds(searcher.batch_search, queries, qids, k) for _ in range(rounds)]
-        options = searcher._options(k, 1.0, 1.0, None)
+        options = searcher._options(k, 1.0, 1.0, None, None)
         asked = [searcher._ask([searcher._prepared(query)], i % len(searcher._shards), False, options)
                  for i, query in enumerate(queries)]
         work = sum(int(merging.work[q, 1]) for ((merging, q),) in asked)

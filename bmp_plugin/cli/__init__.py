@@ -26,6 +26,7 @@ from . import (
     push_command,
     search_command,
     shards_command,
+    tune_command,
     verify_command,
     warmup_command,
 )
@@ -48,7 +49,7 @@ exit status:
 
 
 _COMMANDS = (index_command, shards_command, search_command, compare_command, conform_command, verify_command, info_command,
-             fuse_command, export_command, push_command, demo_command, warmup_command, completion_command)
+             fuse_command, export_command, push_command, tune_command, demo_command, warmup_command, completion_command)
 """In the order of the help."""
 
 

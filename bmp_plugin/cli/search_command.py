@@ -41,9 +41,9 @@ def add_parser(commands: Any) -> None:
         "search a block-max index and write a run file",
         "bmp-plugin search --index passages.bmp --topics queries.tsv --output run.txt --hits 1000 --threads 2;"
         " faster, but approximate: bmp-plugin search --index passages.bmp --topics queries.tsv --output top.txt --hits 10"
-        " --alpha 0.9 --beta 0.8",
-        "The run is, byte for byte, the one that `python -m pyserini.search.lucene --impact` writes, unless alpha or"
-        " beta is below 1 or a budget is set: then documents may be missing, but every score is still exact.",
+        " --target-recall 0.99",
+        "The run is, byte for byte, the one that `python -m pyserini.search.lucene --impact` writes, unless a target recall,"
+        " alpha or beta is below 1 or a budget is set: then documents may be missing, but every score is still exact.",
     )
     parser.add_argument(
         "--index",
@@ -76,7 +76,17 @@ def add_parser(commands: Any) -> None:
         help="run file to write, or - for standard output",
     )
     parser.add_argument("--hits", type=positive, default=1000, metavar="K", help="hits per query")
-    parser.add_argument("--threads", type=positive, default=1, metavar="N", help="queries searched at the same time")
+    parser.add_argument(
+        "--threads", type=positive, default=1, metavar="N", help="queries searched at the same time, or parts of a single query"
+    )
+    parser.add_argument(
+        "--target-recall",
+        type=float,
+        metavar="R",
+        default=argparse.SUPPRESS,
+        help="approximate: find this share of the safe hits in the mean over many queries, such as 0.99, faster; alpha and beta"
+        " are chosen for this index, on queries made from its documents or as `bmp-plugin tune` has measured (default: all)",
+    )
     parser.add_argument(
         "--alpha", type=float, default=1.0, help="approximate below 1: factor of the upper bounds, so that more is skipped"
     )
@@ -185,6 +195,7 @@ def _write_run(
                 alpha=args.alpha,
                 beta=args.beta,
                 budget=getattr(args, "budget", None),
+                target_recall=getattr(args, "target_recall", None),
             )
             seconds += max(time.perf_counter() - started - (compile_time.seconds - compiled), 0.0)
             if _missing(searcher) != missing:

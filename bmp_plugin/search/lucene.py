@@ -1,7 +1,7 @@
 """``python -m bmp_plugin.search.lucene``: Pyserini's search command, with ``--impact`` answered by the block-max index.
 
 Pyserini's entry point runs unchanged, with its ``LuceneImpactSearcher`` replaced, so that every flag keeps its meaning in
-every release. Three flags are added: ``--alpha``, ``--beta`` and ``--bmp-dir``.
+every release. Four flags are added: ``--target-recall``, ``--alpha``, ``--beta`` and ``--bmp-dir``.
 """
 from __future__ import annotations
 
@@ -23,6 +23,9 @@ def main(argv: list[str] | None = None) -> int:
                                      epilog=f"example: {PROGRAM} --index indexes/my-splade-index --topics topics.tsv --impact"
                                      " --hits 1000 --output run.txt")
     ours = parser.add_argument_group("block-max options (with --impact)")
+    ours.add_argument("--target-recall", type=float, metavar="R",
+                      help="approximate search that finds this share of the safe hits in the mean, such as 0.99, faster"
+                      " (default: all of them)")
     ours.add_argument("--alpha", type=float, default=1.0, metavar="A",
                       help="factor of the upper bounds: below 1, search is faster and may miss hits; 1, the default, is safe")
     ours.add_argument("--beta", type=float, default=1.0, metavar="B",
@@ -53,7 +56,8 @@ def _run_pyserini(argv: list[str], options: argparse.Namespace) -> None:
 
     class CommandLineSearcher(BmpImpactSearcher):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
-            super().__init__(*args, alpha=options.alpha, beta=options.beta, bmp_dir=options.bmp_dir, **kwargs)
+            super().__init__(*args, alpha=options.alpha, beta=options.beta, target_recall=options.target_recall,
+                             bmp_dir=options.bmp_dir, **kwargs)
 
         @classmethod
         def from_prebuilt_index(cls, prebuilt_index_name: str, *args: Any, **kwargs: Any) -> Any:

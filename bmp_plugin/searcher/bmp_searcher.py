@@ -27,9 +27,11 @@ from .checked_arguments import (
     weights_of,
 )
 from .compiled_search import is_search_compiled
+from .document_queries import document_queries
 from .explanation import Ahead, Explanation, Found, ahead, explained, find, impacts_of, left_out, products_of
 from .hits import Hit, finish_hits
 from .query_threads import search_in_threads, threads_worthwhile, whole_share
+from .recall_calibration import QUERIES, RecallCalibration, Setting, load
 
 Ranked = tuple[NDArray[np.int32], NDArray[np.float32]]
 Terms = tuple[NDArray[np.int32], NDArray[np.int64]]
@@ -72,6 +74,7 @@ class BmpSearcher:
         self._kernel_index = kernel_index(self.index.arrays, self.index.geometry)
         self._kept: tuple[float, NDArray[np.bool_]] | None = None
         self.num_uncompiled = 0
+        self._calibration: RecallCalibration | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.index, self.min_idf)
@@ -88,8 +91,8 @@ class BmpSearcher:
     def close(self) -> None:
         """Does nothing: memory maps are released with the index."""
 
-    def search(self, query: Query, k: int = 10, alpha: float = 1.0, beta: float = 1.0,
-               budget: int | None = None, threads: int = 1) -> list[Hit]:
+    def search(self, query: Query, k: int = 10, alpha: float = 1.0, beta: float = 1.0, budget: int | None = None,
+               threads: int = 1, target_recall: float | None = None) -> list[Hit]:
         """Returns the k best documents for a query, each with its exact score, even if the search is approximate.
 
         Parameters
@@ -114,6 +117,11 @@ class BmpSearcher:
             Largest number of threads that share a safe search; the hits are the same. Where that takes longer than it saves,
             as on a few hundred thousand documents, there is one. Threads for many queries are better given to
             :meth:`batch_search`, which searches several at once.
+        target_recall : float in (0, 1], optional
+            Approximate search by one number, instead of ``alpha``, ``beta`` and ``budget``: the share of the safe k best
+            documents to find, in the mean over many queries. The settings for it are measured on this index: once for a
+            searcher, on queries made from its documents, in a second for two million documents, or by ``bmp-plugin tune``,
+            which keeps them in the index. None and 1 are safe.
 
         Returns
         -------
@@ -123,16 +131,18 @@ class BmpSearcher:
         Raises
         ------
         ValueError
-            If a weight is not a whole number from 0 to 2^31 - 1, or k, alpha, beta or budget is out of range.
+            If a weight is not a whole number from 0 to 2^31 - 1, or an option is out of range.
         TypeError
             If the query is not a mapping.
         """
         check_queries([query])
-        check_options(k, threads, alpha, beta, budget)
+        check_options(k, threads, alpha, beta, budget, target_recall)
+        alpha, beta = self.setting(k, target_recall, Setting(alpha, beta))
         return self._answer([query], k, alpha, beta, budget, threads)[0]
 
     def batch_search(self, queries: Iterable[Query], qids: Iterable[str], k: int = 10, threads: int = 1,
-                     alpha: float = 1.0, beta: float = 1.0, budget: int | None = None) -> dict[str, list[Hit]]:
+                     alpha: float = 1.0, beta: float = 1.0, budget: int | None = None,
+                     target_recall: float | None = None) -> dict[str, list[Hit]]:
         """Searches many queries, in threads that run without the interpreter lock.
 
         Parameters
@@ -140,7 +150,7 @@ class BmpSearcher:
         queries : iterable of mapping
         qids : iterable of str
             The query id of each query; of queries with the same id, the last one counts.
-        k, alpha, beta, budget
+        k, alpha, beta, budget, target_recall
             See :meth:`search`.
         threads : int
             Number of threads, at least 1. A single query is searched as by :meth:`search`.
@@ -158,10 +168,37 @@ class BmpSearcher:
         queries, qids = list(queries), list(qids)
         check_queries(queries)
         check_qids(len(queries), len(qids))
-        check_options(k, threads, alpha, beta, budget)
+        check_options(k, threads, alpha, beta, budget, target_recall)
+        alpha, beta = self.setting(k, target_recall, Setting(alpha, beta))
         answers = in_batches(lambda batch, share: self._answer(queries[batch], k, alpha, beta, budget, share),
                              len(queries), k, threads)
         return dict(zip(qids, itertools.chain.from_iterable(answers), strict=True))
+
+    def setting(self, k: int, target_recall: float | None, otherwise: Setting) -> Setting:
+        """Returns the setting that reaches a target recall at k, ``otherwise`` if there is no target."""
+        return otherwise if target_recall is None else self.calibration.setting(k, target_recall)
+
+    @property
+    def calibration(self) -> RecallCalibration:
+        """Returns the measured recall of approximate settings: that in the index, or else on queries from its documents.
+
+        Raises
+        ------
+        DamagedIndexError
+            If what ``bmp-plugin tune`` has kept cannot be read.
+        """
+        if self._calibration is None:
+            self._calibration = RecallCalibration(self.found, lambda: self.document_queries(QUERIES), load(self.index.path))
+        return self._calibration
+
+    def document_queries(self, n: int) -> list[dict[str, int]]:
+        """Returns at most n queries made from documents, see :func:`.document_queries.document_queries`."""
+        return document_queries(self.index, self._kernel_index, n)
+
+    def found(self, queries: Sequence[Query], k: int, setting: Setting) -> list[NDArray[np.int32]]:
+        """Returns the internal document ids of the k best documents, an array for each query."""
+        parts = in_batches(lambda batch, _: self.rank(queries[batch], k, *setting)[0], len(queries), k, 1)
+        return [docs.copy() for part in parts for docs, _ in part]
 
     def score(self, query: Query, docids: Sequence[str]) -> NDArray[np.float32]:
         """Returns the scores of given documents without searching.

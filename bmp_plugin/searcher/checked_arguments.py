@@ -87,7 +87,8 @@ def kept_terms(df: NDArray[np.int64], num_docs: int, min_idf: float) -> NDArray[
         return np.log(num_docs / df) > min_idf
 
 
-def check_options(k: int, threads: int, alpha: float, beta: float, budget: int | None) -> None:
+def check_options(k: int, threads: int, alpha: float, beta: float, budget: int | None,
+                  target_recall: float | None = None) -> None:
     """Raises ``ValueError`` for an invalid search option, which it names."""
     if not isinstance(k, numbers.Integral) or k < 1:
         raise ValueError(f"k={k!r} is not a whole number of at least 1")
@@ -98,6 +99,11 @@ def check_options(k: int, threads: int, alpha: float, beta: float, budget: int |
             raise ValueError(f"{name}={value!r} is not above 0 and at most 1")
     if budget is not None and (not isinstance(budget, numbers.Integral) or budget < 1):
         raise ValueError(f"budget={budget!r} is not a whole number of at least 1, or None")
+    if target_recall is not None:
+        if isinstance(target_recall, bool) or not isinstance(target_recall, numbers.Real) or not 0.0 < target_recall <= 1.0:
+            raise ValueError(f"target_recall={target_recall!r} is not above 0 and at most 1, or None")
+        if (alpha, beta, budget) != (1.0, 1.0, None):
+            raise ValueError(f"target_recall={target_recall!r} chooses alpha and beta: give it alone, or them")
 
 
 def check_qids(num_queries: int, num_qids: int) -> None:

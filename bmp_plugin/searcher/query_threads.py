@@ -16,7 +16,7 @@ from ..query.topk import BINS, RANK_MASK
 LEAST_WORK = 250_000
 """Postings for a thread, below which waking it up takes as long as it saves.
 
-``python -m bmp_plugin.conformance.bench --engines ours ours-threads`` measures it.
+``python -m bmp_plugin.conformance.bench --engines ours ours:threads=2`` measures it.
 """
 
 WORK_A_HIT = 500             # postings that are added to upper bounds in the time in which one of the k best is found

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from .._internal.parallel import in_batches
 from ..searcher.bmp_searcher import BmpSearcher, Ranked
 from ..searcher.explanation import Ahead, Found
+from ..searcher.recall_calibration import Setting
 from .sharded_index import open_shard
 from .sharded_manifest import ShardEntry
 
@@ -23,6 +24,8 @@ class SearchRequest(NamedTuple):
         Tokens that the min_idf of the whole collection keeps, with validated weights.
     k, alpha, beta, budget
         See :meth:`bmp_plugin.BmpSearcher.search`; ``budget`` is that of the shard.
+    target_recall : float, optional
+        Likewise; the shard's own calibration chooses alpha and beta.
     floors : float32[queries]
         Initial thresholds: scores that k documents of other shards reach, or 0. Documents that score less may be missing;
         documents that tie are not.
@@ -35,6 +38,7 @@ class SearchRequest(NamedTuple):
     alpha: float
     beta: float
     budget: int | None
+    target_recall: float | None
     floors: NDArray[np.float32]
     threads: int
 
@@ -121,10 +125,11 @@ class ShardServer:
 
     def answer(self, request: SearchRequest) -> SearchResponse:
         """Searches for the queries of a request."""
-        searcher = self._opened()
-        parts = in_batches(lambda batch, threads: searcher.rank(request.queries[batch], request.k, request.alpha, request.beta,
-                                                                request.budget, request.floors[batch], threads),
-                           len(request.queries), request.k, request.threads)
+        searcher, k = self._opened(), request.k
+        setting = searcher.setting(k, request.target_recall, Setting(request.alpha, request.beta))
+        parts = in_batches(lambda batch, threads: searcher.rank(request.queries[batch], k, *setting, request.budget,
+                                                                request.floors[batch], threads),
+                           len(request.queries), k, request.threads)
         return self._answers([query for ranked, _ in parts for query in ranked], np.concatenate([work for _, work in parts]))
 
     def score(self, query: Mapping[str, int], docids: Sequence[str]) -> NDArray[np.float32]:

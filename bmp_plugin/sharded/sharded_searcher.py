@@ -44,6 +44,7 @@ class _Options(NamedTuple):
     alpha: float
     beta: float
     budget: int | None
+    target_recall: float | None
 
 
 class ShardedSearcher:
@@ -151,21 +152,24 @@ class ShardedSearcher:
         with self._lock:
             return [f"{name}: {self._lost[name]}" for name in sorted(self._lost)]
 
-    def search(self, query: Query, k: int = 10, alpha: float = 1.0, beta: float = 1.0,
-               budget: int | None = None, threads: int = 1) -> list[Hit]:
+    def search(self, query: Query, k: int = 10, alpha: float = 1.0, beta: float = 1.0, budget: int | None = None,
+               threads: int = 1, target_recall: float | None = None) -> list[Hit]:
         """Searches for the k best documents, as :meth:`bmp_plugin.BmpSearcher.search` does in one index.
 
-        ``budget`` is divided among the shards, and with ``beta`` below 1 each shard selects tokens by its own impacts: so
-        approximate answers differ from those of one index. Safe ones do not. In this process, shards are
+        ``budget`` is divided among the shards, and with ``beta`` below 1 each shard selects tokens by its own impacts, and
+        reaches a ``target_recall`` by its own measurements: so approximate answers differ from those of one index. Safe ones
+        do not. In this process, shards are
         searched at the same time, by ``threads`` threads or as many as there are shards and processors; actors use their own.
         """
         check_queries([query])
-        check_options(k, threads, alpha, beta, budget)
-        (merger, q), = self._ask([self._prepared(query)], 0, True, self._options(k, alpha, beta, budget), threads)
+        check_options(k, threads, alpha, beta, budget, target_recall)
+        options = self._options(k, alpha, beta, budget, target_recall)
+        (merger, q), = self._ask([self._prepared(query)], 0, True, options, threads)
         return merger.hits(q, self.hit_type)
 
     def batch_search(self, queries: Iterable[Query], qids: Iterable[str], k: int = 10, threads: int = 1,
-                     alpha: float = 1.0, beta: float = 1.0, budget: int | None = None) -> dict[str, list[Hit]]:
+                     alpha: float = 1.0, beta: float = 1.0, budget: int | None = None,
+                     target_recall: float | None = None) -> dict[str, list[Hit]]:
         """Searches for many queries; see :meth:`bmp_plugin.BmpSearcher.batch_search`.
 
         ``threads`` are those of this process; with Ray, enough requests are in flight to keep all shards busy.
@@ -173,8 +177,8 @@ class ShardedSearcher:
         queries, qids = list(queries), list(qids)
         check_queries(queries)
         check_qids(len(queries), len(qids))
-        check_options(k, threads, alpha, beta, budget)
-        options = self._options(k, alpha, beta, budget)
+        check_options(k, threads, alpha, beta, budget, target_recall)
+        options = self._options(k, alpha, beta, budget, target_recall)
         prepared = [self._prepared(query) for query in queries]
         in_flight = self._in_flight or threads
         size = max(1, min(REQUEST_QUERIES, -(-len(prepared) // in_flight)))
@@ -282,8 +286,8 @@ class ShardedSearcher:
         if len(self._lost) == len(self._shards):
             raise ShardLostError(f"{self.index.path}: all shards are lost: {'; '.join(self.missing)}")
 
-    def _options(self, k: int, alpha: float, beta: float, budget: int | None) -> _Options:
-        return _Options(int(k), alpha, beta, None if budget is None else -(-budget // len(self._shards)))
+    def _options(self, k: int, alpha: float, beta: float, budget: int | None, target_recall: float | None) -> _Options:
+        return _Options(int(k), alpha, beta, None if budget is None else -(-budget // len(self._shards)), target_recall)
 
     def _prepared(self, query: Query) -> Prepared:
         """Returns the tokens of a query that the min_idf of the whole collection keeps, with integer weights."""

@@ -123,10 +123,13 @@ def test_block_max_directory(both: Any, lucene_index: Any, topics: dict[str, str
 
 def test_approximation(lucene_index: Any, topics: dict[str, str], tmp_path: Path) -> None:
     arguments = ["--impact", "--index", str(lucene_index("cranfield")), "--topics", topics["cranfield"], "--hits", "10"]
-    for name, flags in (("safe", []), ("one", ["--alpha", "1", "--beta=1.0"]), ("some", ["--beta", "0.2"])):
+    for name, flags in (("safe", []), ("one", ["--alpha", "1", "--beta=1.0"]), ("some", ["--beta", "0.2"]),
+                        ("all", ["--target-recall", "1"]), ("most", ["--target-recall=0.8"])):
         assert main([*arguments, "--output", str(tmp_path / name), *flags]) == 0
-    safe, one, some = ((tmp_path / name).read_bytes() for name in ("safe", "one", "some"))
-    assert safe == one != some
+    safe, one, some, all_of_them, most = ((tmp_path / name).read_bytes() for name in ("safe", "one", "some", "all", "most"))
+    assert safe == one == all_of_them
+    assert safe != some
+    assert safe != most
 
 
 def test_as_a_command(lucene_index: Any, topics: dict[str, str], tmp_path: Path) -> None:
@@ -195,11 +198,12 @@ class TestRefusals:
             "--impact", "--index", str(lucene_index("nasty")), "--topics", topics["nasty"], "--output", "run.txt",
             "--encoder", "a", "--onnx-encoder", "b")
 
-    @pytest.mark.parametrize(("flag", "value"), [("--alpha", "0"), ("--beta", "1.5"), ("--alpha", "x"), ("--hits", "0")])
+    @pytest.mark.parametrize(("flag", "value"), [("--alpha", "0"), ("--target-recall", "2"), ("--beta", "1.5"),
+                                                 ("--alpha", "x"), ("--hits", "0")])
     def test_numbers(self, flag: str, value: str, refusal: Any, lucene_index: Any, topics: dict[str, str]) -> None:
         message = refusal("--impact", "--index", str(lucene_index("nasty")), "--topics", topics["nasty"], "--output",
                           "run.txt", flag, value)
-        assert {"--hits": "k="}.get(flag, flag.strip("-")) in message
+        assert {"--hits": "k="}.get(flag, flag.strip("-").replace("-", "_")) in message
 
     def test_without_pyserini(self, tmp_path: Path) -> None:
         code = ("import sys; sys.modules['pyserini'] = None; from bmp_plugin.search.lucene import main; "

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -155,9 +156,32 @@ def test_search_options(index: Path, run: Path, tmp_path: Path) -> None:
     lines = [line.split() for line in (tmp_path / "few.txt").read_text().splitlines()]
     assert len(lines) == 3 * 225
     assert {line[5] for line in lines} == {"me"}
+    done = bmp(*search, tmp_path / "most.txt", "--hits", 10, "--target-recall", 0.9)
+    assert done.returncode == 0
+    found, best = [{tuple(line.split()[:3:2]) for line in path.read_text().splitlines() if int(line.split()[3]) <= 10}
+                   for path in (tmp_path / "most.txt", run)]
+    assert 0.9 * len(best) < len(found & best) < len(best)
     done = bmp(*search, tmp_path / "m.txt", "--format", "msmarco")
     assert done.returncode == 0
     assert bmp("compare", run, tmp_path / "m.txt").returncode == 0
+
+
+def test_tune(index: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(index, tmp_path / "copy.bmp"))
+    done = bmp("tune", "--index", copy, "--quiet")
+    assert (done.returncode, done.stderr) == (0, "")
+    rows = [line.split() for line in done.stdout.splitlines()[1:]]
+    assert [row[:2] for row in rows[:2]] == [["10", "0.9"], ["10", "0.95"]]
+    assert all(float(recall) >= float(target) for _, target, _, _, recall in rows)
+    assert "made from the documents" in (copy / "recall.json").read_text()
+    assert bmp("verify", copy).returncode == 0
+    done = bmp("tune", "--index", copy, "--topics", QUERIES, "--max-queries", 100, "--json")
+    found = json.loads(done.stdout)
+    assert found["queries"] == f"75 queries of {QUERIES}"
+    assert found["queries"] in (copy / "recall.json").read_text()
+    assert all(row["recall"] >= row["target_recall"] for row in found["settings"])
+    assert bmp("search", "--index", copy, "--topics", QUERIES, "--output", tmp_path / "o", "--target-recall", 0.9,
+               ).returncode == 0
 
 
 def test_search_to_standard_output(index: Path, tmp_path: Path) -> None:
@@ -346,6 +370,10 @@ def test_version_and_console_command() -> None:
         (("search", "--index", "{index}", "--topics", "{queries}", "--output", "{tmp}/o", "--hits", "0"), "--hits: 0"),
         (("search", "--index", "{index}", "--topics", "{queries}", "--output", "{tmp}/o", "--hits", "x"), "--hits"),
         (("search", "--index", "{index}", "--topics", "{queries}", "--output", "{tmp}/o", "--alpha", "2"), "alpha"),
+        (("search", "--index", "{index}", "--topics", "{queries}", "--output", "{tmp}/o", "--target-recall", "2"),
+         "target_recall"),
+        (("tune", "--index", "{tmp}/nope"), "nope"),
+        (("tune", "--index", "{index}", "--topics", "{tmp}/text"), "text, line 1: not qid"),
         (("search", "--index", "{index}", "--topics", "{queries}", "--output", "{tmp}/o", "--beta", "0"), "beta"),
         (("search", "--index", "{index}", "--topics", "{queries}", "--output", "{tmp}/o", "--tag", "a b"), "run tag"),
         (("search", "--index", "{index}", "--topics", "{queries}", "--output", "{tmp}/folder"), "a folder exists"),
