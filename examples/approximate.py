@@ -13,7 +13,7 @@ with shipped_collection() as cranfield:
 
 searcher = BmpSearcher(index)
 safe = searcher.batch_search(queries, qids, k=10)
-settings = ({"alpha": 0.9}, {"alpha": 0.9, "beta": 0.8}, {"alpha": 0.9, "beta": 0.8, "budget": 2})
+settings = ({"target_recall": 0.99}, {"target_recall": 0.9}, {"alpha": 0.9, "beta": 0.8, "budget": 2})
 for setting in settings:
     found = searcher.batch_search(queries, qids, k=10, **setting)
     kept = mean(len({hit.docid for hit in safe[qid]} & {hit.docid for hit in found[qid]}) / len(safe[qid]) for qid in qids)

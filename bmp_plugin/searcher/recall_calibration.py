@@ -22,6 +22,7 @@ from .checked_arguments import Query
 RECALL_FILE = "recall.json"
 FORMAT = "bmp-plugin recall"
 VERSION = 1
+LARGEST = 2**20                          # bytes; what is written has 4,000
 QUERIES = 200
 DEPTHS = (10, 100, 1000)                 # where recall is measured; a k between two of them needs the recall of both
 
@@ -138,7 +139,8 @@ def load(folder: Path) -> dict[tuple[int, Setting], Recall]:
     """
     path = folder / RECALL_FILE
     try:
-        content: Any = json.loads(path.read_bytes())
+        with open(path, "rb") as file:
+            content: Any = json.loads(file.read(LARGEST))          # cut off, what is larger is no JSON
         if content["format"] != FORMAT:
             raise ValueError(f"its format is not {FORMAT}")
         if content["version"] != VERSION:
@@ -149,5 +151,5 @@ def load(folder: Path) -> dict[tuple[int, Setting], Recall]:
         return {}
     except OSError as error:
         raise DamagedIndexError(f"{path}: cannot be read ({error.strerror}); remove it") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DamagedIndexError(f"{path}: is not what `bmp-plugin tune` writes; run it again, or remove the file") from error

@@ -110,7 +110,8 @@ def test_what_is_kept_in_the_index_decides(index, tmp_path):
         assert searcher.setting(10, 0.96, SAFE) == SAFE, "no more than a standard error above it"
         assert searcher.setting(50, 0.95, SAFE) == SAFE, "100 hits do not reach it"
         BmpIndex.open(index.path).verify()
-        for damaged in ("", "{", "[]", '{"format": "x"}', '{"format": "bmp-plugin recall", "version": 1, "recall": [{}]}'):
+        for damaged in ("", "{", "[]", "[" * 100_000, '{"format": "x"}',
+                        '{"format": "bmp-plugin recall", "version": 1, "recall": [{}]}'):
             (index.path / RECALL_FILE).write_text(damaged)
             with pytest.raises(DamagedIndexError, match="bmp-plugin tune"):
                 BmpSearcher(index).search({"a": 1}, target_recall=0.9)
