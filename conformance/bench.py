@@ -10,15 +10,19 @@ engines:
   rust, rust-bp      the paper's bmp with blocks of 8, 16 and 32 (or rust-8 alone), in the given order and in that of ours-bp
   seismic            Seismic at several settings, always approximate
   pisa               PISA's MaxScore
-  exhaustive         no pruning; slow, a good reference for small collections
+  splade-index       eager scoring of all postings, by its numba backend
+  bm25s              the same without weights in queries, whose tokens are repeated instead
+  scipy              a sparse matrix product and argpartition
+  exhaustive         no pruning, in numpy, by Pyserini's rules; slow, a good reference for small collections
   approximate        ours at several settings; approximate-bp: ours-bp
 A single setting: ours:beta=0.5,budget=80 or seismic:query_cut=5,heap_factor=0.8. Engines that are not installed are skipped.
 
 The first engine is the reference for answers. A collection's indexes are kept in WORK/NAME, where NAME is that of the folder
 or file, and existing indexes are used: lucene/, lucene.bmp/ (drop-in), ours.bmp/, ours-bp.bmp/, rust-8.bmp-index,
-rust-bp-8.bmp-index, seismic.index.seismic, exhaustive/. Whether the current code would build the same is not checked: after
-a change of the layout or of the order of ours-bp, delete the indexes concerned (rust-bp-* have that order too). Results are
-NAME.json, NAME.md and plots; those of several collections in one output folder are also plotted as time against size.
+rust-bp-8.bmp-index, seismic.index.seismic, exhaustive/, bm25s/ etc. Whether the current code would build the same is not
+checked: after a change of the layout or of the order of ours-bp, delete the indexes concerned (rust-bp-* have that order too).
+Results are NAME.json, NAME.md and plots; those of several collections in one output folder are also plotted as time against
+size.
 """
 from __future__ import annotations
 
@@ -122,12 +126,13 @@ def chosen_topics(path: Path, max_queries: int | None) -> list[tuple[str, engine
 
 def _write(output: Path, collection: Collection, plan: runner.Plan, rows: Sequence[runner.Row], command: str) -> None:
     documents, postings = collection.counts()
+    distributions = list(dict.fromkeys(engines.ENGINES[row.configuration.engine].distribution for row in rows))
     result: report.Result = {
         "collection": {"name": collection.name, "documents": documents, "postings": postings},
         "queries": len(plan.queries), "tokens_a_query": float(np.mean([len(query) for query in plan.queries])),
         "k": list(plan.ks), "rounds": plan.rounds, "one_at_a_time": plan.one_at_a_time,
         "reference": rows[0].configuration.label, "date": datetime.date.today().isoformat(), "machine": machine.machine(),
-        "versions": machine.versions(), "command": command,
+        "versions": machine.versions(distributions), "licences": machine.licences(distributions), "command": command,
         "engines": {row.configuration.label: report.figures(row, postings) for row in rows}}
     output.mkdir(parents=True, exist_ok=True)
     text = report.markdown(result)

@@ -41,6 +41,21 @@ def versions(more: Sequence[str] = ()) -> dict[str, str]:
     return found
 
 
+def licences(distributions: Sequence[str]) -> dict[str, str]:
+    """Returns the licences of distributions, as each states its own; those that are not installed are left out."""
+    found = {}
+    for name in distributions:
+        try:
+            stated = metadata.metadata(name).json
+        except metadata.PackageNotFoundError:
+            continue
+        classified = [one.split("::")[-1] for one in stated.get("classifier", ()) if one.startswith("License ::")]
+        text = str(stated.get("license", "")).strip().splitlines()              # some have the whole text there
+        candidates = [stated.get("license_expression"), *classified, *text, "not stated"]
+        found[name] = next(str(one).strip() for one in candidates if one)
+    return found
+
+
 def _in_checkout() -> bool:
     return (Path(__file__).parents[2] / ".git").exists()
 

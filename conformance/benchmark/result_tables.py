@@ -57,7 +57,8 @@ def markdown(result: Result) -> str:
         f"# {collection['name']}", "",
         f"{collection['documents']:,} documents, {collection['postings']:,} postings, {result['queries']:,} queries of "
         f"{result['tokens_a_query']:.1f} tokens, {result['rounds']} rounds, {result['date']}.", "",
-        circumstances(machine, result["versions"]), "",
+        circumstances(machine, result["versions"]),
+        "Licences: " + ", ".join(f"{name} {licence}" for name, licence in result["licences"].items()) + ".", "",
         f"    {result['command']}", "",
         "A query's time is its median over the rounds, in milliseconds; in parentheses are the smallest and the largest mean "
         f"of a round. Answers are compared with those of {result['reference']}.", ""]

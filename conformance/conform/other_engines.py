@@ -26,7 +26,6 @@ from ..benchmark.engines import ENGINES, Configuration, configurations
 DEFAULT = ("exhaustive", "rust-8", "pisa", "seismic:query_cut=10,heap_factor=0.7")
 FEW_POSTINGS = 2_000_000
 """Largest index for which all of :data:`DEFAULT` run by default: it takes seconds."""
-PACKAGES = {"rust": "bmp", "pisa": "pyterrier-pisa", "seismic": "pyseismic-lsr", "lucene": "pyserini"}
 
 Rankings = Mapping[str, Sequence[str]]                                # query id to docids
 Score = Callable[[Mapping[str, Any], Sequence[str]], Any]             # exact scores of documents, nan for unknown ones
@@ -143,13 +142,13 @@ def _ask(configuration: Configuration, collection: Collection, queries: Mapping[
     finally:
         process.close()
     same = all(one["same_ranking"] == one["queries"] for one in found.values())
-    return {"engine": configuration.label, "version": _version(engine.kind), "state": "ran",
+    return {"engine": configuration.label, "version": _version(engine.distribution), "state": "ran",
             "why": "" if same else engine.differs, "k": found}
 
 
-def _version(kind: str) -> str:
+def _version(distribution: str) -> str:
     try:
-        return metadata.version(PACKAGES.get(kind, "bmp-plugin"))
+        return metadata.version(distribution)
     except metadata.PackageNotFoundError:
         return ""
 

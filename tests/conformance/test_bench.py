@@ -1,4 +1,5 @@
 """The benchmark on a small real collection with the installed engines; their speed is not tested."""
+import importlib.metadata
 import importlib.util
 import json
 import os
@@ -14,9 +15,11 @@ from bmp_plugin.conformance import bench, plots
 from bmp_plugin.conformance.benchmark import result_tables, runner
 from bmp_plugin.conformance.benchmark.agreement import Agreement
 from bmp_plugin.conformance.benchmark.collection import Collection
+from bmp_plugin.conformance.benchmark.engine_processes import EngineProcess
 from bmp_plugin.conformance.benchmark.engines import ENGINES, GROUPS, Configuration, configurations
 from bmp_plugin.conformance.benchmark.mapped_arrays import mapped_npz
 from bmp_plugin.errors import SourceError
+from bmp_plugin.report.machine import licences
 
 DOCUMENTS, QUERIES = 150, 6
 
@@ -67,8 +70,9 @@ def run(folder, *arguments, vectors=("vectors",)):
 def result(folder):
     """The result of all engines except Lucene."""
     assert run(folder, "--engines", "exhaustive", "ours", "ours-bp", "rust-8", "rust-bp-8", "seismic",
-               "ours:alpha=0.4,beta=0.1", "--k", "3", "40", "--rounds", "2", "--qrels", str(folder / "qrels.txt"),
-               "--passage-delimiter", "#", "--output", str(folder / "results")) == 0
+               "ours:alpha=0.4,beta=0.1",
+               "--k", "3", "40", "--rounds", "2", "--qrels", str(folder / "qrels.txt"), "--passage-delimiter", "#",
+               "--output", str(folder / "results")) == 0
     return json.loads((folder / "results" / "vectors.json").read_text())
 
 
@@ -80,6 +84,7 @@ def test_counts_and_circumstances(folder, result):
     assert result["reference"] == "exhaustive"
     assert result["machine"]["processor"]
     assert result["versions"]["numpy"] == np.__version__
+    assert result["licences"]["bmp-plugin"] == "Apache-2.0"
     assert "--vectors vectors" in result["command"]
     assert str(folder) not in json.dumps(result)
 
@@ -145,6 +150,37 @@ def test_seismic_at_all_its_settings(result):
     labels = [label for label in result["engines"] if label.startswith("seismic")]
     assert len(labels) == len(ENGINES["seismic"].default_settings)
     assert result["engines"]["seismic query_cut=16 heap_factor=0.5"]["k"]["3"]["overlap"] > 0.8
+
+
+@pytest.mark.parametrize("engine", [pytest.param(name, marks=needs(package)) for name, package in (
+    ("scipy", "scipy"), ("bm25s", "bm25s"), ("splade-index", "splade_index"))])
+def test_eager_engines_score_exactly(folder, result, engine):
+    """Their scores are those of exhaustive search before ties are adjusted; of those that tie with the last, any are there."""
+    collection = Collection(folder / "vectors", folder / "work" / "vectors")
+    everywhere = set.intersection(*(set(vector) for _, vector in collection.documents()))      # idf 0: Pyserini drops them
+    queries = [{token: weight for token, weight in query.items() if token not in everywhere}
+               for _, query in bench.chosen_topics(folder / "queries.jsonl", None)]
+    queries += [{"nowhere": 3}, {"nowhere": 1, **queries[0]}]
+    runner.build(collection, engine)
+    process = EngineProcess(collection.work / f"{engine}.log", "serve", engine, collection.work, queries, 3, {})
+    try:
+        for k in (3, 40, DOCUMENTS + 1):
+            found, search = process.ask("answers", {}, k), ENGINES["exhaustive"].open(collection.work).searching({})
+            for query, hits in zip(queries, found, strict=True):
+                exact = [(docid, round(score)) for docid, score in search(query, k)]
+                assert [score for _, score in hits] == [score for _, score in exact]
+                last = exact[-1][1] if len(exact) == k else 0
+                assert {hit for hit in hits if hit[1] > last} == {hit for hit in exact if hit[1] > last}
+        assert engine == "scipy" or process.ask("throughput", {}, 3, 2) > 0
+        with pytest.raises(ValueError, match="no settings"):
+            process.ask("answers", {"alpha": 1}, 3)
+    finally:
+        process.close()
+
+
+def test_licences_as_distributions_state_them():
+    assert licences(["numpy", "no-such-distribution", "pytest"]) == {
+        "numpy": importlib.metadata.metadata("numpy")["License-Expression"], "pytest": "MIT"}
 
 
 def test_table_and_plots(folder, result):
@@ -257,10 +293,14 @@ def test_refuses_paths_that_are_not_collections(folder, tmp_path):
 
 def test_missing_engines_are_skipped_with_a_notice(monkeypatch, capsys):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    assert [found.engine for found in runner.available(configurations(["ours", "rust-8", "seismic"]))] == ["ours"]
+    assert [found.engine for found in runner.available(configurations(
+        ["ours", "rust-8", "seismic", "splade-index", "bm25s", "scipy"]))] == ["ours"]
     output = capsys.readouterr().err
     assert "skipped rust-8: bmp is not installed: pip install bmp" in output
     assert "pyseismic-lsr" in output
+    assert "skipped splade-index: splade_index is not installed: pip install splade-index==" in output
+    assert "skipped bm25s: bm25s is not installed: pip install bm25s==" in output
+    assert "skipped scipy: scipy is not installed: pip install scipy" in output
     with pytest.raises(Exception, match="none of the engines"):
         runner.available(configurations(["rust"]))
 

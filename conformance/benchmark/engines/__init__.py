@@ -4,6 +4,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .bmp_engine import Ours
+from .eager_engines import Bm25s, Scipy, SpladeIndex
 from .engine import Answer, Engine, OpenedEngine, Query, Settings
 from .exhaustive_engine import Exhaustive
 from .lucene_engine import DropIn, Lucene
@@ -16,7 +17,7 @@ __all__ = ["ENGINES", "GROUPS", "Answer", "Configuration", "Engine", "OpenedEngi
 ENGINES: dict[str, Engine] = {engine.name: engine for engine in (
     Lucene(), DropIn(), Ours(), Ours("bp"), Ours("leading"),
     *(Rust(size) for size in BLOCK_SIZES), *(Rust(size, "bp") for size in BLOCK_SIZES),
-    Seismic(), Pisa(), Exhaustive())}
+    Seismic(), Pisa(), SpladeIndex(), Bm25s(), Scipy(), Exhaustive())}
 
 OUR_CURVE = (*(f"alpha={alpha}" for alpha in (0.98, 0.96, 0.93, 0.9)),
              *(f"beta={beta}" for beta in (0.9, 0.8, 0.7)),

@@ -53,6 +53,8 @@ class Engine:
     ----------
     name : str
         Its name on the command line.
+    distribution : str
+        The installed distribution whose code it runs, for its version and licence.
     kind : str
         The common name of engines that differ in block size only.
     needs : tuple of str
@@ -64,6 +66,7 @@ class Engine:
     """
 
     name: str
+    distribution: str = "bmp-plugin"
     needs: tuple[str, ...] = ()
     has_kernel_timer: bool = False
     differs: str = ""

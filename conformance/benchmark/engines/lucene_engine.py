@@ -27,6 +27,7 @@ class Lucene(Engine):
     """``lucene``: LuceneImpactSearcher."""
 
     name = "lucene"
+    distribution = "pyserini"
 
     def require(self) -> None:
         from bmp_plugin.adapters.java.jdk import find_jdk
@@ -82,6 +83,7 @@ class DropIn(Lucene):
     """``drop-in``: BmpImpactSearcher on the same Lucene index, with its sidecar index."""
 
     name = "drop-in"
+    distribution = "bmp-plugin"
     needs = ("lucene",)
 
     def load(self) -> None:

@@ -14,6 +14,7 @@ class Pisa(Engine):
     """``pisa``: the scorer ``quantized``, whose scores are sums of impact times weight."""
 
     name = "pisa"
+    distribution = "pyterrier-pisa"
     differs = "it breaks ties by the order of indexing, not by docid, and does not adjust their scores"
 
     def require(self) -> None:

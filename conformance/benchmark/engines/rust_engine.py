@@ -20,6 +20,7 @@ ELAPSED = re.compile(rb"search_elapsed = (\d+)")
 class Rust(Engine):
     """``rust-8`` etc.; ``rust-bp-8`` etc. with the documents in the order of ``ours-bp``."""
 
+    distribution = "bmp"
     has_kernel_timer = True
     differs = ("it cuts impacts to 8 bits and scores to 16, brings query weights to at most 32 levels, loses documents that "
                "tie with the last, never scores the last candidate block, and does not adjust ties")

@@ -19,6 +19,7 @@ class Seismic(Engine):
     """``seismic``, at several settings: query_cut (number of query tokens whose lists are searched) and heap_factor."""
 
     name = "seismic"
+    distribution = "pyseismic-lsr"
     differs = "it is approximate: it looks at a part of the postings only, and orders ties its own way"
     default_settings = tuple({"query_cut": cut, "heap_factor": factor} for cut, factor in CURVE)
 
