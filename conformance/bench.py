@@ -8,7 +8,8 @@ engines:
   lucene, drop-in    Pyserini's LuceneImpactSearcher, and BmpImpactSearcher in its place, on one Lucene index
   ours, ours-bp      BmpSearcher, without and with --reorder bp; ours-leading: with --reorder leading
   rust, rust-bp      the paper's bmp with blocks of 8, 16 and 32 (or rust-8 alone), in the given order and in that of ours-bp
-  seismic            Seismic at several settings, always approximate
+  seismic            Seismic at several settings, always approximate; seismic-1000, -300, -100: with so many postings a token,
+                     not 3,500; seismic-knn, seismic-knn-1000, -300, -100: with its k-NN graph, too; seismic-grid: all eight
   pisa               PISA's MaxScore
   splade-index       eager scoring of all postings, by its numba backend
   bm25s              the same without weights in queries, whose tokens are repeated instead

@@ -70,7 +70,7 @@ def run(folder, *arguments, vectors=("vectors",)):
 def result(folder):
     """The result of all engines except Lucene."""
     assert run(folder, "--engines", "exhaustive", "ours", "ours-bp", "rust-8", "rust-bp-8", "seismic",
-               "ours:alpha=0.4,beta=0.1",
+               "seismic-300:query_cut=1,heap_factor=1", "seismic-knn-300:query_cut=1,heap_factor=1", "ours:alpha=0.4,beta=0.1",
                "--k", "3", "40", "--rounds", "2", "--qrels", str(folder / "qrels.txt"), "--passage-delimiter", "#",
                "--output", str(folder / "results")) == 0
     return json.loads((folder / "results" / "vectors.json").read_text())
@@ -147,9 +147,16 @@ def test_rust_gets_our_order(folder, result):
 
 @needs("seismic")
 def test_seismic_at_all_its_settings(result):
-    labels = [label for label in result["engines"] if label.startswith("seismic")]
+    labels = [label for label in result["engines"] if label.startswith("seismic ")]
     assert len(labels) == len(ENGINES["seismic"].default_settings)
     assert result["engines"]["seismic query_cut=16 heap_factor=0.5"]["k"]["3"]["overlap"] > 0.8
+
+
+@needs("seismic")
+def test_seismic_finds_more_with_its_graph(folder, result):
+    plain, graph = (result["engines"][f"{name} query_cut=1 heap_factor=1"] for name in ("seismic-300", "seismic-knn-300"))
+    assert graph["k"]["40"]["overlap"] > plain["k"]["40"]["overlap"]
+    assert graph["index_bytes"] > plain["index_bytes"]
 
 
 @pytest.mark.parametrize("engine", [pytest.param(name, marks=needs(package)) for name, package in (
@@ -316,6 +323,9 @@ def test_names():
     assert configurations(["rust"]) == [Configuration(f"rust-{size}") for size in (8, 16, 32)]
     assert configurations(["ours:alpha=0.9", "ours"]) == [Configuration("ours", (("alpha", 0.9),)), Configuration("ours")]
     assert configurations(["ours", "ours"]) == [Configuration("ours")]
+    assert {found.engine for found in configurations(["seismic-grid"])} == {
+        "seismic", "seismic-1000", "seismic-300", "seismic-100",
+        "seismic-knn", "seismic-knn-1000", "seismic-knn-300", "seismic-knn-100"}
     assert len(configurations(["approximate"])) == len(GROUPS["approximate"])
 
 

@@ -10,14 +10,15 @@ from .exhaustive_engine import Exhaustive
 from .lucene_engine import DropIn, Lucene
 from .pisa_engine import Pisa
 from .rust_engine import BLOCK_SIZES, Rust
-from .seismic_engine import Seismic
+from .seismic_engine import NEIGHBOURS, POSTINGS, Seismic
 
 __all__ = ["ENGINES", "GROUPS", "Answer", "Configuration", "Engine", "OpenedEngine", "Query", "Settings", "configurations"]
 
 ENGINES: dict[str, Engine] = {engine.name: engine for engine in (
     Lucene(), DropIn(), Ours(), Ours("bp"), Ours("leading"),
     *(Rust(size) for size in BLOCK_SIZES), *(Rust(size, "bp") for size in BLOCK_SIZES),
-    Seismic(), Pisa(), SpladeIndex(), Bm25s(), Scipy(), Exhaustive())}
+    *(Seismic(postings) for postings in POSTINGS), *(Seismic(postings, NEIGHBOURS) for postings in POSTINGS),
+    Pisa(), SpladeIndex(), Bm25s(), Scipy(), Exhaustive())}
 
 OUR_CURVE = (*(f"alpha={alpha}" for alpha in (0.98, 0.96, 0.93, 0.9)),
              *(f"beta={beta}" for beta in (0.9, 0.8, 0.7)),
@@ -29,6 +30,7 @@ OUR_CURVE = (*(f"alpha={alpha}" for alpha in (0.98, 0.96, 0.93, 0.9)),
 GROUPS: dict[str, tuple[str, ...]] = {
     "rust": tuple(f"rust-{size}" for size in BLOCK_SIZES),
     "rust-bp": tuple(f"rust-bp-{size}" for size in BLOCK_SIZES),
+    "seismic-grid": tuple(name for name in ENGINES if name.startswith("seismic")),
     "approximate": tuple(f"ours:{settings}" for settings in OUR_CURVE),
     "approximate-bp": tuple(f"ours-bp:{settings}" for settings in OUR_CURVE),
 }
