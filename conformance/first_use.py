@@ -3,12 +3,11 @@
     python -m bmp_plugin.conformance.first_use --vectors vectors.npz --vocabulary vocab.txt --queries queries.jsonl --work work/
 
 Every process is a new one, with a kernel cache that is empty or full. References are bm25s and splade-index with their numba
-backends, if they are installed. Indexes are built first, and not timed.
+backends, if they are installed, as ``bench`` knows them. Indexes are built first, and not timed.
 """
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import os
 import statistics
@@ -22,18 +21,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bmp_plugin import BmpIndex
 from bmp_plugin._internal.background_compile import ENVIRONMENT
 from bmp_plugin.errors import BmpError
 from bmp_plugin.report.machine import command, machine, versions
 
 from .bench import chosen_topics
-from .benchmark import first_use_worker
+from .benchmark import first_use_worker, runner
 from .benchmark.collection import Collection
+from .benchmark.engines import configurations
 from .benchmark.result_tables import circumstances
 
 MODULE = "bmp_plugin.conformance.first_use"
-PACKAGES = {"bmp-plugin": "bmp_plugin", "bm25s": "bm25s", "splade-index": "splade_index"}
+ENGINES = ("ours", "bm25s", "splade-index")
 WINDOW = 20              # queries whose median time tells a speed
 NEARLY = 1.5             # times the final median that count as full speed
 
@@ -77,33 +76,6 @@ def use(engine: str, work: Path, cache: Path, seconds: float) -> FirstUse:
     return measured(found["ends"], found["processor"])
 
 
-def prepare(collection: Collection, queries: Sequence[Mapping[str, int]], engines: Sequence[str]) -> None:
-    """Builds the indexes of the engines in the collection's work folder, unless they are there."""
-    collection.prepare()
-    work, arrays = collection.work, collection.arrays
-    (work / "queries.json").write_text(json.dumps(list(queries)))
-    (work / "vocabulary.json").write_text(json.dumps(arrays.vocabulary))
-    (work / "num_docs.json").write_text(json.dumps(len(arrays.docids)))
-    if not (work / "ours.bmp").exists():
-        BmpIndex.build(collection.source(2), work / "ours.bmp", threads=2)
-    if "bm25s" in engines and not (work / "bm25s").exists():
-        import bm25s
-
-        rows = [arrays.terms[lo:hi].tolist() for lo, hi in zip(arrays.ptr[:-1], arrays.ptr[1:], strict=True)]
-        retriever = bm25s.BM25()
-        retriever.index(bm25s.tokenization.Tokenized(rows, {token: i for i, token in enumerate(arrays.vocabulary)}),
-                        show_progress=False)
-        retriever.save(str(work / "bm25s"), show_progress=False)
-    if "splade-index" in engines and not (work / "splade-indptr.npy").exists():
-        from scipy.sparse import csr_matrix
-
-        shape = len(arrays.docids), len(arrays.vocabulary)
-        columns = csr_matrix((arrays.impacts.astype(np.float32), arrays.terms, arrays.ptr), shape).tocsc()
-        for name in ("data", "indices", "indptr"):
-            kind = np.float32 if name == "data" else np.int32
-            np.save(work / f"splade-{name}.npy", getattr(columns, name).astype(kind))
-
-
 def table(found: Mapping[tuple[str, str], Sequence[FirstUse]]) -> list[str]:
     """Returns the lines of a Markdown table, of medians over the rounds."""
     lines = ["| engine | kernel cache | first answer, s | full speed, s | answers a second before | ... at full speed "
@@ -135,8 +107,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise ValueError("--rounds and --seconds are at least 1")
         collection = Collection(options.vectors, options.work, options.vocabulary)
         queries = [query for _, query in chosen_topics(options.queries, None)]
-        engines = [name for name, package in PACKAGES.items() if importlib.util.find_spec(package)]
-        prepare(collection, queries, engines)
+        engines = [configuration.engine for configuration in runner.available(configurations([*ENGINES]))]
+        collection.prepare()
+        (options.work / "queries.json").write_text(json.dumps(queries))
+        for engine in engines:
+            runner.build(collection, engine)
         found: dict[tuple[str, str], list[FirstUse]] = {}
         for _ in range(options.rounds):
             for engine in engines:
@@ -150,7 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print("\n".join([
         f"# First use: {collection.name}", "",
         f"{documents:,} documents, {postings:,} postings, k = {first_use_worker.K}; medians of {options.rounds} rounds.", "",
-        circumstances(machine(), versions()), "", f"    {command(MODULE, given)}", "", *table(found)]))
+        circumstances(machine(), versions(engines[1:])), "", f"    {command(MODULE, given)}", "", *table(found)]))
     return 0
 
 

@@ -34,7 +34,7 @@ def test_a_small_collection(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     (tmp_path / "topics.jsonl").write_text('{"qid": "1", "vector": {"t1": 2, "t3": 1}}\n')
     options = ["--vectors", str(vectors), "--queries", str(tmp_path / "topics.jsonl"), "--work", str(tmp_path / "work")]
     assert main([*options, "--rounds", "1", "--seconds", "1"]) == 0
-    rows = [line.split("|")[1:] for line in capsys.readouterr().out.splitlines() if line.startswith("| bmp-plugin")]
+    rows = [line.split("|")[1:] for line in capsys.readouterr().out.splitlines() if line.startswith("| ours")]
     assert [row[1].strip() for row in rows] == ["empty", "full"]
     assert all(float(row[2]) > 0 for row in rows)
     assert main([*options, "--rounds", "0"]) == 2
