@@ -6,7 +6,6 @@ import importlib.util
 import json
 import os
 import shutil
-import subprocess
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from importlib import resources
@@ -14,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from bmp_plugin._internal.background_compile import ENVIRONMENT
-from bmp_plugin.conformance.fuzz.lucene_segments import write_segments
+from bmp_plugin.conformance.fuzz.lucene_segments import index_vectors, write_segments
 from bmp_plugin.errors import BmpError
 
 Document = Mapping[str, Any]
@@ -82,23 +82,6 @@ def host(java: Path) -> Any:
     return pyserini.search.lucene
 
 
-def index_with_anserini(java: Path, documents: Iterable[Document], folder: Path, *flags: str) -> Path:
-    """Indexes JSON vectors as ``python -m pyserini.index.lucene --impact --pretokenized --optimize`` does."""
-    from bmp_plugin.adapters.java.anserini_jar import anserini_jar
-
-    vectors = folder.with_name(folder.name + ".vectors")
-    vectors.mkdir()
-    with open(vectors / "docs.jsonl", "w", encoding="utf-8") as file:
-        for document in documents:
-            file.write(json.dumps(document, ensure_ascii=False) + "\n")
-    command = [java, "--add-modules=jdk.incubator.vector", "-XX:TieredStopAtLevel=1", "-cp", anserini_jar(),
-               "io.anserini.index.IndexCollection", "-collection", "JsonVectorCollection", "-input", vectors, "-index",
-               folder, "-generator", "DefaultLuceneDocumentGenerator", "-threads", "1", "-impact", "-pretokenized",
-               "-optimize", *flags]
-    subprocess.run(command, check=True, capture_output=True)
-    return folder
-
-
 def claim_lucene_8(folder: Path) -> Path:
     """Marks an index's segment as written by Lucene 8, which is all that Anserini checks."""
     segment = next(folder.glob("*.si"))
@@ -148,35 +131,42 @@ NASTY_QUERIES: dict[str, dict[str, int | float]] = {
 
 
 @pytest.fixture(scope="session")
-def lucene_index(java: Path, cranfield_documents: list[Document], tmp_path_factory: Any,
+def lucene_index(java: Path, cranfield_documents: list[Document], tmp_path_factory: pytest.TempPathFactory,
                  request: pytest.FixtureRequest) -> Callable[[str], Path]:
-    """The path of an index by name: cranfield, segments, deletions, nasty, lucene8; built at first use."""
-    root = tmp_path_factory.mktemp("lucene")
-    built: dict[str, Path] = {}
+    """The path of an index by name: cranfield, segments, deletions, nasty, lucene8; built at first use.
+
+    The workers of pytest-xdist share them, because Anserini, which repeats each token by its impact, takes seconds for each.
+    """
+    session = tmp_path_factory.getbasetemp()
+    root = (session.parent if "PYTEST_XDIST_WORKER" in os.environ else session) / "lucene"
+    root.mkdir(exist_ok=True)
 
     def build(name: str) -> Path:
         folder = root / name
-        if name == "cranfield":
-            return index_with_anserini(java, cranfield_documents, folder, "-storeRaw", "-storeDocvectors")
-        if name == "nasty":
-            return index_with_anserini(java, nasty_documents(), folder)
         if name == "lucene8":
             return claim_lucene_8(Path(shutil.copytree(get("nasty"), folder, dirs_exist_ok=True)))     # again after a skip
         request.getfixturevalue("host")                 # starts the JVM with Lucene in it
+        if name == "cranfield":
+            return index_vectors(cranfield_documents, folder, "-storeRaw", "-storeDocvectors")
+        if name == "nasty":
+            return index_vectors(nasty_documents(), folder)
+        some = cranfield_documents[:700]
         if name == "segments":
-            return write_segments(folder, [
-                index_with_anserini(java, cranfield_documents[i::3], root / f"part{i}") for i in range(3)])
+            return write_segments(folder, [index_vectors(some[i::3], root / f"part{i}") for i in range(3)])
         assert name == "deletions"
         shutil.copytree(get("segments"), folder)
-        gone = [document["id"] for i, document in enumerate(cranfield_documents) if i % 5 == 0]
+        gone = [document["id"] for i, document in enumerate(some) if i % 5 == 0]
         # and every document with some token, so that one is left in the dictionary without a live posting
-        gone += [document["id"] for document in cranfield_documents if DELETED_TOKEN in document["vector"]]
+        gone += [document["id"] for document in some if DELETED_TOKEN in document["vector"]]
         return write_segments(folder, deleted=gone)
 
     def get(name: str) -> Path:
-        if name not in built:
-            built[name] = build(name)
-        return built[name]
+        built = root / f"{name}.built"
+        with FileLock(root / f"{name}.lock"):
+            if not built.exists():
+                build(name)
+                built.touch()
+        return root / name
 
     return get
 

@@ -5,7 +5,7 @@ import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import IO, Any
@@ -13,7 +13,7 @@ from typing import IO, Any
 from bmp_plugin.adapters.java import posting_reader
 from bmp_plugin.adapters.java.posting_reader import Frame, PostingReader
 
-from .case import Case, Document
+from .case import Case
 
 _CLASSES = Path(posting_reader.__file__).parent
 _END = 4                        # as in PostingReader.java
@@ -21,24 +21,26 @@ _END = 4                        # as in PostingReader.java
 
 def build(case: Case, folder: Path) -> Path:
     """Builds the case's Lucene index in ``folder``: one commit per segment, then the deletions, without merging."""
-    parts = [_index(segment, folder / f"part{i}") for i, segment in enumerate(case.segments)]
+    parts = [index_vectors(({"id": docid, "contents": "", "vector": vector} for docid, vector in segment), folder / f"part{i}")
+             for i, segment in enumerate(case.segments)]
     if len(parts) == 1 and not case.deleted:
         return parts[0]
     return write_segments(folder / "index", parts, case.deleted)
 
 
-def _index(documents: Sequence[Document], folder: Path) -> Path:
+def index_vectors(documents: Iterable[Mapping[str, Any]], folder: Path, *flags: str) -> Path:
+    """Indexes JSON vectors as ``python -m pyserini.index.lucene --impact --pretokenized --optimize`` does, in this JVM."""
     from pyserini.pyclass import autoclass
 
-    vectors = folder.with_suffix(".vectors")
+    vectors = folder.with_name(folder.name + ".vectors")
     vectors.mkdir()
     with open(vectors / "docs.jsonl", "w", encoding="utf-8") as file:
-        for docid, vector in documents:
-            file.write(json.dumps({"id": docid, "contents": "", "vector": vector}, ensure_ascii=False) + "\n")
+        for document in documents:
+            file.write(json.dumps(document, ensure_ascii=False) + "\n")
     with tempfile.TemporaryFile() as output, _to(output, 1, 2):
         autoclass("io.anserini.index.IndexCollection").main([
             "-collection", "JsonVectorCollection", "-input", str(vectors), "-index", str(folder), "-generator",
-            "DefaultLuceneDocumentGenerator", "-threads", "1", "-impact", "-pretokenized", "-optimize", "-quiet"])
+            "DefaultLuceneDocumentGenerator", "-threads", "1", "-impact", "-pretokenized", "-optimize", "-quiet", *flags])
     return folder
 
 

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import index_with_anserini, ranking
+from conftest import ranking
 from tiny_bert import QUERIES, TEXTS, VOCABULARY, write_masked_language_model, write_tokenizer, write_unicoil
 
 from bmp_plugin import BmpError, BmpIndex, BmpSearcher
 from bmp_plugin.adapters.encoders import CachedEncoder, TokenWeightEncoder
 from bmp_plugin.cli import main
+from bmp_plugin.conformance.fuzz.lucene_segments import index_vectors
 
 WEIGHTS = {token: 0.1 * number for number, token in enumerate(VOCABULARY)} | {"of": 0.0, "[CLS]": 9.0}
 
@@ -29,9 +30,9 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> BmpIndex:
 
 
 @pytest.fixture(scope="module")
-def lucene(java: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+def lucene(host: Any, tmp_path_factory: pytest.TempPathFactory) -> str:
     vectors = [{"id": docid, "contents": TEXTS[docid], "vector": vector} for docid, vector in documents()]
-    return str(index_with_anserini(java, vectors, tmp_path_factory.mktemp("encoders") / "lucene"))
+    return str(index_vectors(vectors, tmp_path_factory.mktemp("encoders") / "lucene"))
 
 
 @pytest.fixture(scope="module")

@@ -76,8 +76,9 @@ BUILD = """
 import json, sys
 from pathlib import Path
 import conftest
-from bmp_plugin.adapters.java.jdk import find_jdk
-conftest.index_with_anserini(find_jdk() / "bin" / "java", json.load(sys.stdin), Path(sys.argv[1]))
+from bmp_plugin.adapters.host.pyserini_import import import_pyserini
+import_pyserini()
+conftest.index_vectors(json.load(sys.stdin), Path(sys.argv[1]))
 """
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import index_with_anserini
 
 from bmp_plugin.cli import main
+from bmp_plugin.conformance.fuzz.lucene_segments import index_vectors
 from bmp_plugin.report.page import page
 
 EVIL_DOCID = "<script>window.hacked=1</script>"
@@ -35,10 +35,10 @@ QUERIES: dict[str, dict[str, int]] = {
 
 
 @pytest.fixture(scope="module")
-def given(host: Any, java: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def given(host: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with index/, topics.jsonl and qrels.txt."""
     folder = tmp_path_factory.mktemp("conform")
-    index_with_anserini(java, documents(), folder / "index")
+    index_vectors(documents(), folder / "index")
     (folder / "topics.jsonl").write_text("".join(json.dumps({"qid": qid, "vector": vector}) + "\n"
                                                  for qid, vector in QUERIES.items()))
     (folder / "qrels.txt").write_text("1 0 d3 1\n1 0 d9 1\n2 0 d1 2\n4 0 d0 1\n5 0 d5 1\n")
@@ -340,10 +340,10 @@ def test_cached_queries(given: Path, host: Any, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "out" / "report.json").read_text())["comparisons"][0]["queries"] == 3
 
 
-def test_refused_queries_are_reported(java: Path, host: Any, tmp_path: Path) -> None:
+def test_refused_queries_are_reported(host: Any, tmp_path: Path) -> None:
     """Lucene accepts 1,024 tokens per query; ours accepts more, so the runs differ, and the page says why."""
     chain = [{"id": f"x{i}", "contents": "", "vector": {f"t{i}": 1, f"t{i + 1}": 2}} for i in range(1_100)]
-    index = index_with_anserini(java, chain, tmp_path / "index")
+    index = index_vectors(chain, tmp_path / "index")
     vector = {f"t{i}": 1 for i in range(1, 1_100)}
     (tmp_path / "t.jsonl").write_text(json.dumps({"qid": "long", "vector": vector}) + "\n"
                                       + json.dumps({"qid": "short", "vector": {"t1": 1}}) + "\n")

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import index_with_anserini
 
 from bmp_plugin import BmpIndex, BmpSearcher
 from bmp_plugin.adapters.sources.array_source import ArraySource
 from bmp_plugin.adapters.sources.document_source import VectorSource
 from bmp_plugin.conformance.benchmark.oracle import adjust_ties, rank
+from bmp_plugin.conformance.fuzz.lucene_segments import index_vectors
 from bmp_plugin.errors import BmpError
 from bmp_plugin.index.layout import ARRAYS
 from bmp_plugin.index.source import Documents, PostingBatch, SourceInfo
@@ -63,9 +63,9 @@ def test_k_from_one_to_far_above_the_collection(tmp_path: Path, many: dict[str, 
             assert answer(searcher, query, k) == whole[:k]
 
 
-def test_k_as_in_lucene(java: Path, host: Any, tmp_path: Path, many: dict[str, Vector]) -> None:
-    lucene = index_with_anserini(java, [{"id": docid, "contents": "", "vector": vector} for docid, vector in many.items()],
-                                 tmp_path / "many")
+def test_k_as_in_lucene(host: Any, tmp_path: Path, many: dict[str, Vector]) -> None:
+    documents = ({"id": docid, "contents": "", "vector": vector} for docid, vector in many.items())
+    lucene = index_vectors(documents, tmp_path / "many")
     from pyserini.encode import TokFreqQueryEncoder
 
     from bmp_plugin.adapters.pyserini import BmpImpactSearcher
@@ -128,13 +128,13 @@ def test_tiny_collections(tmp_path: Path, name: str, reorder: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["one posting", "two alike", "one posting each"])
-def test_tiny_collections_as_in_lucene(java: Path, host: Any, tmp_path: Path, name: str) -> None:
+def test_tiny_collections_as_in_lucene(host: Any, tmp_path: Path, name: str) -> None:
     from pyserini.encode import TokFreqQueryEncoder
 
     from bmp_plugin.adapters.pyserini import BmpImpactSearcher
 
     documents = [{"id": docid, "contents": "", "vector": vector} for docid, vector in TINY[name].items()]
-    lucene = str(index_with_anserini(java, documents, tmp_path / "tiny"))
+    lucene = str(index_vectors(documents, tmp_path / "tiny"))
     for min_idf in (0, -1):
         theirs = host.LuceneImpactSearcher(lucene, TokFreqQueryEncoder(), min_idf=min_idf)
         ours = BmpImpactSearcher(lucene, TokFreqQueryEncoder(), min_idf=min_idf)
