@@ -3,9 +3,11 @@ from __future__ import annotations
 
 import gzip
 import io
+import itertools
 import json
 import os
 import re
+import runpy
 import shutil
 import signal
 import subprocess
@@ -15,6 +17,7 @@ from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -76,11 +79,20 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def run(index: Path) -> Path:
+def topics(index: Path) -> Path:
+    """A fifth of Cranfield's queries, because many tests read and compare all of their 1,000 hits."""
+    path = index.parent / "topics.jsonl.gz"
+    with gzip.open(QUERIES) as queries, gzip.open(path, "wb") as chosen:
+        chosen.writelines(itertools.islice(queries, 0, None, 5))
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(index: Path, topics: Path) -> Path:
     path = index.parent / "run.txt"
-    done = shell("search", "--index", index, "--topics", QUERIES, "--output", path)
+    done = shell("search", "--index", index, "--topics", topics, "--output", path)
     assert done.returncode == 0, done.stderr
-    assert "225 queries" in done.stderr
+    assert "45 queries" in done.stderr
     assert "ms per query" in done.stderr
     return path
 
@@ -101,18 +113,18 @@ def damaged(index: Path, tmp_path: Path) -> Path:
 # --- what works -------------------------------------------------------------------------------------------------------
 
 
-def test_run_is_that_of_the_library(index: Path, run: Path) -> None:
+def test_run_is_that_of_the_library(index: Path, topics: Path, run: Path) -> None:
     from bmp_plugin import BmpSearcher
     from bmp_plugin.trec.topics import read_topics
 
     lines = run.read_text().splitlines()
     expected = []
     searcher = BmpSearcher(index)
-    for qid, query in read_topics(QUERIES)[:5]:
+    for qid, query in read_topics(topics)[:5]:
         for rank, hit in enumerate(searcher.search(query, 1000), 1):
             expected.append(f"{qid} Q0 {hit.docid} {rank} {hit.score:.6f} Anserini")
     assert lines[: len(expected)] == expected
-    assert len({line.split()[0] for line in lines}) == 225
+    assert len({line.split()[0] for line in lines}) == 45
 
 
 def test_text_as_topics_is_noticed(index: Path, tmp_path: Path) -> None:
@@ -139,14 +151,12 @@ def test_fractional_weights_are_refused(index: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "run.txt").exists()
 
 
-def test_search_options(index: Path, run: Path, tmp_path: Path) -> None:
+def test_search_options(index: Path, topics: Path, run: Path, tmp_path: Path) -> None:
     tsv = tmp_path / "topics.tsv.gz"
-    with gzip.open(QUERIES, "rt") as file:
-        topics = [json.loads(line) for line in file]
-    tsv.write_bytes(gzip.compress("".join(
-        f"{topic['qid']}\t{' '.join(token for token, weight in topic['vector'].items() for _ in range(weight))}\n"
-        for topic in topics
-    ).encode()))
+    with gzip.open(topics, "rt") as file, gzip.open(tsv, "wt", encoding="utf-8") as written_out:
+        for topic in map(json.loads, file):
+            tokens = [token for token, weight in topic["vector"].items() for _ in range(weight)]
+            written_out.write(f"{topic['qid']}\t{' '.join(tokens)}\n")
     search = ("search", "--index", index, "--topics", tsv, "--output")
     done = bmp(*search, tmp_path / "again.txt", "--threads", 2, "--quiet")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
@@ -154,7 +164,7 @@ def test_search_options(index: Path, run: Path, tmp_path: Path) -> None:
     done = bmp(*search, tmp_path / "few.txt", "--hits", 3, "--tag", "me", "--min-idf", 1, "--alpha", 0.9, "--beta", 0.5)
     assert done.returncode == 0
     lines = [line.split() for line in (tmp_path / "few.txt").read_text().splitlines()]
-    assert len(lines) == 3 * 225
+    assert len(lines) == 3 * 45
     assert {line[5] for line in lines} == {"me"}
     done = bmp(*search, tmp_path / "most.txt", "--hits", 10, "--target-recall", 0.9)
     assert done.returncode == 0
@@ -192,12 +202,11 @@ def test_search_to_standard_output(index: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("compressed", [False, True])
-def test_a_dash_is_standard_input_and_output(compressed: bool, index: Path, run: Path) -> None:
-    with gzip.open(QUERIES) as file:
-        topics = file.read()
+def test_a_dash_is_standard_input_and_output(compressed: bool, index: Path, topics: Path, run: Path) -> None:
+    given = topics.read_bytes() if compressed else gzip.decompress(topics.read_bytes())
     done = subprocess.run(
         [sys.executable, "-m", "bmp_plugin", "search", "--index", str(index), "--topics", "-", "--output", "-", "--quiet"],
-        input=gzip.compress(topics) if compressed else topics, capture_output=True, timeout=300)
+        input=given, capture_output=True, timeout=300)
     assert (done.returncode, done.stderr) == (0, b"")
     assert done.stdout == run.read_bytes()
     command = [sys.executable, "-m", "bmp_plugin", "fuse", "-", str(run), "--output", "-"]
@@ -220,9 +229,9 @@ def test_a_dash_is_refused_where_there_is_no_stream(command: tuple[object, ...],
     assert not list(tmp_path.iterdir())
 
 
-def test_no_folder_is_made_for_an_output(index: Path, run: Path, tmp_path: Path) -> None:
+def test_no_folder_is_made_for_an_output(index: Path, topics: Path, run: Path, tmp_path: Path) -> None:
     missing = tmp_path / "nope" / "deeper"
-    for command in (("search", "--index", index, "--topics", QUERIES), ("fuse", run, run), ("export", index),
+    for command in (("search", "--index", index, "--topics", topics), ("fuse", run, run), ("export", index),
                     ("index", "--input", DOCS), ("index", "--input", DOCS, "--shards", 2), ("compare", run, run),
                     ("shards", "create", index), ("demo",)):
         told = refused(*command, "--output", missing / "x")
@@ -238,13 +247,13 @@ def test_an_output_inside_the_input_is_refused(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["part.jsonl"]
 
 
-def test_index_options(index: Path, run: Path, tmp_path: Path) -> None:
+def test_index_options(index: Path, topics: Path, run: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.bmp"
     build = ("index", "--input", DOCS, "--output", other)
     done = bmp(*build, "--block-size", 32, "--reorder", "bp", "--threads", 2, "--quiet")
     assert (done.returncode, done.stderr) == (0, "")
     assert BmpIndex.open(other).manifest["block_size"] == 32
-    assert bmp("search", "--index", other, "--topics", QUERIES, "--output", tmp_path / "run.txt").returncode == 0
+    assert bmp("search", "--index", other, "--topics", topics, "--output", tmp_path / "run.txt").returncode == 0
     assert (tmp_path / "run.txt").read_bytes() == run.read_bytes()
     assert bmp(*build).returncode == 0                  # an index that is there is replaced
     assert BmpIndex.open(other).manifest["block_size"] == BmpIndex.open(index).manifest["block_size"]
@@ -265,7 +274,7 @@ def test_info(index: Path) -> None:
 def test_compare(run: Path, tmp_path: Path) -> None:
     done = bmp("compare", run, run, "--qrels", QRELS)
     assert done.returncode == 0
-    assert "225 of 225" in done.stdout
+    assert "45 of 45" in done.stdout
     assert "nDCG@10" in done.stdout
     lines = run.read_text().splitlines(keepends=True)
     first, second = lines[0].split(), lines[1].split()
@@ -274,7 +283,7 @@ def test_compare(run: Path, tmp_path: Path) -> None:
     (tmp_path / "other.txt").write_text("".join(lines))
     done = bmp("compare", run, tmp_path / "other.txt")
     assert done.returncode == 1
-    assert "224 of 225" in done.stdout
+    assert "44 of 45" in done.stdout
     assert f"query {first[0]}: order at rank 1" in done.stdout
     done = bmp("compare", run, tmp_path / "other.txt", "--json", "--qrels", QRELS)
     assert done.returncode == 1
@@ -466,32 +475,33 @@ def test_closed_pipe_on_standard_output(index: Path) -> None:
 # --- compared with Pyserini's command line -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("hits", [10, 2000])
-def test_same_run_as_pyserinis_command_line(java: Path, tmp_path_factory: pytest.TempPathFactory, hits: int) -> None:
-    """The README's steps: a Lucene index, TSV topics, two commands, one run file."""
-    from bmp_plugin.demo.lucene_engines import index_with_lucene
-
-    folder = tmp_path_factory.getbasetemp() / "beside-pyserini"
-    lucene, block_max, topics = folder / "cranfield-lucene", folder / "from-lucene.bmp", folder / "topics.tsv"
-    if not folder.exists():
-        folder.mkdir()
-        index_with_lucene(folder, DOCS)
-        done = shell("index", "--input", lucene, "--output", block_max)
-        assert done.returncode == 0, done.stderr
-        with gzip.open(QUERIES, "rt") as file:
-            vectors = [json.loads(line)["vector"] for line in file][:12]
-        rows = [[token for token, weight in vector.items() for _ in range(weight)] for vector in vectors]
-        rows += [["unknown-token"], ["unknown-token", *rows[0]], ["flow"], ["the", "flow", "flow"]]
-        qids = ["10", "9", "007", "1", *(f"{number}" for number in range(20, 20 + len(rows) - 4))]
-        topics.write_text("".join(f"{qid}\t {' '.join(row)} \n" for qid, row in zip(qids, rows, strict=True)))
-    host = [sys.executable, "-m", "pyserini.search.lucene", "--impact", "--index", str(lucene), "--topics", str(topics),
-            "--output", str(folder / "host.txt"), "--hits", str(hits)]
-    environment = {**os.environ, "JAVA_HOME": str(java.parent.parent)}
-    subprocess.run(host, env=environment, check=True, capture_output=True)
-    done = shell("search", "--index", block_max, "--topics", topics, "--output", folder / "ours.txt", "--hits", hits)
+@pytest.fixture(scope="module")
+def from_lucene(lucene_index: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The README's steps: a folder with an index made of a Lucene index, and TSV topics."""
+    folder = tmp_path_factory.mktemp("from-lucene")
+    done = shell("index", "--input", lucene_index("cranfield"), "--output", folder / "i.bmp")
     assert done.returncode == 0, done.stderr
-    assert (folder / "ours.txt").read_bytes() == (folder / "host.txt").read_bytes()
-    assert bmp("compare", folder / "ours.txt", folder / "host.txt").returncode == 0
+    with gzip.open(QUERIES, "rt") as file:
+        vectors = [json.loads(line)["vector"] for line in itertools.islice(file, 12)]
+    rows = [[token for token, weight in vector.items() for _ in range(weight)] for vector in vectors]
+    rows += [["unknown-token"], ["unknown-token", *rows[0]], ["flow"], ["the", "flow", "flow"]]
+    qids = ["10", "9", "007", "1", *(f"{number}" for number in range(20, 20 + len(rows) - 4))]
+    (folder / "topics.tsv").write_text("".join(f"{qid}\t {' '.join(row)} \n" for qid, row in zip(qids, rows, strict=True)))
+    return folder
+
+
+@pytest.mark.parametrize("hits", [10, 2000])
+def test_same_run_as_pyserinis_command_line(from_lucene: Path, host: Any, lucene_index: Callable[[str], Path], hits: int,
+                                            monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pyserini's command is run in this process, which has its JVM already."""
+    topics, theirs, ours = (from_lucene / name for name in ("topics.tsv", "host.txt", "ours.txt"))
+    arguments = "--index", lucene_index("cranfield"), "--topics", topics, "--output", theirs, "--hits", hits
+    monkeypatch.setattr(sys, "argv", ["pyserini", "--impact", *map(str, arguments)])
+    runpy.run_module("pyserini.search.lucene", run_name="__main__")
+    done = shell("search", "--index", from_lucene / "i.bmp", "--topics", topics, "--output", ours, "--hits", hits)
+    assert done.returncode == 0, done.stderr
+    assert ours.read_bytes() == theirs.read_bytes()
+    assert bmp("compare", ours, theirs).returncode == 0
 
 
 def test_alone_it_prints_help() -> None:
