@@ -31,13 +31,26 @@ SYSTEM_MODULES = {"test_any_size", "test_ciff_out", "test_dockerfile", "test_exa
 """Where tests start whole commands, clusters, browsers or environments, and take seconds each."""
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Lets pytest-xdist keep the order of files, see below, instead of starting with those of most tests."""
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks the tests that the quick tier leaves out: those that need a JDK, and those of whole systems."""
+    """Marks the tests that the quick tier leaves out: those that need a JDK, and those of whole systems.
+
+    Files of these come first, and short ones last, so that no worker is left with a long file when the others are done.
+    """
+    longest: dict[Path, int] = {}
     for item in items:
         if STARTS_A_JVM & set(getattr(item, "fixturenames", ())):
             item.add_marker("jvm")
         if item.path.parent.name in SYSTEM_ROOMS or item.path.stem in SYSTEM_MODULES:
             item.add_marker("system")
+        rank = 2 if item.get_closest_marker("system") else 1 if item.get_closest_marker("jvm") else 0
+        longest[item.path] = max(rank, longest.get(item.path, 0))
+    items.sort(key=lambda item: -longest[item.path])
 
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
