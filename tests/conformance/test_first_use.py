@@ -25,17 +25,25 @@ def test_full_speed_from_the_first_answer_on() -> None:
     assert (found.first_answer, found.full_speed, found.before) == (0.5, 0.5, 0)
 
 
-@pytest.mark.slow
-def test_a_small_collection(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture
+def options(tmp_path: Path) -> list[str]:
+    """Arguments: a small collection, a query, and a folder to work in."""
     vectors = tmp_path / "vectors"
     vectors.mkdir()
     lines = [json.dumps({"id": f"d{i}", "contents": "", "vector": {"x": 1 + i % 9, f"t{i % 5}": 2}}) for i in range(200)]
     (vectors / "part.jsonl").write_text("\n".join(lines) + "\n")
     (tmp_path / "topics.jsonl").write_text('{"qid": "1", "vector": {"t1": 2, "t3": 1}}\n')
-    options = ["--vectors", str(vectors), "--queries", str(tmp_path / "topics.jsonl"), "--work", str(tmp_path / "work")]
+    return ["--vectors", str(vectors), "--queries", str(tmp_path / "topics.jsonl"), "--work", str(tmp_path / "work")]
+
+
+@pytest.mark.slow
+def test_a_small_collection(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*options, "--rounds", "1", "--seconds", "1"]) == 0
     rows = [line.split("|")[1:] for line in capsys.readouterr().out.splitlines() if line.startswith("| ours")]
     assert [row[1].strip() for row in rows] == ["empty", "full"]
     assert all(float(row[2]) > 0 for row in rows)
+
+
+def test_refusals(options: list[str], tmp_path: Path) -> None:
     assert main([*options, "--rounds", "0"]) == 2
     assert main(["--vectors", str(tmp_path / "none"), *options[2:]]) == 2
