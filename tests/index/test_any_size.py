@@ -239,9 +239,8 @@ BmpIndex.build(source, sys.argv[2] + "/i.bmp", threads=int(sys.argv[3]), progres
 """
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-@pytest.mark.parametrize("replacing", [False, True])
+@pytest.mark.parametrize(("how", "threads", "replacing"), [                  # every two values meet
+    (signal.SIGINT, 1, False), (signal.SIGINT, 2, True), (signal.SIGKILL, 1, True), (signal.SIGKILL, 2, False)])
 def test_interrupted_builds_leave_nothing(tmp_path, how, threads, replacing):
     output = tmp_path / "i.bmp"
     small = ArraySource(*large.arrays(500), large.VOCABULARY)

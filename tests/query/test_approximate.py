@@ -1,12 +1,11 @@
 """Approximate search may lose documents, but every score that it returns is exact."""
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
 from bmp_plugin import BmpIndex, BmpSearcher
+from bmp_plugin._internal import interrupts
 from bmp_plugin.adapters.sources.array_source import ArraySource
+from bmp_plugin.cli import main
 
 NUM_DOCS = 20_000
 VOCABULARY = [f"t{i:02}" for i in range(30)]
@@ -186,21 +185,21 @@ def test_documents_beyond_the_budget_do_not_match_by_weight_0(tmp_path):
     assert {round(hit.score) for hit in found} == {5}
 
 
-def test_the_command_has_a_budget(one_far, tmp_path):
+def test_the_command_has_a_budget(one_far, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(interrupts, "install", lambda: None)             # pytest's own stay
     (tmp_path / "topics.jsonl").write_text('{"qid": "q", "vector": {"heavy": 10, "light": 1}}\n')
 
     def search(*options):
-        return subprocess.run([sys.executable, "-m", "bmp_plugin", "search", "--index", one_far, "--topics",
-                               tmp_path / "topics.jsonl", "--output", tmp_path / "run.txt", "--hits", "10", *options],
-                              capture_output=True, text=True)
+        return main(["search", "--index", str(one_far), "--topics", str(tmp_path / "topics.jsonl"), "--output",
+                     str(tmp_path / "run.txt"), "--hits", "10", *options])
 
-    assert search().returncode == 0
+    assert search() == 0
     assert len((tmp_path / "run.txt").read_text().splitlines()) == 10
-    assert search("--budget", "1").returncode == 0
+    assert search("--budget", "1") == 0
     assert (tmp_path / "run.txt").read_text().split()[2::6] == ["best"]
-    done = search("--budget", "0")
-    assert done.returncode == 2
-    assert "--budget" in done.stderr
+    with pytest.raises(SystemExit, match="2"):
+        search("--budget", "0")
+    assert "--budget" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("host")
