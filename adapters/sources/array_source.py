@@ -131,7 +131,7 @@ class ArraySource:
         if impacts.size and not (impacts.min() >= 1 and impacts.max() <= LARGEST_IMPACT):
             raise ValueError(f"rows {lo} to {hi - 1} have impacts that are not 1 to {LARGEST_IMPACT}")
         docs = np.repeat(np.arange(lo, hi, dtype=np.int32), np.diff(self._ptr[lo:hi + 1]))
-        return sort_segment(lo, np.ascontiguousarray(terms, np.int32), docs, np.ascontiguousarray(impacts, np.int32))
+        return sort_segment(lo, [(np.ascontiguousarray(terms, np.int32), docs, np.ascontiguousarray(impacts, np.int32))])
 
     def close(self) -> None:
         """Drops the inverted postings and their temporary file; may be called twice."""

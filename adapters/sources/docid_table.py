@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
+from itertools import accumulate, islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +47,12 @@ class Docids:
         self._bytes += docid
         self._ends.append(len(self._bytes))
         self._hashes.append(hash(docid))
+
+    def extend(self, docids: Sequence[bytes]) -> None:
+        """Appends docids."""
+        self._ends.extend(islice(accumulate(map(len, docids), initial=len(self._bytes)), 1, None))
+        self._bytes += b"".join(docids)
+        self._hashes.extend(map(hash, docids))
 
     def __getitem__(self, at: int) -> bytes:
         return bytes(self._bytes[self._ends[at - 1] if at else 0:self._ends[at]])

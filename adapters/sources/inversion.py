@@ -11,15 +11,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .sorted_segments import SEGMENT_DOCUMENTS, SEGMENT_POSTINGS, SegmentStore, SortedSegment, sort_segment
+from .sorted_segments import SEGMENT_DOCUMENTS, SEGMENT_POSTINGS, Chunk, SegmentStore, SortedSegment, sort_segment
 
 DEFAULT_BUDGET = 64_000_000
 """Largest number of postings held in memory, 3 to 6 bytes each."""
 
 BATCH_POSTINGS = 4_000_000
 """Largest number of postings of a batch, unless one term has more. Indexes depend on it: see :mod:`bmp_plugin.index.build`."""
-
-Chunk = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]
 
 
 class Inverter:
@@ -93,9 +91,8 @@ class Inverter:
 
     def _end_segment(self) -> None:
         if self._pending:
-            terms, docs, impacts = (np.concatenate(parts) for parts in zip(*self._chunks, strict=True))
-            self._chunks, self._pending = [], 0
-            self.add_segment(sort_segment(int(docs[0]), terms, docs, impacts))
+            chunks, self._chunks, self._pending = self._chunks, [], 0
+            self.add_segment(sort_segment(int(chunks[0][1][0]), chunks))
 
     def batches(
         self, max_postings: int = BATCH_POSTINGS

@@ -23,7 +23,7 @@ SUFFIXES = (".json", ".jsonl", ".gz")
 """Suffixes of files that must be JSON; others in a folder are read if they begin like JSON, as Anserini reads any file."""
 
 _BLANK = b" \t\r\n"
-_CHUNK = 1 << 22
+_CHUNK = 1 << 23
 _VALUES = 1000
 _LARGEST = 1 << 30
 """Largest size in bytes of a line, or of a value that spans lines: it is held in memory as a whole."""

@@ -13,7 +13,7 @@ import sys
 from array import array
 from collections.abc import Iterator
 from functools import cached_property
-from itertools import chain
+from itertools import chain, compress
 from pathlib import Path
 
 import numpy as np
@@ -26,14 +26,14 @@ from bmp_plugin.index.source import Documents, PostingBatch, SourceInfo
 
 from .docid_table import Docids
 from .inversion import DEFAULT_BUDGET, Inverter
-from .json_documents import MAX_IMPACT, DocumentBlock
-from .json_processes import parser
-from .json_stream import json_blocks, json_files
+from .json_documents import MAX_IMPACT, DocumentBlock, parse
+from .json_stream import Block, json_blocks, json_files
+from .regular_documents import parse_mostly_regular
 
 MAX_DOCUMENTS = 2**31 - 1
 MAX_TOKEN_UNITS = 255
-SHARED_FROM = 1 << 24
-"""Total size in bytes from which on it pays to start processes."""
+COMPILED_FROM = 1 << 24
+"""Total size in bytes of the files from which on it pays to compile the kernels that convert documents, which takes seconds."""
 
 # Java's Character.isWhitespace, at which Lucene's WhitespaceTokenizer splits: excludes no-break spaces and U+0085
 _JAVA_WHITESPACE = frozenset(
@@ -101,7 +101,7 @@ class JsonVectorSource:
     progress : bool
         Show a progress bar while the files are read.
     threads : int
-        Number of processes that parse large collections.
+        Number of threads that parse large collections.
 
     Raises
     ------
@@ -146,12 +146,13 @@ class JsonVectorSource:
         if self._documents is None:
             collector = _Collector(self._inverter)
             size = sum(file.stat().st_size for file in self._files)
-            threads = self._threads if size >= SHARED_FROM else 1
+            is_large = size >= COMPILED_FROM
             with tqdm(desc="reading vectors", total=size, unit="B", unit_scale=True, disable=not self._progress,
-                      file=sys.stderr) as bar, parser(threads) as parse:
+                      file=sys.stderr) as bar:
                 blocks = chain.from_iterable(json_blocks(file, bar.update) for file in self._files)
-                for block in in_order(parse, blocks, threads):
-                    collector.add(block)
+                parts = in_order(parse_mostly_regular if is_large else _parse_whole, blocks, self._threads if is_large else 1)
+                for part in chain.from_iterable(parts):
+                    collector.add(part)
             self._documents = collector.finish()
             self._num_empty = collector.num_empty
             self._terms = [term.encode() for term in collector.term_ids.terms]
@@ -175,6 +176,10 @@ class JsonVectorSource:
         self._inverter.close()
         self._inverter = Inverter(self._budget, self._temp_dir)
         self._documents = None
+
+
+def _parse_whole(block: Block) -> list[DocumentBlock]:
+    return [parse(block)]
 
 
 def _fingerprint(path: Path, files: list[Path]) -> str:
@@ -204,23 +209,40 @@ class _Collector:
         if not block.docids:
             return
         id_of = np.array([self.term_ids[token] for token in block.tokens], np.int32)
-        terms, weights = id_of[block.terms] if block.tokens else block.terms, block.weights
-        places = np.repeat(np.arange(len(block.docids), dtype=np.int32), block.counts)
-        kept = weights > 0
-        if not kept.all():
-            terms, weights, places = terms[kept], weights[kept], places[kept]
-        present = np.bincount(places, minlength=len(block.docids)) > 0
+        terms, weights, counts = id_of[block.terms] if block.tokens else block.terms, block.weights, block.counts
+        present = counts > 0
+        if not weights.all() or (id_of < 0).any():
+            terms, weights, counts, present = self._kept(block, terms)
+        first, num_present = len(self._docids), int(present.sum())
+        if first + num_present > MAX_DOCUMENTS:
+            raise SourceError(f"{block.path}: more than {MAX_DOCUMENTS} documents: split the collection")
+        self.num_empty += present.size - num_present
+        self._docids.extend([docid.encode() for docid in compress(block.docids, present)])
+        self._lines.extend(block.lines[present].tolist())
+        docs = np.arange(first, first + num_present, dtype=np.int32)
+        self._inverter.add(terms, np.repeat(docs, counts[present]), weights)
+
+    def _kept(
+        self, block: DocumentBlock, terms: NDArray[np.int32]
+    ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64], NDArray[np.bool_]]:
+        """Drops weights of 0, and replaces split tokens by their parts.
+
+        Returns
+        -------
+        terms, weights : int32[n]
+        counts : int64[len(block.docids)]
+            The number of postings of each document.
+        present : bool[len(block.docids)]
+            Whether it is indexed.
+        """
+        kept = block.weights > 0
+        places = np.repeat(np.arange(len(block.docids), dtype=np.int32), block.counts)[kept]
+        terms, weights = terms[kept], block.weights[kept]
         if terms.size and int(terms.min()) < 0:
             terms, weights, places, present = self._split(block, terms, weights, places)
-        self.num_empty += int(present.size - present.sum())
-        docs = (np.cumsum(present) - 1 + len(self._docids)).astype(np.int32)
-        self._inverter.add(terms, docs[places], weights)
-        lines = block.lines.tolist()
-        for place in np.flatnonzero(present).tolist():
-            self._docids.append(block.docids[place].encode())
-            self._lines.append(lines[place])
-        if len(self._docids) > MAX_DOCUMENTS:
-            raise SourceError(f"{block.path}: more than {MAX_DOCUMENTS} documents: split the collection")
+        else:
+            present = np.bincount(places, minlength=len(block.docids)) > 0
+        return terms, weights, np.bincount(places, minlength=len(block.docids)), present
 
     def _split(
         self, block: DocumentBlock, terms: NDArray[np.int32], weights: NDArray[np.int32], places: NDArray[np.int32]

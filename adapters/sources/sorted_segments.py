@@ -23,6 +23,10 @@ SEGMENT_POSTINGS = 2**23
 """Largest number of postings of a segment, unless one document has more; sorting takes some 15 bytes for each."""
 
 
+Chunk = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]
+"""Postings in document order: terms, documents, impacts."""
+
+
 @dataclass
 class SortedSegment:
     """Postings of the documents first_doc, first_doc + 1, ..., sorted by term.
@@ -43,20 +47,23 @@ class SortedSegment:
     impacts: NDArray[Any]
 
 
-def sort_segment(first_doc: int, terms: NDArray[np.int32], docs: NDArray[np.int32],
-                 impacts: NDArray[np.int32]) -> SortedSegment:
+def sort_segment(first_doc: int, chunks: list[Chunk]) -> SortedSegment:
     """Sorts postings by term.
 
     Parameters
     ----------
     first_doc : int
-    terms, docs, impacts : int32[m]
-        Term ids; ascending documents, all below first_doc + 65,536; impacts.
+    chunks : list of (terms, docs, impacts)
+        int32[m] each: term ids; ascending documents, also from chunk to chunk, all below first_doc + 65,536; impacts.
     """
-    counts = np.zeros(int(terms.max()) + 1 if terms.size else 0, np.int64)
-    _count_terms(terms, counts)
-    out_docs, out_impacts = np.empty(terms.size, np.uint16), np.empty(terms.size, np.int32)
-    _sort_by_term(first_doc, terms, docs, impacts, np.cumsum(counts) - counts, out_docs, out_impacts)
+    counts = np.zeros(max((int(terms.max()) + 1 for terms, _, _ in chunks if terms.size), default=0), np.int64)
+    for terms, _, _ in chunks:
+        _count_terms(terms, counts)
+    total = int(counts.sum())
+    out_docs, out_impacts = np.empty(total, np.uint16), np.empty(total, np.int32)
+    cursors = np.cumsum(counts) - counts
+    for terms, docs, impacts in chunks:
+        _sort_by_term(first_doc, terms, docs, impacts, cursors, out_docs, out_impacts)
     return SortedSegment(first_doc, counts, out_docs, _narrowed(out_impacts))
 
 

@@ -154,6 +154,16 @@ def _mask(builder: Any, lanes: Any, count: int) -> Any:
 
 
 @intrinsic
+def load_word(typing_context: Any, text: Any, first: Any) -> Any:
+    """The eight bytes of text, uint8, from index ``first`` on, as a uint64 whose lowest byte is the first."""
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        bytes_there = builder.load(vector(context, builder, signature, arguments, 0, arguments[1], 8), align=1)
+        return builder.bitcast(bytes_there, ir.IntType(64))
+
+    return types.uint64(text, types.uint64), generate
+
+
+@intrinsic
 def count_bits(typing_context: Any, bits: Any) -> Any:
     """How many bits of a uint64 are set."""
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:

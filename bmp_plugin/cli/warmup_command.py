@@ -64,6 +64,8 @@ def run(args: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="bmp-plugin-") as temporary, _kernel_bar(not shows_progress(args)):
         indexes = []
         for source in _sources(Path(temporary)):
+            if source.suffix == ".jsonl":
+                _parse(source)
             for reorder in ORDERS:
                 interrupts.check()
                 indexes.append(_build(source, Path(temporary) / f"{source.suffix[1:]}-{reorder}", reorder))
@@ -163,6 +165,14 @@ def _build(source: Path, output: Path, reorder: str) -> BmpIndex:
     index = BmpIndex.build(source, output, reorder=reorder, progress=False)
     index.verify()
     return index
+
+
+def _parse(source: Path) -> None:
+    """Parses JSON vectors in the way of large collections."""
+    from bmp_plugin.adapters.sources.json_stream import Lines
+    from bmp_plugin.adapters.sources.regular_documents import parse_mostly_regular
+
+    parse_mostly_regular(Lines(source, 1, source.read_bytes()))
 
 
 def _convert(index: BmpIndex) -> None:

@@ -7,7 +7,9 @@ import zlib
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
+from bmp_plugin.adapters.sources import json_vector_source
 from bmp_plugin.adapters.sources.document_source import VectorSource, json_documents
 from bmp_plugin.adapters.sources.json_vector_source import JsonVectorSource, lucene_tokens
 
@@ -109,6 +111,10 @@ def expected_content(found: list[Any]) -> Content:
 def check(path: Path) -> Content | None:
     """See :class:`.harness.Harness`."""
     found = unless_refused(lambda: content_of(JsonVectorSource(path)), path)
+    with mock.patch.object(json_vector_source, "COMPILED_FROM", 0):
+        converted = unless_refused(lambda: content_of(JsonVectorSource(path)), path)
+    if converted != found or list(converted or ()) != list(found or ()):
+        raise WrongError(f"converted to {str(converted)[:500]}, which is {str(found)[:500]}")
     other = unless_refused(lambda: content_of(VectorSource(json_documents(path), origin=str(path))), path)
     data = path.read_bytes()
     try:

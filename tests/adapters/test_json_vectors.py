@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bmp_plugin.adapters.sources import json_vector_source
 from bmp_plugin.adapters.sources.inversion import Inverter
 from bmp_plugin.adapters.sources.json_vector_source import JsonVectorSource, lucene_tokens
 from bmp_plugin.errors import SourceError
@@ -40,6 +42,14 @@ def content(source: PostingSource) -> Content:
             at += count
         assert at == batch.docs.size == batch.impacts.size
     return docids, source.info.num_docs, lists
+
+
+@pytest.fixture(scope="module", params=["parsed", "compiled"], autouse=True)
+def way(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Reads all collections in the way of small ones, and in that of large ones."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(json_vector_source, "COMPILED_FROM", 0 if request.param == "compiled" else 1 << 62)
+        yield
 
 
 def read(path: Path, **options: object) -> Content:

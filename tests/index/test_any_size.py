@@ -70,8 +70,8 @@ def json_folder(tmp_path_factory) -> Path:
     return folder
 
 
-def test_json_vectors_give_the_same_index_for_any_processes(json_folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(json_vectors, "SHARED_FROM", 1)
+def test_json_vectors_give_the_same_index_for_any_threads(json_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(json_vectors, "COMPILED_FROM", 1)
     digests = set()
     for threads, budget in ((1, 10**8), (2, 10**5), (3, 10**8)):
         source = JsonVectorSource(json_folder, threads=threads, budget=budget, temp_dir=tmp_path)
@@ -89,8 +89,8 @@ def source_postings(folder: Path) -> int:
     return sum(len(batch.docs) for batch in source.batches())
 
 
-def test_errors_of_parsing_processes_name_the_file(json_folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(json_vectors, "SHARED_FROM", 1)
+def test_errors_of_parsing_threads_name_the_file(json_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(json_vectors, "COMPILED_FROM", 1)
     path = tmp_path / "bad.jsonl"
     good = (json_folder / "a.jsonl").read_text().splitlines(keepends=True)
     path.write_text("".join([*good[:15_000], '{"id": "x", "vector": {"a": 0.5}}\n', *good[15_000:]]))
@@ -280,20 +280,6 @@ def test_a_running_build_of_the_same_output_is_left_alone(tmp_path):
     assert index.num_docs == 500
     index.verify()
     assert [path.name for path in tmp_path.iterdir()] == ["i.bmp"]
-
-
-@on_linux
-def test_parsing_processes_end_with_the_one_that_started_them():
-    code = ("import time; from bmp_plugin.adapters.sources.json_processes import _Process;"
-            "found = [_Process(), _Process()]; print(*(p._process.pid for p in found), flush=True); time.sleep(60)")
-    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    pids = child.stdout.readline().split()
-    child.kill()
-    child.communicate()
-    deadline = time.monotonic() + 20
-    while any(Path(f"/proc/{pid}/cmdline").exists() and Path(f"/proc/{pid}/cmdline").read_bytes() for pid in pids):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def test_a_full_disk_is_reported_in_one_line(collection, tmp_path, monkeypatch):
