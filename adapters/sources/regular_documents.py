@@ -1,22 +1,25 @@
 """Conversion of JSON documents of the usual form, some ten times as fast as by way of Python objects.
 
 A document is regular if it is alone in its line, its id is a string or a whole number, its vector is an object of distinct
-tokens with whole weights of up to seven digits, and all else is strings. Kernels convert such documents; every other one, and
-whatever has to be refused, is left to :func:`.json_documents.parse`.
+tokens with whole weights of up to seven digits. Kernels convert such documents; every other one, and whatever has to be
+refused, is left to :func:`.json_documents.parse`.
 """
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from bmp_plugin.errors import SourceError
 
 from .docid_table import BadDocidError, check_docids
-from .document_kernels import PADDING, SLOT_BITS, convert_documents
+from .document_kernels import SLOT_BITS, convert_documents
 from .json_documents import DocumentBlock, parse
+from .json_scanning import PADDING
 from .json_stream import Block, Lines
 
 MAX_TOKENS = 1 << (SLOT_BITS - 1)
@@ -82,26 +85,26 @@ def _regular_part(path: Path, text: bytes, at: int, line: int) -> tuple[Document
     most_postings, most_documents = size // _LEAST_POSTING + 1, size // _LEAST_DOCUMENT + 1
     slots = np.full(1 << SLOT_BITS, -1, np.int32)
     hashes, ends, seen = np.empty(MAX_TOKENS, np.uint64), np.zeros(MAX_TOKENS + 1, np.int64), np.empty(MAX_TOKENS, np.int32)
-    token_text, docid_text = np.empty(size, np.uint8), np.empty(size, np.uint8)
+    token_text, docid_text, other_text = (np.empty(size, np.uint8) for _ in range(3))
     terms, weights = np.empty(most_postings, np.int32), np.empty(most_postings, np.int32)
     lines, counts = np.empty(most_documents, np.int64), np.empty(most_documents, np.int64)
-    end, documents, postings, num_tokens, docid_bytes = convert_documents(
-        np.frombuffer(text, np.uint8), at, line, _SEED, slots, hashes, ends, seen, token_text, docid_text, lines, counts, terms,
-        weights)
+    end, documents, postings, num_tokens, docid_bytes, num_others, other_bytes = convert_documents(
+        np.frombuffer(text, np.uint8), at, line, _SEED, slots, hashes, ends, seen, token_text, docid_text, other_text, lines,
+        counts, terms, weights)
     if end == at:
         return None, end
     try:
-        tokens = _strings(token_text[:int(ends[num_tokens])].tobytes())
-        docids = _strings(docid_text[:docid_bytes].tobytes())
+        tokens, docids = _values(token_text[:int(ends[num_tokens])]), _values(docid_text[:docid_bytes])
+        others = _values(other_text[:other_bytes])
         check_docids(docids)
     except (orjson.JSONDecodeError, BadDocidError):
         return None, end
-    if len(set(tokens)) < num_tokens:               # one is spelled in several ways, by escapes
+    if len(set(tokens)) < num_tokens or len(others) < num_others:        # a token in two spellings, by escapes; no value
         return None, end
     return DocumentBlock(path, docids, lines[:documents], counts[:documents], tokens, terms[:postings], weights[:postings]), end
 
 
-def _strings(text: bytes) -> list[str]:
-    """Decodes JSON strings, each with a comma behind; raises ``JSONDecodeError``, also for what is not Unicode text."""
-    strings: list[str] = orjson.loads(b"[%b]" % text[:-1])
-    return strings
+def _values(text: NDArray[np.uint8]) -> list[Any]:
+    """Decodes JSON values, each with a comma behind; raises ``JSONDecodeError``, also for what is not Unicode text."""
+    values: list[Any] = orjson.loads(b"[%b]" % text[:-1].tobytes())
+    return values

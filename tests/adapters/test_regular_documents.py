@@ -20,6 +20,7 @@ PARTS = (
     "{", "}", "[", "]", ",", ":", " ", "\t", "\r", "\n", '"', "\\", "\\u0069d", '"id"', '"vector"', '"vector":{',
     '"contents":"', '"a":1', "é", '"\\u00e9":1', '"é":2', "\\ud800", "\x01", "\udcff", '"two words":1', '"' + "t" * 300 + '":1',
     "0", "07", "7", "-1", "1.0", "2.5", ".", "1e2", "12345678", "2147483648", "true", "null",
+    '"x":null,', '"x":[1.5,{"id":2}],', '"x":{"y":"}]"},', '"x":,', '"x":[,', '"x":],', '"x":{]},', '"x":' + "[" * 1100,
 )
 
 
@@ -44,7 +45,7 @@ lines_of_json = st.tuples(
     st.one_of(st.integers(-2, 10**20), st.text(st.characters(codec="utf-8"), min_size=1, max_size=5)),
     st.dictionaries(st.text(st.sampled_from('ab"\\ é\n'), max_size=9), st.integers(0, 2**31 - 1) | st.sampled_from([3.0, 10]),
                     max_size=4),
-    st.lists(st.tuples(st.integers(0, 80), st.integers(0, 12), st.sampled_from(PARTS)), max_size=2),
+    st.lists(st.tuples(st.integers(0, 80), st.integers(0, 12), st.sampled_from(PARTS)), max_size=3),
 )
 
 
