@@ -27,12 +27,12 @@ from bmp_plugin.index.source import Documents, PostingBatch, SourceInfo
 from .docid_table import Docids
 from .inversion import DEFAULT_BUDGET, Inverter
 from .json_documents import MAX_IMPACT, DocumentBlock, parse
-from .json_stream import Block, json_blocks, json_files
-from .regular_documents import parse_mostly_regular
+from .json_stream import json_blocks, json_files
+from .regular_documents import is_compiled, parse_mostly_regular
 
 MAX_DOCUMENTS = 2**31 - 1
 MAX_TOKEN_UNITS = 255
-COMPILED_FROM = 1 << 24
+COMPILED_FROM = 1 << 25
 """Total size in bytes of the files from which on it pays to compile the kernels that convert documents, which takes seconds."""
 
 # Java's Character.isWhitespace, at which Lucene's WhitespaceTokenizer splits: excludes no-break spaces and U+0085
@@ -146,11 +146,12 @@ class JsonVectorSource:
         if self._documents is None:
             collector = _Collector(self._inverter)
             size = sum(file.stat().st_size for file in self._files)
-            is_large = size >= COMPILED_FROM
+            by_kernels = size >= COMPILED_FROM or is_compiled()
             with tqdm(desc="reading vectors", total=size, unit="B", unit_scale=True, disable=not self._progress,
                       file=sys.stderr) as bar:
                 blocks = chain.from_iterable(json_blocks(file, bar.update) for file in self._files)
-                parts = in_order(parse_mostly_regular if is_large else _parse_whole, blocks, self._threads if is_large else 1)
+                parts = (in_order(parse_mostly_regular, blocks, self._threads) if by_kernels
+                         else ([parse(block)] for block in blocks))
                 for part in chain.from_iterable(parts):
                     collector.add(part)
             self._documents = collector.finish()
@@ -176,10 +177,6 @@ class JsonVectorSource:
         self._inverter.close()
         self._inverter = Inverter(self._budget, self._temp_dir)
         self._documents = None
-
-
-def _parse_whole(block: Block) -> list[DocumentBlock]:
-    return [parse(block)]
 
 
 def _fingerprint(path: Path, files: list[Path]) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from bmp_plugin._internal.kernels import has_code
 from bmp_plugin.errors import SourceError
 
 from .docid_table import BadDocidError, check_docids
@@ -31,6 +32,11 @@ _OTHER_LINES = 64
 _LEAST_POSTING = len('"":1,')
 _LEAST_DOCUMENT = len('{"id":0,"vector":{}}\n')
 _SEED = np.uint64(hash("tokens") & (2**64 - 1))     # another one in every process: nobody can choose tokens that collide
+
+
+def is_compiled() -> bool:
+    """Tells whether the kernels are compiled, in this process or in the cache."""
+    return has_code(convert_documents, **_arguments(b"\n" * PADDING, 0, 1))
 
 
 def parse_mostly_regular(block: Block) -> list[DocumentBlock]:
@@ -81,27 +87,36 @@ def _regular_part(path: Path, text: bytes, at: int, line: int) -> tuple[Document
     end : int
         Offset after them.
     """
-    size = len(text) - at
-    most_postings, most_documents = size // _LEAST_POSTING + 1, size // _LEAST_DOCUMENT + 1
-    slots = np.full(1 << SLOT_BITS, -1, np.int32)
-    hashes, ends, seen = np.empty(MAX_TOKENS, np.uint64), np.zeros(MAX_TOKENS + 1, np.int64), np.empty(MAX_TOKENS, np.int32)
-    token_text, docid_text, other_text = (np.empty(size, np.uint8) for _ in range(3))
-    terms, weights = np.empty(most_postings, np.int32), np.empty(most_postings, np.int32)
-    lines, counts = np.empty(most_documents, np.int64), np.empty(most_documents, np.int64)
-    end, documents, postings, num_tokens, docid_bytes, num_others, other_bytes = convert_documents(
-        np.frombuffer(text, np.uint8), at, line, _SEED, slots, hashes, ends, seen, token_text, docid_text, other_text, lines,
-        counts, terms, weights)
+    arguments = _arguments(text, at, line)
+    end, documents, postings, num_tokens, docid_bytes, num_others, other_bytes = convert_documents(**arguments)
     if end == at:
         return None, end
     try:
-        tokens, docids = _values(token_text[:int(ends[num_tokens])]), _values(docid_text[:docid_bytes])
-        others = _values(other_text[:other_bytes])
+        tokens = _values(arguments["token_text"][:int(arguments["ends"][num_tokens])])
+        docids, others = _values(arguments["docid_text"][:docid_bytes]), _values(arguments["other_text"][:other_bytes])
         check_docids(docids)
     except (orjson.JSONDecodeError, BadDocidError):
         return None, end
     if len(set(tokens)) < num_tokens or len(others) < num_others:        # a token in two spellings, by escapes; no value
         return None, end
-    return DocumentBlock(path, docids, lines[:documents], counts[:documents], tokens, terms[:postings], weights[:postings]), end
+    lines, counts = (arguments[name][:documents] for name in ("lines", "counts"))
+    terms, weights = (arguments[name][:postings] for name in ("terms", "weights"))
+    return DocumentBlock(path, docids, lines, counts, tokens, terms, weights), end
+
+
+def _arguments(text: bytes, at: int, line: int) -> dict[str, Any]:
+    """Returns the arguments of :func:`.document_kernels.convert_documents`, with arrays as large as they can become."""
+    size = len(text) - at
+    most_postings, most_documents = size // _LEAST_POSTING + 1, size // _LEAST_DOCUMENT + 1
+    return {
+        "text": np.frombuffer(text, np.uint8), "at": at, "line": line, "seed": _SEED,
+        "slots": np.full(1 << SLOT_BITS, -1, np.int32),
+        "hashes": np.empty(MAX_TOKENS, np.uint64), "ends": np.zeros(MAX_TOKENS + 1, np.int64),
+        "seen": np.empty(MAX_TOKENS, np.int32),
+        **{name: np.empty(size, np.uint8) for name in ("token_text", "docid_text", "other_text")},
+        **{name: np.empty(most_documents, np.int64) for name in ("lines", "counts")},
+        **{name: np.empty(most_postings, np.int32) for name in ("terms", "weights")},
+    }
 
 
 def _values(text: NDArray[np.uint8]) -> list[Any]:

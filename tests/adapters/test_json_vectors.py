@@ -48,6 +48,7 @@ def content(source: PostingSource) -> Content:
 def way(request: pytest.FixtureRequest) -> Iterator[None]:
     """Reads all collections in the way of small ones, and in that of large ones."""
     with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(json_vector_source, "is_compiled", lambda: False)
         patched.setattr(json_vector_source, "COMPILED_FROM", 0 if request.param == "compiled" else 1 << 62)
         yield
 

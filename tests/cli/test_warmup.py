@@ -17,9 +17,9 @@ import sys
 from numba.core import event
 from bmp_plugin import BmpIndex, BmpSearcher
 from bmp_plugin.adapters.export.ciff_writing import write_ciff
-from bmp_plugin.adapters.sources import json_vector_source
 from bmp_plugin.adapters.sources.pruning import Pruning
-json_vector_source.COMPILED_FROM = 0             # as if the collection were large
+from bmp_plugin.adapters.sources.regular_documents import is_compiled
+assert is_compiled()
 with event.install_recorder("numba:compile") as compiled:
     for reorder in ("none", "bp", "leading"):
         BmpIndex.build(sys.argv[1], sys.argv[2], prune=Pruning(document_share=0.7, term_share=0.9), progress=False)
