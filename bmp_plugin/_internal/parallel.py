@@ -60,19 +60,19 @@ def in_parallel(work: Callable[[int], None], n: int) -> None:
     global _helpers
     if _helpers is None:
         _helpers = ThreadPoolExecutor(max(32, os.cpu_count() or 1), "bmp-plugin")
-    begun = [_helpers.submit(work, i) for i in range(1, n)]
+    submitted = [_helpers.submit(work, i) for i in range(1, n)]
     try:
         work(0)
-        for i, future in enumerate(begun, 1):
+        for i, future in enumerate(submitted, 1):
             if future.cancel():
                 work(i)
-    finally:
-        for future in begun:
+            else:
+                future.result()
+    except BaseException:
+        for future in submitted:
             future.cancel()
-        wait(begun)
-    for future in begun:
-        if not future.cancelled():
-            future.result()
+        wait(submitted)
+        raise
 
 
 _helpers: ThreadPoolExecutor | None = None

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from .._internal.kernels import kernel
 from .prepare import LISTS_OF_TERM, prepare
+from .topk import finish, make_key
 from .two_steps import search_in_two_steps
 
 
@@ -48,3 +49,22 @@ def search_many(queries, kept, options, share, index, results):
             n = search_in_two_steps(lists[:n], weights[:n], queries.floors[q], options, share, index, results.docs[q],
                                     results.scores[q], results.outcomes[q, 2:])
         results.outcomes[q, 0] = n
+
+
+@kernel
+def merge_shares(parts, index, results):
+    """Merge what each thread has found of one query, :class:`Results` with a row for each, into the single row of results.
+
+    The k best of all are among the k best of each share, and keys order them as one search does.
+    """
+    threads, k = parts.docs.shape
+    keys, n = np.empty(threads * k, np.uint64), np.int64(0)
+    results.outcomes[0] = parts.outcomes[0]
+    results.outcomes[0, 3] = 0
+    for thread in range(threads):
+        results.outcomes[0, 3] += parts.outcomes[thread, 3]
+        for x in range(parts.outcomes[thread, 0]):           # none, if the query does not fit
+            keys[n] = make_key(parts.scores[thread, x], index.doc_rank[parts.docs[thread, x]])
+            n += 1
+    if n > 0:
+        results.outcomes[0, 0] = finish(keys, n, k, index.rank_doc, results.docs[0], results.scores[0])

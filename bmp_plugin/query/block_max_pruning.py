@@ -43,7 +43,7 @@ class SearchOptions(NamedTuple):
 class WindowShare(NamedTuple):
     """The windows that one of several threads searches, and how all of them know of each other's candidates."""
 
-    thread: int                              # searches windows thread, thread + threads, ...
+    thread: int                              # of threads, each of which searches as many windows in a row
     threads: int
     tallies: NDArray[np.int64]               # [threads, BINS], see topk
 
@@ -98,14 +98,15 @@ def search(lists, weights, floor_score, options, share, index, docs, scores, sta
     query = make_query_lists(lists, weights, scaled_weights, index)
 
     # Bounds: of all blocks and superblocks of the windows, and 0 of the superblocks of others.
-    bounds = upper_bounds(query, share.thread, share.threads, index)
+    first_window = share.thread * index.num_windows // share.threads
+    bounds = upper_bounds(query, first_window, (share.thread + 1) * index.num_windows // share.threads, index)
 
     # Order: tiers of superblocks, each with several times as many as the one before.
     counts = np.zeros(BINS, np.int64)
     for s in range(index.num_superblocks):
         counts[bounds.superblocks[s] >> BIN_SHIFT] += 1
     tier = np.empty(index.num_superblocks + 1, np.int32)
-    size = min(np.int64(FIRST_TIER + options.k // FIRST_TIER_SHARE), options.budget)
+    size = min(np.int64(max(1, (FIRST_TIER + options.k // FIRST_TIER_SHARE) // share.threads)), options.budget)
     ceiling = np.int64(1 << 16)          # superblocks with bounds from here up were in earlier tiers
 
     # Threshold: rises with the k-th best score.

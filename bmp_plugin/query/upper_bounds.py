@@ -66,10 +66,10 @@ def bound_threshold(lowest_sum, scale):
 
 
 @inline_part
-def upper_bounds(query, first_window, step, index):
+def upper_bounds(query, first_window, end_window, index):
     """The :class:`Bounds` of a query, :class:`.query_lists.QueryLists`; its sparse lists' groups are recorded on the way.
 
-    Only every step-th window has bounds, the first of them first_window; superblocks of other windows have 0.
+    Only the windows first_window to before end_window have bounds; superblocks of other windows have 0.
     """
     bounds = Bounds(np.empty(index.num_windows * WINDOW >> index.block_shift, np.uint16),
                     np.zeros(index.num_superblocks + LANES, np.uint16))
@@ -77,7 +77,7 @@ def upper_bounds(query, first_window, step, index):
     run, increments, parts = make_run(), np.empty(HEAD + WINDOW, np.uint16), np.empty(HEAD + WINDOW, np.uint16)
     parts[:HEAD] = 0                     # no posting comes before the first
     row_chunks = index.block_max.shape[1] // BYTES_PER_CHUNK
-    for window in range(first_window, index.num_windows, step):
+    for window in range(first_window, end_window):
         first = window * SUPERBLOCKS_PER_WINDOW
         chunk = (first << blocks_shift) // BLOCKS_PER_CHUNK
         end = min(((first + SUPERBLOCKS_PER_WINDOW) << blocks_shift) // BLOCKS_PER_CHUNK, row_chunks)

@@ -329,7 +329,7 @@ class BmpSearcher:
         if done:
             arguments["queries"] = Queries(starts[done:], ids, values, floors[done:])
             arguments["results"] = Results(docs[done:], scores[done:], outcomes[done:])
-        useful = threads_worthwhile(ids, k, self._kernel_index, threads) if done == 0 and n == 1 and is_safe else 1
+        useful = threads_worthwhile(len(ids), k, self._kernel_index, threads) if done == 0 and n == 1 and is_safe else 1
         if useful > 1:
             search_in_threads(arguments, useful)
         elif done < n:

@@ -41,7 +41,7 @@ def check(impacts, index, lists, weights):
     n, windows = len(lists), index.num_windows
     query, scale = query_lists(index, lists, weights)
     assert scale > 0
-    bounds = Bounds(*upper_bounds(query, 0, 1, index))
+    bounds = Bounds(*upper_bounds(query, 0, index.num_windows, index))
 
     padded = np.zeros((windows * WINDOW, impacts.shape[1]), np.int64)
     padded[:NUM_DOCS] = impacts

@@ -88,11 +88,12 @@ def test_a_single_query_of_a_batch_gets_all_threads(searcher, monkeypatch):
 
 
 def test_small_searches_have_one_thread(searcher, monkeypatch):
-    ids = np.array([0, 1, -1])
     index = searcher._kernel_index
-    assert threads_worthwhile(ids, 10, index, 4) == 4
+    assert threads_worthwhile(3, 10, index, 4) == 4
+    assert threads_worthwhile(3, 10, index, 40) == 5, "as many as there are windows"
     monkeypatch.setattr(query_threads, "LEAST_WORK", 10**6)
-    assert threads_worthwhile(ids, 10, index, 4) == 1
+    assert threads_worthwhile(3, 10, index, 4) == 1
+    assert threads_worthwhile(3, 4_000, index, 4) == 2
 
 
 def test_shards_search_a_query_in_threads(source, searcher, tmp_path):
