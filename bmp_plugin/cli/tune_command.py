@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     """Measures, saves and prints; returns the exit status."""
     from .. import BmpIndex, BmpSearcher
     from .._internal.progress import tqdm
-    from ..searcher.recall_calibration import DEPTHS, QUERIES, SETTINGS, RecallCalibration, save
+    from ..searcher.recall_calibration import DEPTHS, QUERIES, RecallCalibration, save, settings_for
     from ..sharded.sharded_index import open_either, open_shard
 
     queries, name = _queries(args)
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     for part in parts:
         searcher = BmpSearcher(part)
         calibration = RecallCalibration(searcher.found, queries or searcher.document_queries(QUERIES))
-        pairs = [(depth, setting) for depth in DEPTHS for setting in SETTINGS]
+        pairs = [(depth, setting) for depth in DEPTHS for setting in settings_for(depth)]
         for depth, setting in tqdm(pairs, desc=f"measuring {part.path.name}", unit="setting", disable=not shows_progress(args)):
             calibration.measure(depth, setting)
         save(part.path, calibration.known, name)

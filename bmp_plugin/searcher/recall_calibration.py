@@ -40,6 +40,11 @@ SETTINGS = tuple(Setting(alpha, beta) for alpha, beta in (
     (1.0, 0.9), (1.0, 0.95)))
 """From the fastest to the one with the highest recall."""
 
+ONE_STEP_SETTINGS = tuple(Setting(alpha, 1.0) for alpha in (0.8, 0.85, 0.88, 0.9, 0.92, 0.94, 0.96, 0.98))
+"""The same for many hits, where a second step costs more than the first one saves: see MOST_HITS_IN_TWO_STEPS."""
+
+MOST_HITS_IN_TWO_STEPS = 300             # at 100 hits two steps are faster at the same recall, at 1000 they are not
+
 
 class Recall(NamedTuple):
     """The mean recall of some queries, and its standard error."""
@@ -56,7 +61,7 @@ Rank = Callable[[Sequence[Query], int, Setting], list[NDArray[np.int32]]]
 
 
 class RecallCalibration:
-    """The recall of :data:`SETTINGS` on one index, measured as far as it is asked for.
+    """The recall of approximate settings on one index, measured as far as it is asked for.
 
     Parameters
     ----------
@@ -81,14 +86,15 @@ class RecallCalibration:
         if target == 1.0:
             return SAFE
         with self._lock:
-            low, high = 0, len(SETTINGS)             # recall rises with the settings
+            settings = settings_for(k)
+            low, high = 0, len(settings)             # recall rises with the settings
             while low < high:
                 middle = (low + high) // 2
-                if all(self._recall(depth, SETTINGS[middle]).reaches(target) for depth in depths_of(k)):
+                if all(self._recall(depth, settings[middle]).reaches(target) for depth in depths_of(k)):
                     high = middle
                 else:
                     low = middle + 1
-        return SETTINGS[low] if low < len(SETTINGS) else SAFE
+        return settings[low] if low < len(settings) else SAFE
 
     def measure(self, depth: int, setting: Setting) -> Recall:
         """Returns the recall of a setting at a depth."""
@@ -103,6 +109,11 @@ class RecallCalibration:
                 self._safe[depth] = self._rank(self._queries, depth, SAFE)
             self.known[depth, setting] = mean_recall(self._safe[depth], self._rank(self._queries, depth, setting))
         return self.known[depth, setting]
+
+
+def settings_for(k: int) -> tuple[Setting, ...]:
+    """Returns the settings to choose from for k hits."""
+    return SETTINGS if k <= MOST_HITS_IN_TWO_STEPS else ONE_STEP_SETTINGS
 
 
 def depths_of(k: int) -> list[int]:

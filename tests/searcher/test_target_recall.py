@@ -10,6 +10,7 @@ from bmp_plugin import BmpIndex, BmpSearcher, ShardedSearcher
 from bmp_plugin.adapters.sources.document_source import VectorSource
 from bmp_plugin.errors import DamagedIndexError
 from bmp_plugin.searcher.recall_calibration import (
+    ONE_STEP_SETTINGS,
     RECALL_FILE,
     SAFE,
     SETTINGS,
@@ -109,6 +110,7 @@ def test_what_is_kept_in_the_index_decides(index, tmp_path):
         assert searcher.setting(10, 0.95, SAFE) == SETTINGS[4]
         assert searcher.setting(10, 0.96, SAFE) == SAFE, "no more than a standard error above it"
         assert searcher.setting(50, 0.95, SAFE) == SAFE, "100 hits do not reach it"
+        assert searcher.setting(1000, 0.5, SAFE) in ONE_STEP_SETTINGS, "measured, as it is not kept"
         BmpIndex.open(index.path).verify()
         for damaged in ("", "{", "[]", "[" * 100_000, '{"format": "x"}',
                         '{"format": "bmp-plugin recall", "version": 1, "recall": [{}]}'):
