@@ -115,7 +115,7 @@ class BmpSearcher:
             longest queries. None is safe.
         threads : int
             Largest number of threads that share a safe search; the hits are the same. Where that takes longer than it saves,
-            as on a few hundred thousand documents, there is one. Threads for many queries are better given to
+            as on a few hundred thousand documents for few hits, there is one. Threads for many queries are better given to
             :meth:`batch_search`, which searches several at once.
         target_recall : float in (0, 1], optional
             Approximate search by one number, instead of ``alpha``, ``beta`` and ``budget``: the share of the safe k best
