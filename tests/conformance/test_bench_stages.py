@@ -32,7 +32,7 @@ def test_report(index, queries, capsys):
     text = capsys.readouterr().out
     for words in ("GB/s in order", "## k = 5", "| in the kernels | 1.0 |", "Cycled, the kernels take"):
         assert words in text
-    assert re.search(r"^\| search\.\w+ \| 1\.0 \|", text, re.MULTILINE)      # a row of a kernel
+    assert re.search(r"^\| block_max_pruning\.\w+ \| 1\.0 \|", text, re.MULTILINE)      # a row of a kernel
 
 
 def test_refusals(index, queries, capsys):

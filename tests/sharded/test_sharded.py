@@ -128,7 +128,7 @@ def test_later_shards_use_the_threshold_of_earlier_ones(tmp_path: Path) -> None:
     with ShardedSearcher(index) as searcher:
         for k in (10, 100):
             ignorant = sum(int(shard._searcher.rank(queries, k)[1][:, 1].sum()) for shard in searcher._shards)
-            options = searcher._options(k, 1.0, 1.0, None)
+            options = searcher._options(k, 1.0, 1.0, None, None)
             for at_once in (False, True):
                 known = sum(int(merging.work[q, 1]) for merging, q in searcher._ask(queries, 0, at_once, options))
                 assert known < 0.6 * ignorant
