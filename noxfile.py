@@ -45,6 +45,9 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def bounds(session: nox.Session) -> None:
-    """Runs all default tests with every index into an array checked."""
+    """Runs the tests of kernels and of damaged files, and the fuzzer, with every index into an array checked."""
     install(session, "pyserini,test")
-    session.run("pytest", *PARALLEL, "-m", "", *session.posargs, env={"NUMBA_BOUNDSCHECK": "1"})
+    checked = {"NUMBA_BOUNDSCHECK": "1"}
+    session.run("pytest", *PARALLEL, "-m", "not jvm and not system", *session.posargs, env=checked)
+    session.run("pytest", "tests/robustness/test_damage.py", env=checked)
+    session.run("python", "-m", "bmp_plugin.conformance.fuzz", "--oracle", env=checked)

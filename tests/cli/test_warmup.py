@@ -55,6 +55,7 @@ def warm(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return run
 
 
+@pytest.mark.slow
 def test_nothing_is_compiled_for_json_vectors(warm: Run, tmp_path: Path) -> None:
     source = tmp_path / "vectors.jsonl"
     vectors = ({f"t{doc % 7}": 1 + doc, f"u{doc % 2}": 9, "all": 70_000 * (1 + doc % 3)} for doc in range(300))
@@ -62,6 +63,7 @@ def test_nothing_is_compiled_for_json_vectors(warm: Run, tmp_path: Path) -> None
     assert _compiled(warm, source, tmp_path) == "[]"
 
 
+@pytest.mark.slow
 def test_nothing_is_compiled_for_ciff(warm: Run, tmp_path: Path) -> None:
     pytest.importorskip("google.protobuf")
     from test_ciff import ciff_bytes
@@ -71,6 +73,7 @@ def test_nothing_is_compiled_for_ciff(warm: Run, tmp_path: Path) -> None:
     assert _compiled(warm, source, tmp_path) == "[]"
 
 
+@pytest.mark.slow
 def test_nothing_is_compiled_for_lucene(warm: Run, tmp_path: Path, lucene_index: Callable[[str], Path]) -> None:
     assert _compiled(warm, lucene_index("cranfield"), tmp_path) == "[]"
 

@@ -27,6 +27,7 @@ def queries(tmp_path, cranfield_queries):
     return path
 
 
+@pytest.mark.slow                                        # compiles all kernels from nothing, with counters
 def test_report(index, queries, capsys):
     assert stages.main(["--index", str(index), "--queries", str(queries), "--k", "5", "--rounds", "1"]) == 0
     text = capsys.readouterr().out

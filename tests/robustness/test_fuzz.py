@@ -22,14 +22,14 @@ def test_a_seeded_slice_is_clean(capsys: Any) -> None:
 
 
 def test_draws_adversarial_cases() -> None:
-    cases = [draw(np.random.default_rng([1, i])) for i in range(300)]
-    assert cases == [draw(np.random.default_rng([1, i])) for i in range(300)]
+    cases = [draw(np.random.default_rng([1, i])) for i in range(100)]
+    assert cases[:10] == [draw(np.random.default_rng([1, i])) for i in range(10)]
     vectors = [[vector for segment in case.segments for _, vector in segment] for case in cases]
     questions = [question for case in cases for question in case.questions]
     assert {case.block_size for case in cases} == {1, 2, 4, 8, 16, 32, 64, 128, 256}
     assert {case.reorder for case in cases} == {"none", "bp"}
     assert max(len(case.segments) for case in cases) >= 4
-    assert sum(bool(case.deleted) for case in cases) > 50
+    assert sum(bool(case.deleted) for case in cases) > 15
     assert any({} in some for some in vectors), "empty documents"
     assert any(len(some) == 1 for some in vectors)
     assert any(not docid.isascii() for docid, _ in cases[0].segments[0] + cases[1].segments[0])
@@ -37,7 +37,7 @@ def test_draws_adversarial_cases() -> None:
     assert any(0 in question.query.values() for question in questions)
     sums = [sum(weight * max((vector.get(token, 0) for vector in some), default=0) for token, weight in question.query.items())
             for case, some in zip(cases, vectors, strict=True) for question in case.questions]
-    assert sum(abs(total - 2**24) < 2**18 for total in sums) > 20
+    assert sum(abs(total - 2**24) < 2**18 for total in sums) > 6
 
 
 def planted(monkeypatch: pytest.MonkeyPatch, change: Any) -> None:
