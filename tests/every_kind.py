@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from bmp_plugin import BmpSearcher
 from bmp_plugin.adapters.sources.array_source import ArraySource
-from bmp_plugin.index.layout import KernelIndex
+from bmp_plugin.index.layout import WINDOW, KernelIndex
 from bmp_plugin.query.prepare import LISTS_OF_TERM, prepare
 from bmp_plugin.query.query_lists import QueryLists, make_query_lists
 from bmp_plugin.query.upper_bounds import scale_weights
@@ -56,6 +56,11 @@ def query_lists(index: KernelIndex, lists: NDArray[np.int32], weights: NDArray[n
     scaled = np.empty(len(lists), np.int64)
     scale = scale_weights(lists, weights, index, scaled)
     return QueryLists(*make_query_lists(lists, weights, scaled, index)), scale
+
+
+def memory_of_bounds(index: KernelIndex) -> NDArray[np.uint16]:
+    """Returns memory for the upper bounds of all blocks, which hold something else before."""
+    return np.full(index.num_windows * WINDOW >> index.block_shift, 43_210, np.uint16)
 
 
 def columns_of(index: Any, lists: NDArray[np.int32], impacts: NDArray[np.int64]) -> list[NDArray[np.int64]]:

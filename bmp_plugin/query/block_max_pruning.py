@@ -41,11 +41,12 @@ class SearchOptions(NamedTuple):
 
 
 class WindowShare(NamedTuple):
-    """The windows that one of several threads searches, and how all of them know of each other's candidates."""
+    """The windows that one of several threads searches, and memory: that which all of them share, and its own."""
 
     thread: int                              # of threads, each of which searches as many windows in a row
     threads: int
-    tallies: NDArray[np.int64]               # [threads, BINS], see topk
+    tallies: NDArray[np.int32]               # [threads, TALLY], how they know of each other's candidates, see topk
+    block_bounds: NDArray[np.uint16]         # [>= blocks of whole windows], overwritten; one for all queries of a thread
 
 
 class Workspace(NamedTuple):
@@ -99,7 +100,8 @@ def search(lists, weights, floor_score, options, share, index, docs, scores, sta
 
     # Bounds: of all blocks and superblocks of the windows, and 0 of the superblocks of others.
     first_window = share.thread * index.num_windows // share.threads
-    bounds = upper_bounds(query, first_window, (share.thread + 1) * index.num_windows // share.threads, index)
+    bounds = upper_bounds(query, first_window, (share.thread + 1) * index.num_windows // share.threads, index,
+                          share.block_bounds)
 
     # Order: tiers of superblocks, each with several times as many as the one before.
     counts = np.zeros(BINS, np.int64)

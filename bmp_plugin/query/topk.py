@@ -22,6 +22,7 @@ RANK_MASK = np.uint64(0xFFFFFFFF)
 EXACT = 16_777_216                       # 2^24: integers up to it are their own float32
 BIN_SHIFT = 6                            # a bin is 64 in the scale of upper bounds ...
 BINS = 1 << (16 - BIN_SHIFT)             # ... which have 16 bits
+TALLY = BINS + 1                         # counters of a tally: candidates in each bin, and the highest bin that has any
 ROOM = 1024                              # candidates beyond 2 k before the k best are selected
 
 
@@ -29,7 +30,7 @@ class Candidates(NamedTuple):
     """Documents that may be among the k best."""
 
     keys: NDArray[np.uint64]
-    tallies: NDArray[np.int64]               # [threads, BINS], how many each thread has had in each bin
+    tallies: NDArray[np.int32]               # [threads, TALLY], how many each thread has had in each bin, and its highest bin
     thread: int                              # the one whose candidates these are
 
 
@@ -45,7 +46,7 @@ class Threshold(NamedTuple):
 
 @inline_part
 def make_candidates(k, tallies, thread):
-    """Room for the candidates of a search, counted in tallies int64[threads, BINS] by one of the threads; clears its own."""
+    """Room for the candidates of a search, counted in tallies int32[threads, TALLY] by one of the threads; clears its own."""
     tallies[thread] = 0
     return Candidates(np.empty(2 * k + ROOM, np.uint64), tallies, np.int64(thread))
 
@@ -67,7 +68,9 @@ def insert(candidates, k, total, rank, scale, threshold):
     candidates.keys[n] = key
     n += 1
     mine = min(np.int64(np.float64(total) * scale) >> BIN_SHIFT, BINS - 1)
-    candidates.tallies[candidates.thread, mine] += 1
+    candidates.tallies[candidates.thread, mine] += np.int32(1)           # at most one for each document
+    if mine > candidates.tallies[candidates.thread, BINS]:
+        candidates.tallies[candidates.thread, BINS] = mine
     if mine > bin:
         bin, above, lowest = _raise_bin(candidates.tallies, k, scale, bin, above + 1, lowest)
     if n == len(candidates.keys):
@@ -79,11 +82,11 @@ def insert(candidates, k, total, rank, scale, threshold):
 
 @inline_kernel
 def read_tallies(candidates, k, scale, threshold):
-    """The threshold by what all threads have counted until now."""
+    """The threshold by what all threads have counted until now; of bins that are read, others write few in the meantime."""
     above = np.int64(0)
     for thread in range(len(candidates.tallies)):
-        for b in range(np.uint64(threshold.bin + 1), np.uint64(BINS)):
-            above += candidates.tallies[thread, b]
+        for b in range(threshold.bin + 1, np.int64(candidates.tallies[thread, BINS]) + 1):
+            above += candidates.tallies[thread, np.uint64(b)]
     bin, above, lowest = _raise_bin(candidates.tallies, k, scale, threshold.bin, above, threshold.lowest_sum)
     return Threshold(threshold.num_candidates, threshold.lowest_key, lowest, bin, above)
 

@@ -13,7 +13,7 @@ DELAY = 2                    # superblocks whose postings are prefetched before 
 # Order
 FIRST_TIER = 4               # superblocks of the first tier: enough for a threshold, and nearly all needed; 8: the same ...
 FIRST_TIER_SHARE = 16        # ... and one more for so many documents wanted; 8 or 32: the same
-UNREAD_SUPERBLOCKS = 4       # for each thread, scored between two looks at the others' candidates
+UNREAD_SUPERBLOCKS = 16       # for each thread, scored between two looks at the others' candidates
 TIER_GROWTH = 12             # how many times as many superblocks the next tier has; 3: +5 %, 6: +2 %
 # Windows added up as a whole; none: +10 to 16 % of the mean at k = 1000, 27 to 38 % of the p99
 SEEK_COST = 24               # postings added up in the time that seeking one list in one superblock takes; 12 to 48: the same

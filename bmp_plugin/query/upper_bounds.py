@@ -27,7 +27,7 @@ FRACTION = 256           # a sparse list's scaled weight is in units of one 256t
 class Bounds(NamedTuple):
     """Upper bounds of one query, all below 65,535, see :func:`scale_weights`."""
 
-    blocks: NDArray[np.uint16]               # [blocks of whole windows], so that no file makes a kernel write beyond it
+    blocks: NDArray[np.uint16]               # [>= blocks of whole windows], so that no file makes a kernel write beyond it
     superblocks: NDArray[np.uint16]          # [superblocks + LANES], zeros at the end
 
 
@@ -66,13 +66,13 @@ def bound_threshold(lowest_sum, scale):
 
 
 @inline_part
-def upper_bounds(query, first_window, end_window, index):
+def upper_bounds(query, first_window, end_window, index, blocks):
     """The :class:`Bounds` of a query, :class:`.query_lists.QueryLists`; its sparse lists' groups are recorded on the way.
 
-    Only the windows first_window to before end_window have bounds; superblocks of other windows have 0.
+    Only the windows first_window to before end_window have bounds; superblocks of other windows have 0. Those of blocks are
+    written into ``blocks`` uint16[>= blocks of whole windows].
     """
-    bounds = Bounds(np.empty(index.num_windows * WINDOW >> index.block_shift, np.uint16),
-                    np.zeros(index.num_superblocks + LANES, np.uint16))
+    bounds = Bounds(blocks, np.zeros(index.num_superblocks + LANES, np.uint16))
     blocks_shift = SUPERBLOCK_SHIFT - index.block_shift               # from a superblock to its first block
     run, increments, parts = make_run(), np.empty(HEAD + WINDOW, np.uint16), np.empty(HEAD + WINDOW, np.uint16)
     parts[:HEAD] = 0                     # no posting comes before the first

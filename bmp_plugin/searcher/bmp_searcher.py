@@ -317,7 +317,8 @@ class BmpSearcher:
         results = Results(np.empty((n, k), np.int32), np.empty((n, k), np.float32), np.zeros((n, 4), np.int64))
         arguments: dict[str, Any] = {
             "queries": Queries(starts, ids, values, floors), "kept": self._keeps(), "index": self._kernel_index,
-            "options": SearchOptions(k, float(alpha), float(beta), most), "share": whole_share(), "results": results}
+            "options": SearchOptions(k, float(alpha), float(beta), most), "share": whole_share(self._kernel_index),
+            "results": results}
         is_safe = alpha == beta == 1 and budget is None
         ranked: list[Ranked] = []
         while len(ranked) < n and not is_search_compiled(self.index.path, arguments, is_safe):

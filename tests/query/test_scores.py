@@ -1,7 +1,7 @@
 """The scores of any chosen blocks of a superblock are the sums over all lists, however many blocks are chosen."""
 import numpy as np
 import pytest
-from every_kind import NUM_DOCS, lists_of, make_impacts, query_lists, random_query, source_of
+from every_kind import NUM_DOCS, lists_of, make_impacts, memory_of_bounds, query_lists, random_query, source_of
 
 from bmp_plugin import BmpIndex
 from bmp_plugin._internal.kernels import kernel
@@ -50,7 +50,7 @@ def test_chosen_blocks_are_scored(impacts, searcher, whole_window):
         tokens = random_query(rng, int(rng.integers(1, 16)))
         terms, weights = searcher._encode(tokens)
         query, _ = query_lists(index, *lists_of(searcher, tokens))
-        upper_bounds(query, 0, index.num_windows, index)
+        upper_bounds(query, 0, index.num_windows, index, memory_of_bounds(index))
         superblock = [0, 255, 256, LAST][number] if number < 4 else int(rng.integers(0, LAST + 1))
         wanted = np.sort(rng.permutation(per_superblock)[:1 + number % min(40, per_superblock)])
         bounds = np.zeros(index.num_windows * WINDOW >> index.block_shift, np.uint16)      # so that this test chooses

@@ -5,6 +5,7 @@ import pytest
 from bmp_plugin._internal.kernels import kernel
 from bmp_plugin.query.topk import (
     BINS,
+    TALLY,
     Candidates,
     Threshold,
     finish,
@@ -24,7 +25,7 @@ def insert_all(sums, num_docs, doc_rank, k, floor, scale, lowest, counts):
 
     Returns the k best documents and their scores.
     """
-    candidates, best = make_candidates(k, np.empty((1, BINS), np.int64), 0), initial_threshold(floor)
+    candidates, best = make_candidates(k, np.empty((1, TALLY), np.int32), 0), initial_threshold(floor)
     for s in range(len(sums)):
         for d in range(256):
             if (s << 8) + d < num_docs and sums[s, d] >= best.lowest_sum:
@@ -102,7 +103,7 @@ def test_a_sum_in_a_lower_bin_that_ties_as_float32_is_accepted(below):
 
 @kernel
 def read_all(tallies, thread, k, scale, threshold):
-    """The lowest sum that may enter after a look at tallies int64[threads, BINS]."""
+    """The lowest sum that may enter after a look at tallies int32[threads, TALLY]."""
     return read_tallies(Candidates(np.empty(0, np.uint64), tallies, thread), k, scale, threshold)
 
 
@@ -111,7 +112,7 @@ def test_threads_learn_the_threshold_of_all_and_never_more(k):
     """Two threads insert documents in turn and look at each other's tallies at random: neither passes the k-th best of both."""
     rng = np.random.default_rng(k)
     scale = 65_000 / 40_000
-    tallies = np.zeros((3, BINS), np.int64)
+    tallies = np.zeros((3, TALLY), np.int32)
     thresholds = [initial_threshold(np.float32(0.0))] * 3
     raised = 0
     sums = []
@@ -121,6 +122,7 @@ def test_threads_learn_the_threshold_of_all_and_never_more(k):
         if total >= thresholds[thread].lowest_sum:
             sums.append(total)
             tallies[thread, int(total * scale) >> 6] += 1
+            tallies[thread, BINS] = max(tallies[thread, BINS], int(total * scale) >> 6)
         if rng.random() < 0.2:
             before = thresholds[thread].lowest_sum
             thresholds[thread] = Threshold(*read_all(tallies, thread, k, scale, thresholds[thread]))

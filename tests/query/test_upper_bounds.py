@@ -4,7 +4,7 @@ Computing them also records the last document of every group of postings in spar
 """
 import numpy as np
 import pytest
-from every_kind import NUM_DOCS, columns_of, lists_of, make_impacts, query_lists, random_query, source_of
+from every_kind import NUM_DOCS, columns_of, lists_of, make_impacts, memory_of_bounds, query_lists, random_query, source_of
 
 from bmp_plugin import BmpIndex
 from bmp_plugin._internal.intrinsics import BEHIND, DECODED, LANES, bound_increments
@@ -41,7 +41,7 @@ def check(impacts, index, lists, weights):
     n, windows = len(lists), index.num_windows
     query, scale = query_lists(index, lists, weights)
     assert scale > 0
-    bounds = Bounds(*upper_bounds(query, 0, index.num_windows, index))
+    bounds = Bounds(*upper_bounds(query, 0, index.num_windows, index, memory_of_bounds(index)))
 
     padded = np.zeros((windows * WINDOW, impacts.shape[1]), np.int64)
     padded[:NUM_DOCS] = impacts
