@@ -14,6 +14,8 @@ from typing import Any
 
 from bmp_plugin.errors import BmpError, MissingDependencyError
 
+from .benchmark.result_tables import is_safe
+
 Result = dict[str, Any]
 
 
@@ -73,7 +75,7 @@ def _timed(result: Result) -> dict[str, Result]:
 
 
 def _latency(result: Result) -> Any:
-    engines = {label: engine for label, engine in _timed(result).items() if not engine["settings"]}
+    engines = {label: engine for label, engine in _timed(result).items() if is_safe(engine)}
     if not engines:
         return None
     ks = result["k"]
@@ -91,7 +93,7 @@ def _latency(result: Result) -> Any:
 
 def _overlap(result: Result) -> Any:
     engines = _timed(result)
-    approximate = {engine["engine"] for engine in engines.values() if engine["settings"]}
+    approximate = {engine["engine"] for engine in engines.values() if not is_safe(engine)}
     if not approximate:
         return None
     figure, axes = _panels(len(result["k"]))
@@ -125,7 +127,7 @@ def _size(results: Sequence[Result]) -> Any:
         lines: dict[str, list[tuple[int, float]]] = {}
         for result in results:
             for label, engine in result["engines"].items():
-                if not engine["settings"] and "mean_ms" in engine["k"].get(str(k), {}):
+                if is_safe(engine) and "mean_ms" in engine["k"].get(str(k), {}):
                     lines.setdefault(label, []).append((result["collection"]["documents"], engine["k"][str(k)]["mean_ms"]))
         for label, points in lines.items():
             points.sort()

@@ -101,19 +101,19 @@ class Server:
         self._warm.add((k, *settings.items()))
         return [self._engine.answer(search(query, k)) for query in self._queries]
 
-    def latency(self, settings: engines.Settings, k: int) -> NDArray[np.float64]:
-        """Returns the seconds of each query, one call each: float64[queries]. Warms up first."""
+    def latency(self, settings: engines.Settings, k: int) -> tuple[NDArray[np.float64], float]:
+        """Returns the seconds of each query, one call each: float64[queries], and processor seconds per query; warms up."""
         search, queries, now = self._engine.searching(settings), self._queries, time.perf_counter
         key = (k, *settings.items())
         for query in queries[:WARM_UP] if key in self._warm else queries:
             search(query, k)
         self._warm.add(key)
-        times = np.empty(len(queries))
+        times, processor = np.empty(len(queries)), time.process_time()
         for q, query in enumerate(queries):
             started = now()
             search(query, k)
             times[q] = now() - started
-        return times
+        return times, (time.process_time() - processor) / len(queries)
 
     def throughput(self, settings: engines.Settings, k: int, threads: int) -> float | None:
         """Returns queries per second when all are searched in one call; None if the engine has no such call."""

@@ -23,7 +23,7 @@ def figures(row: Row, num_postings: int) -> Result:
     for k in row.agreement:
         found: Result = dict(row.agreement[k])
         if k in row.times:
-            found |= _times(np.array(row.times[k]) * MS)
+            found |= _times(np.array(row.times[k]) * MS) | {"processor_ms": float(np.median(row.processor[k]) * MS)}
         if k in row.kernel:
             found["kernel_ms"] = [seconds * MS for seconds in row.kernel[k]]
         if k in row.throughput:
@@ -34,6 +34,11 @@ def figures(row: Row, num_postings: int) -> Result:
     return {"engine": row.configuration.engine, "settings": dict(row.configuration.settings), "index_bytes": row.index_bytes,
             "bytes_a_posting": row.index_bytes / max(1, num_postings), "build": row.build, "new_process": starts,
             "serving": row.serving, "gains_of_two_threads": row.gains, "k": by_k}
+
+
+def is_safe(engine: Result) -> bool:
+    """Tells if a configuration's settings leave its engine's answers as they are, as the number of threads does."""
+    return set(engine["settings"]) <= {"threads"}
 
 
 def _times(times: Any) -> Result:
@@ -61,15 +66,15 @@ def markdown(result: Result) -> str:
         "Licences: " + ", ".join(f"{name} {licence}" for name, licence in result["licences"].items()) + ".", "",
         f"    {result['command']}", "",
         "A query's time is its median over the rounds, in milliseconds; in parentheses are the smallest and the largest mean "
-        f"of a round. Answers are compared with those of {result['reference']}.", ""]
+        f"of a round; processor is the mean time of all threads. Answers are compared with those of {result['reference']}.", ""]
     engines = result["engines"]
-    safe = {label: engine for label, engine in engines.items() if not engine["settings"]}
+    safe = {label: engine for label, engine in engines.items() if is_safe(engine)}
     for k in result["k"]:
         lines += _section(f"k = {k}", _latency_table(safe, str(k)))
     for k in result["k"]:
         by_overlap = dict(sorted(engines.items(), key=lambda item: -item[1]["k"][str(k)]["overlap"]))
         lines += _section(f"Approximate, k = {k}", _latency_table(
-            {label: engine for label, engine in by_overlap.items() if engine["settings"]}, str(k)))
+            {label: engine for label, engine in by_overlap.items() if not is_safe(engine)}, str(k)))
     lines += _section("Kernel time, mean milliseconds", _kernel_table(safe, result["k"]))
     lines += _section("Speed-up", _ratio_table(safe, result["k"]))
     lines += _section("Batch of all queries, queries per second", _batch_table(safe, result["k"]))
@@ -95,11 +100,12 @@ def _head(*cells: str) -> list[str]:
 
 def _latency_table(engines: Result, k: str) -> list[str]:
     judged = any("ndcg_10" in engine["k"][k] for engine in engines.values())
-    lines = _head("engine", "mean", "median", "p99", "same ranking", "same scores too", "overlap", *["nDCG@10"] * judged)
+    lines = _head("engine", "mean", "median", "p99", "processor", "same ranking", "same scores too", "overlap",
+                  *["nDCG@10"] * judged)
     for label, engine in engines.items():
         found = engine["k"][k]
         times = [f"{found['mean_ms']:.3f} ({_range(found['round_mean_ms'], '.3f')})", f"{found['median_ms']:.3f}",
-                 f"{found['p99_ms']:.2f}"] if "mean_ms" in found else ["", "", ""]
+                 f"{found['p99_ms']:.2f}", f"{found['processor_ms']:.3f}"] if "mean_ms" in found else [""] * 4
         lines.append(_row(label, *times, f"{found['same_ranking']}", f"{found['same_scores_too']}", f"{found['overlap']:.4f}",
                           *[f"{found.get('ndcg_10', float('nan')):.4f}"] * judged))
     return lines

@@ -50,8 +50,9 @@ class Plan:
 class Row:
     """The measurements of a configuration: times float64[queries] in seconds by k, one array per round, and the rest.
 
-    ``serving`` is the memory of its process after it has answered all queries at every k; ``gains`` is the speed-up of two
-    threads on this machine that share nothing, measured once per round next to its batches.
+    ``processor`` is processor seconds per query, of all threads, by k and round. ``serving`` is the memory of its process
+    after it has answered all queries at every k; ``gains`` is the speed-up of two threads on this machine that share nothing,
+    measured in every round next to what two threads do.
     """
 
     configuration: Configuration
@@ -60,6 +61,7 @@ class Row:
     starts: list[dict[str, float]] = field(default_factory=list)
     serving: dict[str, int] = field(default_factory=dict)
     times: dict[int, list[NDArray[np.float64]]] = field(default_factory=dict)
+    processor: dict[int, list[float]] = field(default_factory=dict)
     agreement: dict[int, dict[str, float]] = field(default_factory=dict)
     kernel: dict[int, list[float]] = field(default_factory=dict)
     throughput: dict[int, dict[int, list[float]]] = field(default_factory=dict)
@@ -175,8 +177,11 @@ class _Run:
             self._step_ends(name)
 
     def _latency(self, row: Row, k: int) -> None:
-        times = self._process(row.configuration.engine).ask("latency", dict(row.configuration.settings), k)
+        if "threads" in dict(row.configuration.settings):
+            row.gains.append(gain_of_threads(max(BATCH_THREADS)))
+        times, processor = self._process(row.configuration.engine).ask("latency", dict(row.configuration.settings), k)
         row.times.setdefault(k, []).append(times)
+        row.processor.setdefault(k, []).append(processor)
 
     def _batch(self, row: Row, k: int) -> None:
         if row.configuration.settings:

@@ -71,8 +71,8 @@ def result(folder):
     """The result of all engines except Lucene."""
     assert run(folder, "--engines", "exhaustive", "ours", "ours-bp", "rust-8", "rust-bp-8", "seismic",
                "seismic-300:query_cut=1,heap_factor=1", "seismic-knn-300:query_cut=1,heap_factor=1", "ours:alpha=0.4,beta=0.1",
-               "--k", "3", "40", "--rounds", "2", "--qrels", str(folder / "qrels.txt"), "--passage-delimiter", "#",
-               "--output", str(folder / "results")) == 0
+               "ours:threads=2", "--k", "3", "40", "--rounds", "2", "--qrels", str(folder / "qrels.txt"),
+               "--passage-delimiter", "#", "--output", str(folder / "results")) == 0
     return json.loads((folder / "results" / "vectors.json").read_text())
 
 
@@ -122,6 +122,14 @@ def test_approximate_settings_are_rows(result):
     assert row["settings"] == {"alpha": 0.4, "beta": 0.1}
     assert 0 < row["k"]["40"]["overlap"] <= 1
     assert row["k"]["3"]["same_scores_too"] < QUERIES, "it loses something"
+
+
+def test_threads_are_a_row_beside_the_safe_ones(folder, result):
+    found = result["engines"]["ours threads=2"]["k"]["40"]
+    assert found["same_scores_too"] == QUERIES
+    assert found["processor_ms"] > 0
+    table, _, _ = (folder / "results" / "vectors.md").read_text().partition("## Approximate")
+    assert "| ours threads=2 |" in table
 
 
 @needs("bmp")
