@@ -11,8 +11,8 @@ from typing import Any, cast
 
 from bmp_plugin._internal.compressed import damage_named, open_maybe_gzip
 from bmp_plugin.errors import SourceError
+from bmp_plugin.index.format_registry import ReadingOptions
 from bmp_plugin.index.source import PostingSource
-from bmp_plugin.index.source_formats import ReadingOptions
 
 
 class LuceneFormat:

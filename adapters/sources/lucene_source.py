@@ -1,4 +1,4 @@
-"""Lucene impact indexes as a source: a small Java program streams postings in bulk to numpy arrays."""
+"""Lucene impact indexes as a source: ``../java/PostingReader.java`` reads segments, and streams postings to numpy arrays."""
 from __future__ import annotations
 
 import contextlib
@@ -14,7 +14,7 @@ from bmp_plugin.errors import SourceError
 from bmp_plugin.index.source import Documents, PostingBatch, SourceInfo
 
 from ..java.anserini_jar import anserini_jar
-from ..java.posting_reader import Frame, PostingReader, joined, posting_batch
+from ..java.lucene_process import Frame, PostingReader, joined, posting_batch
 
 
 def is_lucene_directory(path: str | os.PathLike[str]) -> bool:

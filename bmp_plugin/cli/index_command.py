@@ -74,7 +74,7 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Builds the index; returns the exit status."""
-    from bmp_plugin.index.source_formats import ReadingOptions, given_source
+    from bmp_plugin.index.format_registry import ReadingOptions, given_source
 
     from .. import BmpIndex
     from ..sharded.build_shards import build_shards

@@ -22,9 +22,9 @@ from .validate.check_arrays import check_content, check_tables
 from .validate.proof import Identity, ensure, prove_now
 
 if TYPE_CHECKING:
+    from .format_registry import SourceFilter
     from .quantization import Quantization
     from .source import PostingSource
-    from .source_formats import SourceFilter
 
 
 class ReadingArguments(TypedDict, total=False):
@@ -71,7 +71,7 @@ class BmpIndex:
         ----------
         source : path, PostingSource or iterable
             A Lucene impact index, a CIFF file or JSON vectors (a file or a folder), whose format is detected; Python
-            documents; or what another package's format recognizes, see :mod:`.source_formats`.
+            documents; or what another package's format recognizes, see :mod:`.format_registry`.
         output : path
             The index directory. It is written atomically, and replaces an index that is there.
         reorder : {"none", "bp", "leading"}
@@ -106,8 +106,8 @@ class BmpIndex:
             If the source cannot be read, or the output not be written. Every message names the file, in one line.
         """
         from .build import build_index  # compilation of its kernels takes seconds that opening need not wait
+        from .format_registry import ReadingOptions, given_source
         from .layout import check_block_size
-        from .source_formats import ReadingOptions, given_source
 
         check_block_size(block_size)
         if threads < 1:

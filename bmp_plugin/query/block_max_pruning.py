@@ -5,10 +5,10 @@ documents have upper bounds, blocks are scored in the order of their bounds, and
 reaches the k-th best score. It departs from the paper in this:
 
 - Blocks are small, 4 documents instead of 8 to 256, since short rows of bounds are added up by vector instructions. What is
-  visited is the superblock of 256 documents around the blocks that may matter, once: see :mod:`.superblock_visits`.
+  visited is the superblock of 256 documents around the blocks that may matter, once: see :mod:`.block_selection`.
 - Superblocks are not sorted by bound but taken in a few *tiers* of falling bounds, each in the order of storage: memory is
   read in sequence, and no order is needed among superblocks that will be scored anyway.
-- Postings are not kept by block, but by list, as a list's block maxima are; :mod:`.superblock_scores` finds those of a block.
+- Postings are not kept by block, but by list, as a list's block maxima are; :mod:`.block_scoring` finds those of a block.
   Where many superblocks of a window are to be scored, sparse lists are added up for the window as a whole.
 """
 from __future__ import annotations
@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from .._internal.intrinsics import LANES, below_mask, lowest_bit
 from .._internal.kernels import inline_kernel, inline_part
 from ..index.layout import SUPERBLOCK, SUPERBLOCK_SHIFT, SUPERBLOCKS_PER_WINDOW, WINDOW
+from .block_scoring import Matches, add_sparse_lists, make_matches, score_superblock
+from .block_selection import Visits, choose_blocks, make_visits, prefetch_offsets, seek
 from .query_lists import Run, make_query_lists, make_run
-from .superblock_scores import Matches, add_sparse_lists, make_matches, score_superblock
-from .superblock_visits import Visits, choose_blocks, make_visits, prefetch_offsets, seek
 from .topk import BIN_SHIFT, BINS, Candidates, Threshold, finish, initial_threshold, insert, make_candidates, read_tallies
 from .tuning import DELAY, FIRST_TIER, FIRST_TIER_SHARE, LEAST_SUPERBLOCKS, SEEK_COST, TIER_GROWTH, UNREAD_SUPERBLOCKS
 from .upper_bounds import Bounds, bound_threshold, scale_weights, upper_bounds

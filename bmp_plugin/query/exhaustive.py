@@ -1,7 +1,7 @@
 """Scores all documents in numpy, in Lucene's own arithmetic.
 
 It answers what the search cannot: queries whose sums do not fit it, and every query until the search is compiled, see
-:mod:`..searcher.background_search`. Nothing here needs compiled code.
+:mod:`..searcher.compiled_search`. Nothing here needs compiled code.
 """
 from __future__ import annotations
 

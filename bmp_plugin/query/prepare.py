@@ -27,7 +27,7 @@ def append_term(t, weight, index, lists, weights, n):
 def prepare(ids, values, kept, index, lists, list_weights):
     """Write the lists of a query of n tokens, and their weights, into lists int32[n LISTS_OF_TERM] and list_weights int64[...].
 
-    ids int64[n] are terms, -1 for unknown tokens, values int64[n] their weights; kept bool[terms] says which terms count.
+    ids int64[n] are terms, -1 for unknown tokens, values int64[n] their weights; kept bool[terms] says which count, by min_idf.
     Returns how many terms count that weigh 0, and how many lists there are; instead of these TOO_LARGE if products may not be
     exact in float32 or sums not fit int32, as the search assumes, or OUT_OF_RANGE if a weight is none up to LARGEST_WEIGHT.
     """

@@ -18,7 +18,7 @@ class QueryLists(NamedTuple):
     """Posting lists, those with block maxima first, then the sparse ones.
 
     DECODED postings of a run are a *group*, whose last document is recorded while bounds are made, for
-    :func:`.superblock_visits.seek`. What is recorded of a window stands where the number of postings before it says, so that
+    :func:`.block_selection.seek`. What is recorded of a window stands where the number of postings before it says, so that
     no table is needed.
     """
 

@@ -5,10 +5,10 @@ import numpy as np
 
 from .._internal.kernels import kernel
 from ..index.layout import SUPERBLOCK, SUPERBLOCK_SHIFT, WINDOW_SHIFT
+from .block_scoring import make_matches, score_superblock
+from .block_selection import make_visits, seek, set_blocks
 from .prepare import LISTS_OF_TERM, append_term
 from .query_lists import make_query_lists, make_run, read_run
-from .superblock_scores import make_matches, score_superblock
-from .superblock_visits import make_visits, seek, set_blocks
 
 
 @kernel

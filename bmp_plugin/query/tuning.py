@@ -1,4 +1,4 @@
-"""Every tuned constant of the search, with what other values do to the mean of its time.
+"""Every tuned constant of the search's kernels, with what other values do to the mean of its time.
 
 To measure one, change it and run ``python -m bmp_plugin.conformance.commits --base HEAD --vectors V --vocabulary T --queries
 Q``. The figures are of alternating runs in new processes, on 200,000 and 500,000 documents; the same code differs by 2 %.

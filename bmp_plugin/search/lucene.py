@@ -10,7 +10,7 @@ import runpy
 import sys
 from typing import Any
 
-from .atomic_output import write_outputs_atomically
+from .atomic_pyserini_output import write_outputs_atomically
 
 PROGRAM = "python -m bmp_plugin.search.lucene"
 _FAILED = 2

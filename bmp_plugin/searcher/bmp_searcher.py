@@ -23,13 +23,13 @@ from .checked_arguments import (
     check_qids,
     check_queries,
     checked_weights,
-    kept_terms,
     weights_of,
 )
 from .compiled_search import is_search_compiled
 from .document_queries import document_queries
 from .explanation import Ahead, Explanation, Found, ahead, explained, find, impacts_of, left_out, products_of
 from .hits import Hit, finish_hits
+from .min_idf import IdfFilter
 from .query_threads import search_in_threads, threads_worthwhile, whole_share
 from .recall_calibration import QUERIES, RecallCalibration, Setting, load
 
@@ -72,7 +72,7 @@ class BmpSearcher:
         self._adjust: bool = source["ties_by_docid"]
         self._scale = scale_of(source["details"])              # of the documents' weights
         self._kernel_index = kernel_index(self.index.arrays, self.index.geometry)
-        self._kept: tuple[float, NDArray[np.bool_]] | None = None
+        self._idf_filter = IdfFilter(self.index.arrays["term_df"], self._source_docs)
         self.num_uncompiled = 0
         self._calibration: RecallCalibration | None = None
 
@@ -364,10 +364,8 @@ class BmpSearcher:
         return ids[kept].astype(np.int32), weights[kept]
 
     def _keeps(self) -> NDArray[np.bool_]:
-        """Tells for each term whether min_idf keeps it: bool[num_terms]; min_idf may be assigned between searches."""
-        if self._kept is None or self._kept[0] != self.min_idf:
-            self._kept = (self.min_idf, kept_terms(self.index.arrays["term_df"], self._source_docs, self.min_idf))
-        return self._kept[1]
+        """Tells for each term whether it counts: bool[num_terms]; min_idf may be assigned between searches."""
+        return self._idf_filter.kept(self.min_idf)
 
     def _exhaustive(self, query: Terms, k: int) -> Ranked:
         return best_documents(*self._sums(*query), self.index.arrays["doc_rank"], k)

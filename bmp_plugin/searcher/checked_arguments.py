@@ -1,4 +1,4 @@
-"""Validation of queries and search options, and the min_idf filter."""
+"""Validation of queries and search options."""
 from __future__ import annotations
 
 import math
@@ -77,14 +77,6 @@ def whole_weight(token: str, weight: Any) -> int:
         raise ValueError(f"weight {weight!r} of query token {token!r} is not a whole number, and the index has no scale to"
                          " multiply it by: round weights, or build the index with quantize=8")
     return value
-
-
-def kept_terms(df: NDArray[np.int64], num_docs: int, min_idf: float) -> NDArray[np.bool_]:
-    """Tells for each term whether ``ln(num_docs / df) > min_idf``: bool[terms], of document frequencies int64[terms]."""
-    if min_idf == 0:                           # ln(N / df) > 0
-        return df < num_docs
-    with np.errstate(divide="ignore"):
-        return np.log(num_docs / df) > min_idf
 
 
 def check_options(k: int, threads: int, alpha: float, beta: float, budget: int | None,

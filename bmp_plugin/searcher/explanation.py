@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from ..index.block_max_index import BmpIndex
 from ..index.layout import KernelIndex
 from ..query.rescore import read_impacts
-from .checked_arguments import Query, checked_weights, kept_terms
+from .checked_arguments import Query, checked_weights
+from .min_idf import kept_terms
 from .tie_adjustment import adjust_ties
 
 

@@ -22,10 +22,10 @@ from ..searcher.checked_arguments import (
     check_qids,
     check_queries,
     checked_weights,
-    kept_terms,
 )
 from ..searcher.explanation import Explanation, explained, left_out
 from ..searcher.hits import Hit
+from ..searcher.min_idf import IdfFilter
 from .merge import ResultMerger
 from .request_waves import sample_size, waves
 from .shard_server import SearchRequest, Shard, ShardServer
@@ -94,7 +94,7 @@ class ShardedSearcher:
         self.min_idf = min_idf
         self._source_docs: int = self.index.manifest["source"]["num_docs"]
         self._allow_partial = allow_partial
-        self._kept: tuple[float, NDArray[np.bool_]] | None = None
+        self._idf_filter = IdfFilter(self.index.arrays["term_df"], self._source_docs)
         self._lost: dict[str, str] = {}
         self._release: Callable[[], None] = lambda: None
         locations = [self.index.location(entry, shards_at) for entry in self.index.shards]
@@ -297,10 +297,8 @@ class ShardedSearcher:
         return {token: weight for token, weight, kept in zip(query, weights.tolist(), keeps.tolist(), strict=True) if kept}
 
     def _keeps(self) -> NDArray[np.bool_]:
-        """Tells for each term whether min_idf keeps it: bool[num_terms]; min_idf may be assigned between searches."""
-        if self._kept is None or self._kept[0] != self.min_idf:
-            self._kept = (self.min_idf, kept_terms(self.index.arrays["term_df"], self._source_docs, self.min_idf))
-        return self._kept[1]
+        """Tells for each term whether it counts: bool[num_terms]; min_idf may be assigned between searches."""
+        return self._idf_filter.kept(self.min_idf)
 
 
 def _start_threads() -> None:

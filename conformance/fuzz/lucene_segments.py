@@ -10,12 +10,12 @@ from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
-from bmp_plugin.adapters.java import posting_reader
-from bmp_plugin.adapters.java.posting_reader import Frame, PostingReader
+from bmp_plugin.adapters.java import lucene_process
+from bmp_plugin.adapters.java.lucene_process import Frame, PostingReader
 
 from .case import Case
 
-_CLASSES = Path(posting_reader.__file__).parent
+_CLASSES = Path(lucene_process.__file__).parent
 _END = 4                        # as in PostingReader.java
 
 

@@ -17,7 +17,7 @@ from bmp_plugin.adapters.sources import ciff_source as ciff
 from bmp_plugin.adapters.sources.ciff_messages import messages
 from bmp_plugin.adapters.sources.ciff_source import CiffSource, begins_like_ciff
 from bmp_plugin.errors import InputWarning, SourceError
-from bmp_plugin.index.source_formats import open_source
+from bmp_plugin.index.format_registry import open_source
 
 Lists = dict[str, list[tuple[int, int]]]
 LISTS: Lists = {"a": [(0, 1), (2, 70_000)], "bé": [(1, 2**31 - 1)], "c": [(0, 5), (1, 6), (2, 7)], "empty": []}
@@ -265,7 +265,7 @@ def test_detection_by_content() -> None:
 def test_error_without_protobuf_tells_what_to_install(path: Path) -> None:
     path.write_bytes(ciff_bytes())
     code = ("import sys; sys.modules['google.protobuf'] = None\n"
-            "from bmp_plugin import BmpError\nfrom bmp_plugin.index.source_formats import open_source\n"
+            "from bmp_plugin import BmpError\nfrom bmp_plugin.index.format_registry import open_source\n"
             "try:\n    open_source(sys.argv[1])\nexcept BmpError as error:\n    print(type(error).__name__, error)")
     done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
     assert done.stdout == (

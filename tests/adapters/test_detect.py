@@ -8,7 +8,7 @@ import pytest
 
 from bmp_plugin.adapters.sources.json_vector_source import JsonVectorSource
 from bmp_plugin.errors import BmpError, SourceError
-from bmp_plugin.index.source_formats import open_source
+from bmp_plugin.index.format_registry import open_source
 
 LINE = '{"id": "1", "contents": "", "vector": {"a": 1}}\n'
 

@@ -167,7 +167,7 @@ def test_cranfield(tmp_path: Path) -> None:
 
 def test_no_jvm_torch_or_pyserini(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl", ("d", {"x": 1}))
-    code = ("import sys; from bmp_plugin.index.source_formats import open_source; list(open_source(sys.argv[1]).batches());"
+    code = ("import sys; from bmp_plugin.index.format_registry import open_source; list(open_source(sys.argv[1]).batches());"
             "print(sorted({'jnius', 'torch', 'pyserini', 'transformers'} & set(sys.modules)))")
     found = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from conftest import DELETED_TOKEN, LUCENE_INDEXES
 
-from bmp_plugin.adapters.java import posting_reader
+from bmp_plugin.adapters.java import lucene_process
 from bmp_plugin.adapters.sources.lucene_source import LuceneSource, fingerprint, is_lucene_directory
 from bmp_plugin.conformance.fuzz.lucene_segments import write_segments
 from bmp_plugin.errors import MissingDependencyError, SourceError
@@ -94,7 +94,7 @@ def test_may_be_read_again_and_in_between(lucene_index: Any) -> None:
 def test_terms_larger_than_a_batch(lucene_index: Any, tmp_path: Path, java: Path) -> None:
     small = tmp_path / "small"
     small.mkdir()
-    text = (Path(posting_reader.__file__).parent / "PostingReader.java").read_text()
+    text = (Path(lucene_process.__file__).parent / "PostingReader.java").read_text()
     assert "BATCH_POSTINGS = 1 << 21" in text
     (small / "PostingReader.java").write_text(text.replace("BATCH_POSTINGS = 1 << 21", "BATCH_POSTINGS = 256"))
     javac = java.with_name("javac")
@@ -107,7 +107,7 @@ def test_terms_larger_than_a_batch(lucene_index: Any, tmp_path: Path, java: Path
         with LuceneSource(lucene_index(name)) as source:
             expected = postings_of(source)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(posting_reader, "_CLASSES", small)
+            patch.setattr(lucene_process, "_CLASSES", small)
             with LuceneSource(lucene_index(name)) as source:
                 assert max(len(batch.docs) for batch in source.batches()) > 256
                 assert postings_of(source) == expected
@@ -215,7 +215,7 @@ class TestRefusals:
             LuceneSource(lucene_index("cranfield"))
 
     def test_not_compiled(self, lucene_index: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(posting_reader, "_CLASSES", tmp_path)
+        monkeypatch.setattr(lucene_process, "_CLASSES", tmp_path)
         with pytest.raises(MissingDependencyError, match="install a JDK"):
             LuceneSource(lucene_index("cranfield"))
 
@@ -233,7 +233,7 @@ class TestRefusals:
 
 
 def test_class_files_run_on_java_17(java: Path) -> None:
-    content = (Path(posting_reader.__file__).parent / "PostingReader.class").read_bytes()
+    content = (Path(lucene_process.__file__).parent / "PostingReader.class").read_bytes()
     assert content[:8] == bytes.fromhex("cafebabe") + (0).to_bytes(2, "big") + (17 + 44).to_bytes(2, "big")
 
 

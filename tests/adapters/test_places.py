@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bmp_plugin.adapters.host import sidecar_index
-from bmp_plugin.adapters.java import jdk, posting_reader
+from bmp_plugin.adapters.java import jdk, lucene_process
 from bmp_plugin.errors import MissingDependencyError, SourceError
 from bmp_plugin.search.lucene import main
 
@@ -87,6 +87,6 @@ def test_the_jdk_is_the_first_on_path(java: Path, tmp_path: Path) -> None:
 
 
 def test_without_javac_the_reader_says_what_it_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(posting_reader, "_CLASSES", tmp_path)
+    monkeypatch.setattr(lucene_process, "_CLASSES", tmp_path)
     with pytest.raises(MissingDependencyError, match=r"from source without javac, which a JRE lacks.*install a JDK 21"):
-        posting_reader.PostingReader(tmp_path, "contents", tmp_path / "no.jar")
+        lucene_process.PostingReader(tmp_path, "contents", tmp_path / "no.jar")

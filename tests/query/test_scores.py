@@ -6,10 +6,10 @@ from every_kind import NUM_DOCS, lists_of, make_impacts, memory_of_bounds, query
 from bmp_plugin import BmpIndex
 from bmp_plugin._internal.kernels import kernel
 from bmp_plugin.index.layout import WINDOW
+from bmp_plugin.query.block_scoring import add_sparse_lists, make_matches, score_superblock
+from bmp_plugin.query.block_selection import FEW_BLOCKS, choose_blocks, make_visits, seek
 from bmp_plugin.query.query_lists import make_run
 from bmp_plugin.query.rescore import read_impacts
-from bmp_plugin.query.superblock_scores import add_sparse_lists, make_matches, score_superblock
-from bmp_plugin.query.superblock_visits import FEW_BLOCKS, choose_blocks, make_visits, seek
 from bmp_plugin.query.upper_bounds import upper_bounds
 from bmp_plugin.searcher.bmp_searcher import BmpSearcher
 

@@ -14,7 +14,7 @@ from conftest import NASTY_QUERIES, VectorEncoder, nasty_documents, ranking
 from bmp_plugin import BmpError, BmpIndex, BmpSearcher, ShardedSearcher
 from bmp_plugin.adapters.sources.array_source import ArraySource
 from bmp_plugin.errors import BuildError, DamagedIndexError, ShardLostError, SourceError
-from bmp_plugin.index.source_formats import open_source
+from bmp_plugin.index.format_registry import open_source
 from bmp_plugin.sharded.build_shards import build_shards
 from bmp_plugin.sharded.join_shards import join
 from bmp_plugin.sharded.request_waves import sample_size, waves

@@ -12,7 +12,7 @@ import pytest
 from conftest import NASTY_QUERIES, VectorEncoder, nasty_documents
 
 from bmp_plugin import BmpIndex, BmpSearcher, ShardedSearcher
-from bmp_plugin.index.source_formats import open_source
+from bmp_plugin.index.format_registry import open_source
 from bmp_plugin.sharded.build_shards import build_shards
 
 SHARDS = (1, 3)

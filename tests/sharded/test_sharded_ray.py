@@ -24,7 +24,7 @@ from bmp_plugin._internal import interrupts
 from bmp_plugin._internal.kernels import cache_folder
 from bmp_plugin.cli import main
 from bmp_plugin.errors import BmpError, ShardLostError
-from bmp_plugin.index.source_formats import open_source
+from bmp_plugin.index.format_registry import open_source
 from bmp_plugin.sharded.build_shards import build_shards
 from bmp_plugin.sharded.ray_actors import RayShard, connect
 from bmp_plugin.sharded.shard_server import SearchRequest, SearchResponse

@@ -14,8 +14,8 @@ from .._internal.intrinsics import DECODED, block_match_mask, lowest_bit
 from .._internal.kernels import inline_kernel, inline_part
 from ..index.decode import decode_lanes
 from ..index.layout import SUPERBLOCK, SUPERBLOCK_SHIFT, SUPERBLOCKS_PER_WINDOW, WINDOW
+from .block_selection import ALL
 from .query_lists import HEAD, read_run
-from .superblock_visits import ALL
 
 COMPARED = 64            # document bytes of a superblock that are compared at once, as many as a number has bits
 

@@ -2,7 +2,7 @@
 
 Superblocks that are scored lie far apart, and waiting for their memory one after the other would be most of a search. So a
 visit has three steps, with others in between: what says where its postings are is prefetched, then these are found and
-prefetched, and then they are scored, see :mod:`.superblock_scores`.
+prefetched, and then they are scored, see :mod:`.block_scoring`.
 """
 from __future__ import annotations
 

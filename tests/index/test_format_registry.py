@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bmp_plugin.errors import SourceError
-from bmp_plugin.index.source_formats import ReadingOptions, given_source, open_source
+from bmp_plugin.index.format_registry import ReadingOptions, given_source, open_source
 
 OUTPUT = Path("passages.bmp")
 
@@ -18,7 +18,7 @@ MODULE = '''
 from pathlib import Path
 
 from bmp_plugin.index.source import PostingSource
-from bmp_plugin.index.source_formats import ReadingOptions
+from bmp_plugin.index.format_registry import ReadingOptions
 
 
 class TripleFormat:
