@@ -64,7 +64,7 @@ class _Clocked:
 def python_share(path: Path, queries: Queries, k: int, rounds: int) -> dict[str, Share]:
     """Measures Python's share, hot and cycled: medians over rounds, means over queries. Runs in a separate process."""
     from bmp_plugin import BmpSearcher
-    from bmp_plugin.searcher import bmp_searcher as searcher_module
+    from bmp_plugin.searcher import document_ranker as searcher_module
 
     module: Any = searcher_module
     searcher = BmpSearcher(path)

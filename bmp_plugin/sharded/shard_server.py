@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._internal.parallel import in_batches
-from ..searcher.bmp_searcher import BmpSearcher, Ranked
+from ..searcher.bmp_searcher import BmpSearcher
+from ..searcher.document_ranker import Ranked
 from ..searcher.explanation import Ahead, Found
 from ..searcher.recall_calibration import Setting
 from .sharded_index import open_shard

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 from unittest import mock
 
-from bmp_plugin.searcher import bmp_searcher
+from bmp_plugin.searcher import document_ranker
 
 
 @contextlib.contextmanager
@@ -18,5 +18,5 @@ def search_compiled_after(queries: int | None) -> Iterator[None]:
     def is_compiled(*_: Any) -> bool:
         return queries is not None and next(asked) >= queries
 
-    with mock.patch.object(bmp_searcher, "is_search_compiled", is_compiled):
+    with mock.patch.object(document_ranker, "is_search_compiled", is_compiled):
         yield

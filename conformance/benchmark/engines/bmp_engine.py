@@ -48,7 +48,7 @@ class Ours(Engine):
         The result is the median of several passes over the queries, because one takes only a fraction of a second.
         """
         from bmp_plugin import BmpSearcher
-        from bmp_plugin.searcher import bmp_searcher as searcher_module
+        from bmp_plugin.searcher import document_ranker as searcher_module
 
         module: Any = searcher_module
         searcher = BmpSearcher(self.index(work))
