@@ -92,12 +92,16 @@ def folder(lucene_index: Any, cranfield_documents: Any, tmp_path_factory: pytest
     return folder
 
 
-def is_run_here(block: Block) -> bool:
-    """Tells whether a block is run by this module; that of Fast-Forward is by another, in an environment of its own."""
-    return block.section not in ELSEWHERE and "fast_forward" not in block.code
+def numbers_run_here() -> list[int]:
+    """Returns the blocks that this module runs, the first of equal ones; that of Fast-Forward has an environment of its own."""
+    first: dict[str, int] = {}
+    for number, block in enumerate(blocks()):
+        if block.section not in ELSEWHERE and "fast_forward" not in block.code:
+            first.setdefault(block.code, number)
+    return list(first.values())
 
 
-@pytest.mark.parametrize("number", [number for number, block in enumerate(blocks()) if is_run_here(block)])
+@pytest.mark.parametrize("number", numbers_run_here())
 def test_block(number: int, folder: Path) -> None:
     block = blocks()[number]
     start = [sys.executable, "-c"] if block.language == "python" else ["bash", "-euo", "pipefail", "-c"]
