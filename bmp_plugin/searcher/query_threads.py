@@ -21,7 +21,7 @@ LEAST_WORK = 100_000
 """
 
 DOCUMENTS_A_POSTING = 128    # documents for each posting of a sparse list, in the mean over the tokens of SPLADE queries
-WORK_A_HIT = 500             # postings that are added to upper bounds in the time in which one of the k best is found
+WORK_A_HIT = 150             # and in the time in which one of the k best is found, as far as threads share it
 
 _memory = threading.local()
 """What a thread keeps: memory that is new for every query takes a tenth of a search on millions of documents."""

@@ -93,7 +93,7 @@ def test_small_searches_have_one_thread(searcher, monkeypatch):
     assert threads_worthwhile(3, 10, index, 40) == 5, "as many as there are windows"
     monkeypatch.setattr(query_threads, "LEAST_WORK", 10**6)
     assert threads_worthwhile(3, 10, index, 4) == 1
-    assert threads_worthwhile(3, 4_000, index, 4) == 2
+    assert threads_worthwhile(3, 14_000, index, 4) == 2
 
 
 def test_shards_search_a_query_in_threads(source, searcher, tmp_path):
